@@ -1,0 +1,92 @@
+//! The steps, in the order in which they run: what fails soonest comes first, what builds on another build after it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{packages, toolchain};
+use crate::command;
+use crate::tidy::{self, Tree};
+
+/// One thing that is checked.
+pub(crate) struct Step {
+    /// What `--only` and `--skip` call it.
+    pub(crate) name: &'static str,
+    /// What it checks, in one line.
+    pub(crate) checks: &'static str,
+    work: Work,
+}
+
+/// How a step does its work.
+enum Work {
+    /// A function of ours.
+    Own(fn(&Path) -> Result<()>),
+    /// Cargo with these arguments.
+    Cargo(&'static [&'static str]),
+    /// The tests of these crates, by `cargo nextest` where it is installed, else by `cargo test`.
+    Tests(&'static [&'static str]),
+}
+
+/// Everything that CI checks. A crate that a row names must exist: cargo refuses otherwise.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "toolchain",
+        checks: "the compiler's components and targets",
+        work: Work::Own(toolchain::check),
+    },
+    Step {
+        name: "packages",
+        checks: "the programs that the tests talk to",
+        work: Work::Own(packages::check),
+    },
+    Step { name: "format", checks: "cargo fmt", work: Work::Cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "tidy", checks: "the rules of the house", work: Work::Own(tidy::run) },
+    Step {
+        name: "clippy",
+        checks: "no warning in any target",
+        work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    },
+    Step { name: "bare-metal", checks: "lib/ and core/ build without std", work: Work::Own(bare_metal) },
+    Step {
+        name: "tests",
+        checks: "unit tests, transcripts, properties",
+        work: Work::Tests(&["--workspace"]),
+    },
+    Step {
+        name: "doc-tests",
+        checks: "examples in documentation",
+        work: Work::Cargo(&["test", "--quiet", "--doc", "--workspace", "--locked"]),
+    },
+];
+
+impl Step {
+    /// Does it.
+    pub(crate) fn run(&self, root: &Path) -> Result<()> {
+        match self.work {
+            Work::Own(function) => function(root),
+            Work::Cargo(arguments) => command::run(root, "cargo", arguments),
+            Work::Tests(selection) => tests(root, selection),
+        }
+    }
+}
+
+fn tests(root: &Path, selection: &[&str]) -> Result<()> {
+    let mut arguments = vec!["test", "--quiet", "--all-targets", "--locked"];
+    if command::succeeds("cargo", &["nextest", "--version"]) {
+        arguments =
+            vec!["nextest", "run", "--locked", "--status-level", "fail", "--final-status-level", "fail"];
+    }
+    arguments.extend(selection);
+    command::run(root, "cargo", &arguments)
+}
+
+/// Builds every pure crate for a target that has no std: what reaches for a clock, a file or a thread fails here.
+/// The crates are named one by one, since features of the others would be unified with theirs otherwise.
+fn bare_metal(root: &Path) -> Result<()> {
+    let tree = Tree::load(root)?;
+    let mut arguments = vec!["build", "--locked", "--target", toolchain::BARE_METAL];
+    for package in tree.packages.iter().filter(|package| tidy::is_bare_metal(&package.folder)) {
+        arguments.extend(["--package", &package.name]);
+    }
+    command::run(root, "cargo", &arguments)
+}
