@@ -64,9 +64,8 @@ impl Crc32c {
 
     /// Appends `bytes`.
     #[inline]
-    pub fn update(&mut self, bytes: &[u8]) -> &mut Self {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.state = engine::update(self.state, bytes);
-        self
     }
 
     /// The check of everything up to here. More may follow.
