@@ -1,0 +1,25 @@
+//! Every byte of ours that reaches a wire or a disk: one module for each format.
+//!
+//! Fixed layouts are little-endian and written out by hand; message bodies and values of the KV are
+//! postcard, always inside a versioned envelope. Golden bytes per version stand beside each codec.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod identity;
+pub mod journal;
+pub mod manifest;
+pub mod message;
+pub mod namespace;
+pub mod payload;
+pub mod registry;
+pub mod work;
+
+pub use message::Message;
+pub use payload::{Payload, ZERO_CLUSTER_CRC};
+
+/// What can happen to a role of ours.
+pub type Event = step::Event<Message, work::Done>;
+
+/// What a role of ours can want.
+pub type Effect = step::Effect<Message, work::Work>;

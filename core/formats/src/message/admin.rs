@@ -1,0 +1,155 @@
+//! Management and roles: verbs on vDisks, and what each role says of itself.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use glossary::{ByteCount, Generation, OsdId, VdiskId, VdiskName};
+use serde::{Deserialize, Serialize};
+
+/// A request of management.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminRequest {
+    /// The asker's number for it.
+    pub request: u64,
+    /// What.
+    pub body: AdminBody,
+}
+
+/// What management can ask. `Status` goes to any role, the others to a volume driver. Verbs are
+/// idempotent where they can be and say so where they can't.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdminBody {
+    /// Creates a thin vDisk.
+    CreateVdisk {
+        /// Its name, not taken yet.
+        name: VdiskName,
+        /// Its size.
+        size: ByteCount,
+    },
+    /// Grows a vDisk.
+    ResizeVdisk {
+        /// Its name.
+        name: VdiskName,
+        /// Its new size, not below the present one.
+        size: ByteCount,
+    },
+    /// Deletes a vDisk and everything of it.
+    DeleteVdisk {
+        /// Its name.
+        name: VdiskName,
+    },
+    /// Pushes everything acknowledged to the ASDs; answered when it is there.
+    SyncVdisk {
+        /// Its name.
+        name: VdiskName,
+    },
+    /// What the role has to say of itself.
+    Status,
+}
+
+/// The answer to management.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminReply {
+    /// The asker's number for the request.
+    pub request: u64,
+    /// What.
+    pub body: AdminAnswer,
+}
+
+/// What management can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdminAnswer {
+    /// Done.
+    Done,
+    /// Not done, and why: one sentence for people.
+    Failed(String),
+    /// What a role has to say of itself.
+    Status(RoleStatus),
+}
+
+/// What a role says of itself. Counters are named in the crate `facts`, in the order of its tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoleStatus {
+    /// An Edge.
+    Edge {
+        /// Bytes of changes that it remembers until they are stable (E1).
+        remembered: ByteCount,
+        /// Its counters.
+        counters: Vec<u64>,
+    },
+    /// A volume driver.
+    VolumeDriver {
+        /// Its vDisks, ordered by name.
+        vdisks: Vec<VdiskStatus>,
+        /// Bytes that the write buffer holds and the ASDs lack.
+        buffered: ByteCount,
+        /// Bytes that the write buffer may hold.
+        buffer_limit: ByteCount,
+        /// Its counters.
+        counters: Vec<u64>,
+    },
+    /// An objects client.
+    Objects {
+        /// Its OSDs: which, and whether it answers.
+        osds: Vec<(OsdId, OsdState)>,
+        /// Its counters.
+        counters: Vec<u64>,
+    },
+    /// An ASD.
+    Asd {
+        /// Bytes that its log takes.
+        used: ByteCount,
+        /// Bytes that its log may take.
+        capacity: ByteCount,
+        /// Bytes of the log that no key needs any more.
+        dead: ByteCount,
+        /// How many keys.
+        keys: u64,
+        /// Why it can't serve, when it can't.
+        trouble: Option<String>,
+        /// Its counters.
+        counters: Vec<u64>,
+    },
+    /// A KV.
+    Kv {
+        /// How many keys.
+        keys: u64,
+        /// The number of the last command.
+        index: u64,
+        /// Why it can't serve, when it can't.
+        trouble: Option<String>,
+        /// Its counters.
+        counters: Vec<u64>,
+    },
+}
+
+/// How an OSD looks from an objects client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OsdState {
+    /// Answers.
+    Up,
+    /// Answers, but has no room for guests.
+    Full,
+    /// Doesn't answer.
+    Down,
+}
+
+/// What a volume driver says of a vDisk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VdiskStatus {
+    /// Which.
+    pub vdisk: VdiskId,
+    /// Its name.
+    pub name: VdiskName,
+    /// Its size.
+    pub size: ByteCount,
+    /// The owner's generation.
+    pub generation: Generation,
+    /// Bytes of clusters that hold data.
+    pub stored: ByteCount,
+    /// Bytes that the ASDs don't hold yet with redundancy (L8).
+    pub unsafe_bytes: ByteCount,
+    /// Why it can't serve, when it can't.
+    pub halted: Option<String>,
+    /// Ranges that can't be read, in bytes: from, length; the first few.
+    pub lost: Vec<(u64, u64)>,
+}

@@ -1,0 +1,45 @@
+//! Mistakes that a role can be told to make, so that the simulator can show that its checkers find them.
+
+/// A planted bug. Production never sets one; the simulator sets at most one per run, and each must be found
+/// by the promise checkers alone within 200 seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    /// The volume answers FLUSH before the sync completed.
+    AckBeforeSync,
+    /// The volume acknowledges when the TLog is written though the SCO's data is not.
+    TlogBeforeSco,
+    /// Recovery takes entries at the torn end of a log as they are.
+    TornTailAccepted,
+    /// Recovery takes damage in the middle of a log for its end.
+    DamageTakenForTail,
+    /// A checkpoint names a log position that is not yet durable.
+    CheckpointAheadOfLog,
+    /// A segment is deleted before the checkpoint that no longer needs it is durable.
+    SegmentReusedEarly,
+    /// Two reads in flight get each other's data.
+    ReplyMixedUp,
+    /// A read doesn't check what it got.
+    CrcUnchecked,
+    /// After decoding, checksums are made anew instead of compared.
+    CrcMadeAnew,
+    /// Overlapping writes take effect in one order in the log and in another in the map.
+    OverlapInTwoOrders,
+    /// An ASD answers before its sync completed.
+    FragmentCountedBeforeSync,
+    /// A sync that failed is tried again and believed.
+    SyncRetried,
+    /// A discard changes the map but is not logged.
+    DiscardNotLogged,
+    /// A write that was sent again is applied again.
+    ChangeAppliedTwice,
+    /// The persisted map runs ahead of the published chain.
+    CorkIgnored,
+    /// A SCO is deleted though the map still holds a cluster of it.
+    LiveScoDeleted,
+    /// The KV answers before its log is synced.
+    KvAnswersBeforeSync,
+    /// The KV forgets its sessions in a snapshot, so that a command sent again is applied again.
+    SessionsLostInSnapshot,
+    /// The Edge forgets a change when it is acknowledged instead of when it is stable.
+    EdgeForgetsEarly,
+}
