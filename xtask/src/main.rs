@@ -31,7 +31,7 @@ enum Verb {
     /// Check the rules of the house: layering, purity, lengths, READMEs, links, the feature table.
     Tidy,
     /// Format, apply clippy's suggestions and write the generated documents anew.
-    Fix,
+    Fix(fix::Choice),
     /// Simulate whole clusters: `cargo xtask sim --seeds 1000 --from 1 [--bug NAME]`.
     #[command(disable_help_flag = true)]
     Sim(PassThrough),
@@ -65,7 +65,7 @@ fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Test(choice) => test::run(&root, &choice),
         Verb::Tidy => tidy::run(&root),
-        Verb::Fix => fix::run(&root),
+        Verb::Fix(choice) => fix::run(&root, &choice),
         Verb::Sim(pass) => run_release("simulator", &[], &pass),
         Verb::Replay(pass) => run_release("simulator", &["replay"], &pass),
         Verb::Bench(pass) => run_release("bench", &[], &pass),

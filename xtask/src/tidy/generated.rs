@@ -33,6 +33,9 @@ fn differences(path: &str, found: &str, wanted: &str) -> Vec<Finding> {
     if found == wanted {
         return Vec::new();
     }
+    if found.is_empty() {
+        return vec![Finding::whole(path, "is missing; `cargo xtask fix` writes it")];
+    }
     let mut findings = Vec::new();
     for line in wanted.lines().filter(|wanted| !found.lines().any(|found| found == *wanted)) {
         findings.push(Finding::whole(path, format!("lacks `{line}`; `cargo xtask fix` writes it")));
@@ -93,8 +96,8 @@ mod tests {
     fn order_counts_and_long_lists_are_cut() {
         assert_eq!(differences("a", "1\n2\n", "1\n2\n"), []);
         assert_eq!(differences("a", "2\n1\n", "1\n2\n").len(), 1);
-        let found = differences("a", "", &"x\n".repeat(20));
+        let found = differences("a", "y\n", &"x\n".repeat(20));
         assert_eq!(found.len(), SHOWN_MAX + 1);
-        assert!(found[SHOWN_MAX].message.starts_with("12 more lines"));
+        assert!(found[SHOWN_MAX].message.starts_with("13 more lines"));
     }
 }
