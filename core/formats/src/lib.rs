@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod frame;
 pub mod identity;
 pub mod journal;
 pub mod manifest;
@@ -13,6 +14,8 @@ pub mod message;
 pub mod namespace;
 pub mod payload;
 pub mod registry;
+pub mod sco;
+pub mod tlog;
 pub mod work;
 
 pub use message::Message;

@@ -221,7 +221,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_end_anywhere(length in 1_usize..20_000, cuts in proptest::collection::vec(1_usize..5_000, 0..9)) {
-            let bytes: Bytes = (0..length).map(|i| (i * 31 >> 3) as u8).collect::<Vec<u8>>().into();
+            let bytes: Bytes = (0..length).map(|i| ((i * 31) >> 3) as u8).collect::<Vec<u8>>().into();
             let whole = Payload::entering(bytes.clone());
             let (mut pieces, mut at) = (Vec::new(), 0);
             for cut in cuts {

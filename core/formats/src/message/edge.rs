@@ -110,7 +110,8 @@ pub enum EdgeAnswer {
         /// Every change of this client up to this number is in the log.
         applied: u64,
     },
-    /// What was read.
+    /// What was read: the whole clusters that contain the range, so that their checksums prove them to the
+    /// Edge, which cuts them to the range.
     Data(#[serde(skip)] Payload),
     /// Runs in order: how many bytes, and whether they hold data.
     Extents(Vec<(u64, bool)>),

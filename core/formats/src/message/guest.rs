@@ -98,7 +98,7 @@ pub enum GuestAnswer {
         /// Its size now.
         size: ByteCount,
     },
-    /// What was read, with its checksums; check it before it leaves (P6).
+    /// What was read: exactly the range, checked by the Edge.
     Data(#[serde(skip)] Payload),
     /// Runs in order: how many bytes, and whether they hold data. They cover the range, or its start when
     /// there are too many to list.
