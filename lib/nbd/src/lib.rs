@@ -11,6 +11,48 @@
 //! 2. call [`Session::next`] until it returns `None`, and do what each [`Item`] says;
 //! 3. when the work of a [`Request`] is done, encode its reply with [`Replies`], the payload going
 //!    out behind the header without being copied.
+//!
+//! ```
+//! use bytes::{Bytes, BytesMut};
+//! use nbd::{BlockSizes, Command, Errno, Export, Fatal, Features, Item, Refusal, Session, Settings};
+//!
+//! /// All that `input` lets happen, for an export of zeroes. True: close the connection.
+//! fn turn(session: &mut Session, input: &mut Bytes, out: &mut BytesMut) -> Result<bool, Fatal> {
+//!     while let Some(item) = session.next(input)? {
+//!         match item {
+//!             Item::Send(bytes) => out.extend_from_slice(&bytes),
+//!             Item::ListExports => out.extend_from_slice(&session.provide_exports(Ok(&[]))),
+//!             Item::FindExport { name, .. } if name == "zeroes" => out.extend_from_slice(
+//!                 &session.provide_export(Ok(Export {
+//!                     name,
+//!                     description: String::new(),
+//!                     size: 1 << 30,
+//!                     block_sizes: BlockSizes::DEFAULT,
+//!                     features: Features::NONE,
+//!                 }))?,
+//!             ),
+//!             Item::FindExport { .. } => {
+//!                 out.extend_from_slice(&session.provide_export(Err(Refusal::Unknown))?);
+//!             }
+//!             Item::PayloadAhead { .. } => {} // Room for the payload is taken here.
+//!             Item::Request(request) => match request.command {
+//!                 Command::Read { offset, length, .. } => {
+//!                     session.replies().read(out, request.cookie, offset, length);
+//!                     out.resize(out.len() + length as usize, 0);
+//!                 }
+//!                 _ => session.replies().error(out, request.cookie, Errno::NoSpace, "always zeroes"),
+//!             },
+//!             Item::Disconnect => return Ok(true),
+//!         }
+//!     }
+//!     Ok(false)
+//! }
+//!
+//! let (mut session, mut out) = (Session::new(Settings::DEFAULT), BytesMut::new());
+//! assert_eq!(turn(&mut session, &mut Bytes::new(), &mut out), Ok(false));
+//! assert_eq!(out[..], *b"NBDMAGICIHAVEOPT\0\x03");
+//! assert_eq!(session.wants(), 4);
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 

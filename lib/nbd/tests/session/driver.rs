@@ -280,6 +280,10 @@ fn find(name: &str) -> Result<Export, Refusal> {
         "readonly" => export("readonly", BlockSizes::DEFAULT, Features { read_only: true, ..Features::ALL }),
         "blocks" => export("blocks", BlockSizes::new(4096, 8192), Features::ALL),
         "plain" => export("plain", BlockSizes::DEFAULT, Features::NONE),
+        "slow" => export("slow", BlockSizes::DEFAULT, Features { fast_zero: false, ..Features::ALL }),
+        "zeroless" => {
+            export("zeroless", BlockSizes::DEFAULT, Features { write_zeroes: false, ..Features::ALL })
+        }
         "secret" => Err(Refusal::Policy),
         _ => Err(Refusal::Unknown),
     }

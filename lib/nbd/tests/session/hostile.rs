@@ -134,6 +134,7 @@ fn options_that_are_refused() {
         //= NBD#option-reply-types
         //# NBD_REP_ERR_TOO_BIG: The request or the reply is too large to process
         ("INFO with too much data", "C: 'IHAVEOPT' 00000006 00003001 00*12289\nS: 0003e889045565a9 00000006 80000009 0000000d 'too much data'".into()),
+        ("INFO with the most data", invalid(6, "malformed option data", "00003000 00*12288")),
         //= NBD#option-types
         //# NBD_REP_ERR_UNKNOWN: The chosen export does not exist on this server
         ("INFO about nothing", "C: 'IHAVEOPT' 00000006 0000000a 00000004 'none' 0000\nD: find \"none\" to Describe\nS: 0003e889045565a9 00000006 80000006 0000000e 'no such export'".into()),
@@ -312,125 +313,150 @@ fn transmission_is_cut_off() {
     cases(&attach("disk", "096d"), "", &table);
 }
 
+const PERMISSION: u32 = 1;
+const INVALID: u32 = 22;
+const SPACE: u32 = 28;
+
+/// Requests on an export with these transmission flags: each is answered by the session with this
+/// error, after which the session works on.
+fn refused(export: &str, flags: &str, table: &[(&str, &str, u32)]) {
+    for (clause, request, error) in table {
+        let script = format!("C: 25609513 {request}\nS: 67446698 {error:08x} 0000000000000001");
+        cases(&attach(export, flags), WORKS_ON, &[(clause, &script)]);
+    }
+}
+
 #[test]
-fn requests_that_are_refused() {
-    let request =
-        |rest: &str, error: u32| format!("C: 25609513 {rest}\nS: 67446698 {error:08x} 0000000000000001");
-    let (permission, invalid, space) = (1, 22, 28);
-    let disk = [
+fn commands_and_flags_that_are_refused() {
+    let table = [
         //= NBD#error-values
         //# SHOULD return NBD_EINVAL if it receives an unknown command
-        ("unknown command", request("0000 0008 0000000000000001 0000000000000000 00000001", invalid)),
-        ("highest command", request("0000 ffff 0000000000000001 0000000000000000 ffffffff", invalid)),
-        ("CACHE, not advertised", request("0000 0005 0000000000000001 0000000000000000 00000001", invalid)),
+        ("unknown command", "0000 0008 0000000000000001 0000000000000000 00000001", INVALID),
+        ("highest command", "0000 ffff 0000000000000001 0000000000000000 ffffffff", INVALID),
+        ("CACHE, not advertised", "0000 0005 0000000000000001 0000000000000000 00000001", INVALID),
         //= NBD#error-values
         //# SHOULD return NBD_EINVAL if it receives an unknown command flag
-        ("unknown flag on READ", request("8000 0000 0000000000000001 0000000000000000 00000001", invalid)),
-        (
-            "PAYLOAD_LEN, not negotiated",
-            request("0020 0001 0000000000000001 0000000000000000 00000002 'ab'", invalid),
-        ),
+        ("unknown flag on READ", "8000 0000 0000000000000001 0000000000000000 00000001", INVALID),
+        ("PAYLOAD_LEN, not negotiated", "0020 0001 0000000000000001 0000000000000000 00000002 'ab'", INVALID),
         //= NBD#error-values
         //# SHOULD return NBD_EINVAL if it receives a flag not documented as applicable to the request
-        ("NO_HOLE on WRITE", request("0002 0001 0000000000000001 0000000000000000 00000002 'ab'", invalid)),
-        ("REQ_ONE on TRIM", request("0008 0004 0000000000000001 0000000000000000 00000001", invalid)),
-        ("FAST_ZERO on FLUSH", request("0010 0003 0000000000000001 0000000000000000 00000000", invalid)),
-        (
-            "DF without structured replies",
-            request("0004 0000 0000000000000001 0000000000000000 00000001", invalid),
-        ),
+        ("NO_HOLE on WRITE", "0002 0001 0000000000000001 0000000000000000 00000002 'ab'", INVALID),
+        ("REQ_ONE on TRIM", "0008 0004 0000000000000001 0000000000000000 00000001", INVALID),
+        ("FAST_ZERO on FLUSH", "0010 0003 0000000000000001 0000000000000000 00000000", INVALID),
+        ("DF without structured replies", "0004 0000 0000000000000001 0000000000000000 00000001", INVALID),
         //= NBD#metadata-querying
         //# SHOULD reply with NBD_EINVAL without selecting at least one metadata context
-        (
-            "BLOCK_STATUS, not selected",
-            request("0000 0007 0000000000000001 0000000000000000 00000001", invalid),
-        ),
+        ("BLOCK_STATUS, not selected", "0000 0007 0000000000000001 0000000000000000 00000001", INVALID),
         //= NBD#request-types
         //# For a flush request, length and offset are reserved, and MUST be set to all-zero
-        ("FLUSH with a length", request("0000 0003 0000000000000001 0000000000000000 00000001", invalid)),
-        ("FLUSH with an offset", request("0000 0003 0000000000000001 0000000000000001 00000000", invalid)),
+        ("FLUSH with a length", "0000 0003 0000000000000001 0000000000000000 00000001", INVALID),
+        ("FLUSH with an offset", "0000 0003 0000000000000001 0000000000000001 00000000", INVALID),
+    ];
+    refused("disk", "096d", &table);
+}
+
+#[test]
+fn ranges_that_are_refused() {
+    let table = [
         //= NBD#error-values
         //# SHOULD return NBD_EINVAL if it receives a read or trim request beyond the size of the device
-        ("READ across the end", request("0000 0000 0000000000000001 000000000003ffff 00000002", invalid)),
-        (
-            "READ of nothing beyond the end",
-            request("0000 0000 0000000000000001 0000000000040001 00000000", invalid),
-        ),
-        ("READ beyond all numbers", request("0000 0000 0000000000000001 ffffffffffffffff 00000001", invalid)),
-        ("TRIM across the end", request("0000 0004 0000000000000001 0000000000000000 00040001", invalid)),
-        (
-            "TRIM of the longest kind",
-            request("0000 0004 0000000000000001 0000000000000000 ffffffff", invalid),
-        ),
+        ("READ across the end", "0000 0000 0000000000000001 000000000003ffff 00000002", INVALID),
+        ("READ of nothing beyond the end", "0000 0000 0000000000000001 0000000000040001 00000000", INVALID),
+        ("READ beyond all numbers", "0000 0000 0000000000000001 ffffffffffffffff 00000001", INVALID),
+        ("TRIM across the end", "0000 0004 0000000000000001 0000000000000000 00040001", INVALID),
+        ("TRIM of the longest kind", "0000 0004 0000000000000001 0000000000000000 ffffffff", INVALID),
         //= NBD#error-values
         //# SHOULD return NBD_ENOSPC if it receives a write request beyond the size of the device
-        ("WRITE across the end", request("0000 0001 0000000000000001 000000000003ffff 00000002 'ab'", space)),
-        (
-            "WRITE beyond all numbers",
-            request("0000 0001 0000000000000001 ffffffffffffffff 00000002 'ab'", space),
-        ),
-        (
-            "WRITE_ZEROES across the end",
-            request("0000 0006 0000000000000001 0000000000000001 00040000", space),
-        ),
-        (
-            "WRITE_ZEROES of the longest kind",
-            request("0000 0006 0000000000000001 0000000000000000 ffffffff", space),
-        ),
+        ("WRITE across the end", "0000 0001 0000000000000001 000000000003ffff 00000002 'ab'", SPACE),
+        ("WRITE beyond all numbers", "0000 0001 0000000000000001 ffffffffffffffff 00000002 'ab'", SPACE),
+        ("WRITE_ZEROES across the end", "0000 0006 0000000000000001 0000000000000001 00040000", SPACE),
+        ("WRITE_ZEROES of the longest kind", "0000 0006 0000000000000001 0000000000000000 ffffffff", SPACE),
         //= NBD#block-size-constraints
         //# SHOULD report an NBD_EINVAL error if larger than the advertised maximum block size
-        ("READ too long", request("0000 0000 0000000000000001 0000000000000000 00010001", invalid)),
-        ("READ far too long", request("0000 0000 0000000000000001 0000000000000000 ffffffff", invalid)),
-        (
-            "WRITE too long, skipped",
-            request("0000 0001 0000000000000001 0000000000000000 00010001 ff*65537", invalid),
-        ),
-        (
-            "WRITE of the most that is skipped",
-            request("0000 0001 0000000000000001 0000000000000000 00018000 ff*98304", invalid),
-        ),
+        ("READ too long", "0000 0000 0000000000000001 0000000000000000 00010001", INVALID),
+        ("READ far too long", "0000 0000 0000000000000001 0000000000000000 ffffffff", INVALID),
+        ("WRITE too long", "0000 0001 0000000000000001 0000000000000000 00010001 ff*65537", INVALID),
+        ("WRITE, longest skipped", "0000 0001 0000000000000001 0000000000000000 00018000 ff*98304", INVALID),
         //= NBD#request-types
         //# a length of 0 is unspecified although the server SHOULD NOT disconnect
-        ("READ of nothing", request("0000 0000 0000000000000001 0000000000040000 00000000", 0)),
-        ("WRITE of nothing", request("0001 0001 0000000000000001 0000000000000000 00000000", 0)),
-        ("TRIM of nothing", request("0000 0004 0000000000000001 0000000000000000 00000000", 0)),
-        ("WRITE_ZEROES of nothing", request("0000 0006 0000000000000001 0000000000000000 00000000", 0)),
+        ("READ of nothing", "0000 0000 0000000000000001 0000000000040000 00000000", 0),
+        ("WRITE of nothing", "0001 0001 0000000000000001 0000000000000000 00000000", 0),
+        ("TRIM of nothing", "0000 0004 0000000000000001 0000000000000000 00000000", 0),
+        ("WRITE_ZEROES of nothing", "0000 0006 0000000000000001 0000000000000000 00000000", 0),
     ];
+    refused("disk", "096d", &table);
+}
+
+#[test]
+fn exports_refuse_what_they_do_not_offer() {
     //= NBD#error-values
     //# SHOULD return NBD_EPERM if it receives a write or trim request on a read-only export
     let readonly = [
-        ("WRITE", request("0000 0001 0000000000000001 0000000000000000 00000002 'ab'", permission)),
-        ("WRITE of nothing", request("0000 0001 0000000000000001 0000000000000000 00000000", permission)),
-        ("TRIM", request("0000 0004 0000000000000001 0000000000000000 00000001", permission)),
-        ("WRITE_ZEROES", request("0001 0006 0000000000000001 0000000000000000 00000001", permission)),
+        ("WRITE", "0000 0001 0000000000000001 0000000000000000 00000002 'ab'", PERMISSION),
+        ("WRITE of nothing", "0000 0001 0000000000000001 0000000000000000 00000000", PERMISSION),
+        ("TRIM", "0000 0004 0000000000000001 0000000000000000 00000001", PERMISSION),
+        ("WRITE_ZEROES", "0001 0006 0000000000000001 0000000000000000 00000001", PERMISSION),
     ];
     //= NBD#block-size-constraints
     //# SHOULD report NBD_EINVAL if not aligned to advertised minimum block size boundaries
     let blocks = [
-        ("offset of READ", request("0000 0000 0000000000000001 0000000000000200 00001000", invalid)),
-        ("length of READ", request("0000 0000 0000000000000001 0000000000000000 00000200", invalid)),
-        ("length of WRITE", request("0000 0001 0000000000000001 0000000000001000 00000200 ff*512", invalid)),
-        ("offset of TRIM", request("0000 0004 0000000000000001 0000000000000200 00001000", invalid)),
-        ("length of WRITE_ZEROES", request("0000 0006 0000000000000001 0000000000000000 00001001", invalid)),
+        ("offset of READ", "0000 0000 0000000000000001 0000000000000200 00001000", INVALID),
+        ("length of READ", "0000 0000 0000000000000001 0000000000000000 00000200", INVALID),
+        ("length of WRITE", "0000 0001 0000000000000001 0000000000001000 00000200 ff*512", INVALID),
+        ("offset of TRIM", "0000 0004 0000000000000001 0000000000000200 00001000", INVALID),
+        ("length of WRITE_ZEROES", "0000 0006 0000000000000001 0000000000000000 00001001", INVALID),
     ];
     //= NBD#transmission-flags
     //# The client MUST NOT use a feature documented as exposed by a flag unless that flag was set
     let plain = [
-        ("FLUSH", request("0000 0003 0000000000000001 0000000000000000 00000000", invalid)),
-        ("TRIM", request("0000 0004 0000000000000001 0000000000000000 00000001", invalid)),
-        ("WRITE_ZEROES", request("0000 0006 0000000000000001 0000000000000000 00000001", invalid)),
-        ("FUA", request("0001 0001 0000000000000001 0000000000000000 00000002 'ab'", invalid)),
+        ("FLUSH", "0000 0003 0000000000000001 0000000000000000 00000000", INVALID),
+        ("TRIM", "0000 0004 0000000000000001 0000000000000000 00000001", INVALID),
+        ("WRITE_ZEROES", "0000 0006 0000000000000001 0000000000000000 00000001", INVALID),
+        ("FUA", "0001 0001 0000000000000001 0000000000000000 00000002 'ab'", INVALID),
     ];
-    for (name, flags, table) in [
-        ("disk", "096d", &disk[..]),
-        ("readonly", "096f", &readonly),
-        ("blocks", "096d", &blocks),
-        ("plain", "0001", &plain),
-    ] {
-        for (clause, script) in table {
-            cases(&attach(name, flags), WORKS_ON, &[(clause, script)]);
-        }
-    }
+    //= NBD#request-types
+    //# SHOULD fail with NBD_EINVAL if the NBD_CMD_FLAG_FAST_ZERO flag was set and not advertised
+    let slow = [("FAST_ZERO", "0010 0006 0000000000000001 0000000000000000 00001000", INVALID)];
+    refused("readonly", "096f", &readonly);
+    refused("blocks", "096d", &blocks);
+    refused("plain", "0001", &plain);
+    refused("slow", "016d", &slow);
+    //= NBD#transmission-flags
+    //# NBD_FLAG_SEND_FAST_ZERO: MUST be 0 if NBD_FLAG_SEND_WRITE_ZEROES is not set
+    refused("zeroless", "012d", &slow);
+}
+
+/// The maximum block size is about payloads.
+#[test]
+fn commands_without_payload_take_any_length() {
+    let script = "
+C: 25609513 0000 0004 0000000000000001 0000000000000000 00040000
+D: trim 0+262144
+S: 67446698 00000000 0000000000000001
+C: 25609513 0002 0006 0000000000000002 0000000000000000 00040000
+D: zero 0+262144 no-hole
+S: 67446698 00000000 0000000000000002
+";
+    cases(&attach("disk", "096d"), WORKS_ON, &[("longer than the maximum block size", script)]);
+}
+
+//= NBD#block-size-constraints
+//# maximum: MUST be either an integer multiple of the minimum block size or 0xffffffff
+#[test]
+fn maximum_block_size_is_a_multiple_of_the_minimum() {
+    let settings = Settings { payload_bytes_max: (64 << 10) + 4095, ..SMALL };
+    check(
+        settings,
+        &format!(
+            "{HELLO}
+C: 'IHAVEOPT' 00000007 0000000c  00000006 'blocks' 0000
+D: find \"blocks\" to Attach
+S: 0003e889045565a9 00000007 00000003 0000000c  0000 0000000000040000 096d
+S: 0003e889045565a9 00000007 00000003 0000000e  0003 00001000 00002000 00010000
+S: 0003e889045565a9 00000007 00000001 00000000
+"
+        ),
+    );
 }
 
 //= NBD#structured-reply-chunk-message

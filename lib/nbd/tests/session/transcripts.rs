@@ -233,3 +233,23 @@ D: disconnect
 ",
     );
 }
+
+/// An export without block status has no context to list or to select.
+#[test]
+fn no_context_without_block_status() {
+    check(
+        Settings::DEFAULT,
+        "
+S: 'NBDMAGIC' 'IHAVEOPT' 0003
+C: 00000003
+C: 'IHAVEOPT' 00000008 00000000
+S: 0003e889045565a9 00000008 00000001 00000000
+C: 'IHAVEOPT' 00000009 0000000d  00000005 'plain' 00000000
+D: find \"plain\" to Describe
+S: 0003e889045565a9 00000009 00000001 00000000
+C: 'IHAVEOPT' 0000000a 00000020  00000005 'plain' 00000001  0000000f 'base:allocation'
+D: find \"plain\" to Describe
+S: 0003e889045565a9 0000000a 00000001 00000000
+",
+    );
+}
