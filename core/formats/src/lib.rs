@@ -6,14 +6,18 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod fragment;
 pub mod frame;
 pub mod identity;
 pub mod journal;
 pub mod manifest;
+pub mod map_image;
 pub mod message;
 pub mod namespace;
 pub mod payload;
 pub mod registry;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 pub mod sco;
 pub mod tlog;
 pub mod work;

@@ -78,6 +78,12 @@ impl Decoder {
         self.try_next().inspect_err(|error| *self = Decoder { failed: Some(*error), ..Decoder::default() })
     }
 
+    /// How many more bytes the next message needs, as far as is known: the rest of a header, or of a frame.
+    pub fn wanted(&self) -> usize {
+        let frame = self.header.map_or(HEADER_BYTES, |header| header.frame_bytes() - HEADER_BYTES);
+        frame.saturating_sub(self.held)
+    }
+
     fn try_next(&mut self) -> Result<Option<(NodeId, NodeId, Message)>, FrameError> {
         let header = match self.header {
             Some(header) => header,

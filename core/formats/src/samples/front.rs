@@ -1,0 +1,176 @@
+//! Guest, Edge and management.
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+use glossary::{ByteCount, ClientId, Generation, OsdId, SessionId, VdiskId};
+
+use super::{all, name, payload, size};
+use crate::Message;
+use crate::message::admin::{
+    AdminAnswer, AdminBody, AdminReply, AdminRequest, OsdState, RoleStatus, VdiskStatus,
+};
+use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest};
+use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
+
+pub(super) fn messages() -> Vec<Message> {
+    let session = SessionId(0x77);
+    let mut messages = Vec::new();
+    messages.extend(all(guest_body).map(|body| Message::Guest(GuestRequest { request: 1, body })));
+    let answers = all(guest_answer).chain(all(guest_error).map(GuestAnswer::Failed));
+    messages.extend(answers.map(|body| Message::GuestReply(GuestReply { request: 2, body })));
+    messages.extend(all(edge_body).map(|body| Message::Edge(EdgeRequest { session, request: 3, body })));
+    let answers = all(edge_answer).chain(all(edge_error).map(EdgeAnswer::Failed));
+    messages.extend(answers.map(|body| {
+        let generation = Generation(5);
+        Message::EdgeReply(EdgeReply { session, request: 300, generation, stable: 41, body })
+    }));
+    messages.extend(all(admin_body).map(|body| Message::Admin(AdminRequest { request: 4, body })));
+    let answers = all(admin_answer).chain(all(status).map(AdminAnswer::Status));
+    messages.extend(answers.map(|body| Message::AdminReply(AdminReply { request: 5, body })));
+    messages
+}
+
+fn guest_body(last: Option<&GuestBody>) -> Option<GuestBody> {
+    let vdisk = VdiskId(7);
+    let (offset, length) = (4096, 65_536);
+    Some(match last {
+        None => GuestBody::List,
+        Some(GuestBody::List) => GuestBody::Attach { name: name() },
+        Some(GuestBody::Attach { .. }) => GuestBody::Read { vdisk, offset, length },
+        Some(GuestBody::Read { .. }) => GuestBody::Write { vdisk, offset, fua: true, payload: payload() },
+        Some(GuestBody::Write { .. }) => GuestBody::Discard { vdisk, offset, length, fua: false },
+        Some(GuestBody::Discard { .. }) => GuestBody::Flush { vdisk },
+        Some(GuestBody::Flush { .. }) => GuestBody::Extents { vdisk, offset, length },
+        Some(GuestBody::Extents { .. }) => return None,
+    })
+}
+
+fn guest_answer(last: Option<&GuestAnswer>) -> Option<GuestAnswer> {
+    Some(match last {
+        None => GuestAnswer::Vdisks(vec![(name(), size())]),
+        Some(GuestAnswer::Vdisks(_)) => GuestAnswer::Attached { vdisk: VdiskId(7), size: size() },
+        Some(GuestAnswer::Attached { .. }) => GuestAnswer::Data(payload()),
+        Some(GuestAnswer::Data(_)) => GuestAnswer::Extents(vec![(4096, true), (8192, false)]),
+        Some(GuestAnswer::Extents(_)) => GuestAnswer::Done,
+        // The errors have a chain of their own.
+        Some(GuestAnswer::Done | GuestAnswer::Failed(_)) => return None,
+    })
+}
+
+fn guest_error(last: Option<&GuestError>) -> Option<GuestError> {
+    Some(match last {
+        None => GuestError::NotFound,
+        Some(GuestError::NotFound) => GuestError::OutOfBounds,
+        Some(GuestError::OutOfBounds) => GuestError::NoSpace,
+        Some(GuestError::NoSpace) => GuestError::Io("why".to_string()),
+        Some(GuestError::Io(_)) => return None,
+    })
+}
+
+fn edge_body(last: Option<&EdgeBody>) -> Option<EdgeBody> {
+    let (change, offset, length) = (300, 4096, 65_536);
+    let (client, generation) = (ClientId(9), Generation(5));
+    Some(match last {
+        None => EdgeBody::List,
+        Some(EdgeBody::List) => EdgeBody::Open { name: name(), client, first_change: 299, generation },
+        Some(EdgeBody::Open { .. }) => EdgeBody::Read { offset, length },
+        Some(EdgeBody::Read { .. }) => EdgeBody::Write { change, offset, fua: false, payload: payload() },
+        Some(EdgeBody::Write { .. }) => EdgeBody::Discard { change, offset, length, fua: true },
+        Some(EdgeBody::Discard { .. }) => EdgeBody::Flush,
+        Some(EdgeBody::Flush) => EdgeBody::Extents { offset, length },
+        Some(EdgeBody::Extents { .. }) => EdgeBody::Close,
+        Some(EdgeBody::Close) => return None,
+    })
+}
+
+fn edge_answer(last: Option<&EdgeAnswer>) -> Option<EdgeAnswer> {
+    Some(match last {
+        None => EdgeAnswer::Vdisks(vec![(name(), size())]),
+        Some(EdgeAnswer::Vdisks(_)) => EdgeAnswer::Opened { vdisk: VdiskId(7), size: size(), applied: 299 },
+        Some(EdgeAnswer::Opened { .. }) => EdgeAnswer::Data(payload()),
+        Some(EdgeAnswer::Data(_)) => EdgeAnswer::Extents(vec![(4096, true), (8192, false)]),
+        Some(EdgeAnswer::Extents(_)) => EdgeAnswer::Done,
+        Some(EdgeAnswer::Done | EdgeAnswer::Failed(_)) => return None,
+    })
+}
+
+fn edge_error(last: Option<&EdgeError>) -> Option<EdgeError> {
+    Some(match last {
+        None => EdgeError::NotFound,
+        Some(EdgeError::NotFound) => EdgeError::NoSession,
+        Some(EdgeError::NoSession) => EdgeError::Superseded,
+        Some(EdgeError::Superseded) => EdgeError::OutOfBounds,
+        Some(EdgeError::OutOfBounds) => EdgeError::NoSpace,
+        Some(EdgeError::NoSpace) => EdgeError::Io("why".to_string()),
+        Some(EdgeError::Io(_)) => return None,
+    })
+}
+
+fn admin_body(last: Option<&AdminBody>) -> Option<AdminBody> {
+    Some(match last {
+        None => AdminBody::CreateVdisk { name: name(), size: size() },
+        Some(AdminBody::CreateVdisk { .. }) => AdminBody::ResizeVdisk { name: name(), size: size() },
+        Some(AdminBody::ResizeVdisk { .. }) => AdminBody::DeleteVdisk { name: name() },
+        Some(AdminBody::DeleteVdisk { .. }) => AdminBody::SyncVdisk { name: name() },
+        Some(AdminBody::SyncVdisk { .. }) => AdminBody::Status,
+        Some(AdminBody::Status) => return None,
+    })
+}
+
+fn admin_answer(last: Option<&AdminAnswer>) -> Option<AdminAnswer> {
+    Some(match last {
+        None => AdminAnswer::Done,
+        Some(AdminAnswer::Done) => AdminAnswer::Failed("why".to_string()),
+        Some(AdminAnswer::Failed(_) | AdminAnswer::Status(_)) => return None,
+    })
+}
+
+fn status(last: Option<&RoleStatus>) -> Option<RoleStatus> {
+    let counters = vec![1, 200, 0];
+    Some(match last {
+        None => RoleStatus::Edge { remembered: ByteCount(4096), counters },
+        Some(RoleStatus::Edge { .. }) => {
+            let (buffered, buffer_limit) = (ByteCount(8192), ByteCount(2 << 30));
+            RoleStatus::VolumeDriver { vdisks: vec![vdisk_status()], buffered, buffer_limit, counters }
+        }
+        Some(RoleStatus::VolumeDriver { .. }) => {
+            let osds = (0_u32..).zip(all(osd_state)).map(|(osd, state)| (OsdId(osd), state)).collect();
+            RoleStatus::Objects { osds, counters }
+        }
+        Some(RoleStatus::Objects { .. }) => RoleStatus::Asd {
+            used: ByteCount(1 << 20),
+            capacity: ByteCount(1 << 40),
+            dead: ByteCount(4096),
+            keys: 300,
+            trouble: None,
+            counters,
+        },
+        Some(RoleStatus::Asd { .. }) => {
+            RoleStatus::Kv { keys: 12, index: 345, trouble: Some("why".to_string()), counters }
+        }
+        Some(RoleStatus::Kv { .. }) => return None,
+    })
+}
+
+fn osd_state(last: Option<&OsdState>) -> Option<OsdState> {
+    Some(match last {
+        None => OsdState::Up,
+        Some(OsdState::Up) => OsdState::Full,
+        Some(OsdState::Full) => OsdState::Down,
+        Some(OsdState::Down) => return None,
+    })
+}
+
+fn vdisk_status() -> VdiskStatus {
+    VdiskStatus {
+        vdisk: VdiskId(7),
+        name: name(),
+        size: size(),
+        generation: Generation(5),
+        stored: ByteCount(1 << 20),
+        unsafe_bytes: ByteCount(4096),
+        halted: Some("why".to_string()),
+        lost: vec![(4096, 8192)],
+    }
+}
