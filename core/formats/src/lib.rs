@@ -10,6 +10,7 @@ pub mod fragment;
 pub mod frame;
 pub mod identity;
 pub mod journal;
+pub mod kv_client;
 pub mod manifest;
 pub mod map_image;
 pub mod message;
