@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod asd_record;
 pub mod fragment;
 pub mod frame;
 pub mod identity;
 pub mod journal;
 pub mod kv_client;
+pub mod kv_store;
 pub mod manifest;
 pub mod map_image;
 pub mod message;
