@@ -1,0 +1,66 @@
+//! fio: mixed block sizes, verified by checksums that fio writes into the blocks.
+
+use anyhow::Result;
+
+use crate::bed::{Bed, VDISK};
+use crate::process::Program;
+use crate::server::Server;
+
+/// Bytes that one phase writes, in MiB.
+const SIZE_MIB: u64 = 48;
+
+/// What a fio process does.
+#[derive(Clone, Copy)]
+enum Job {
+    /// Writes, and ends with a flush.
+    Write,
+    /// Reads everything back and verifies it.
+    Verify,
+}
+
+/// Jobs of several block sizes, each in its own region, all at once. `seed` changes what and where.
+fn fio(bed: &Bed, server: &Server, job: Job, seed: u64) -> Result<()> {
+    let uri = server.uri(VDISK);
+    let mut fio = Program::new("fio").words("--ioengine=nbd --rw=randwrite --verify=crc32c --verify_fatal=1");
+    fio = fio.words("--group_reporting --iodepth=16 --thread --randrepeat=1").arg(format!("--uri={uri}"));
+    // State files of fio go to the folder of the case.
+    fio = fio.arg(format!("--aux-path={}", bed.path("").display())).arg(format!("--randseed={seed}"));
+    fio = match job {
+        Job::Write => fio.words("--do_verify=0 --end_fsync=1"),
+        Job::Verify => fio.words("--verify_only=1"),
+    };
+    for (index, size) in
+        ["--bs=4k", "--bs=64k", "--bs=512", "--bsrange=4k-256k", "--bs=1M"].into_iter().enumerate()
+    {
+        let region = index as u64 * SIZE_MIB * 2;
+        let length = if size == "--bs=512" { SIZE_MIB / 8 } else { SIZE_MIB };
+        fio = fio.arg(format!("--name=job{index}")).arg(size);
+        fio = fio.arg(format!("--offset={region}m")).arg(format!("--size={length}m"));
+    }
+    fio.limit_seconds(200).run()?;
+    Ok(())
+}
+
+/// Written and verified by a server that lives, overwritten in part, verified again.
+pub(crate) fn fio_verifies_mixed_sizes(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("1GiB")?;
+    for seed in [1, 2] {
+        fio(bed, &server, Job::Write, seed)?;
+        fio(bed, &server, Job::Verify, seed)?;
+    }
+    server.stop()?;
+    server.start_again(&[])?;
+    fio(bed, &server, Job::Verify, 2)
+}
+
+/// Phases that end in a flush, each followed by a kill and a verification.
+pub(crate) fn fio_verifies_after_kill(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("1GiB")?;
+    for seed in 1..=6 {
+        fio(bed, &server, Job::Write, seed)?;
+        server.kill()?;
+        server.start_again(&[])?;
+        fio(bed, &server, Job::Verify, seed)?;
+    }
+    Ok(())
+}

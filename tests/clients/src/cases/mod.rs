@@ -1,0 +1,142 @@
+//! The cases, one file per client.
+
+mod cut;
+mod disks;
+mod fio;
+mod huge;
+mod libnbd;
+mod nbdcopy;
+mod nbdinfo;
+mod qemu_img;
+mod qemu_io;
+mod start_stop;
+
+use anyhow::{Context, Result, bail};
+
+use crate::bed::{Against, Bed};
+
+/// One thing that a real client does.
+pub(crate) struct Case {
+    /// Name of the case and of its function.
+    pub(crate) name: &'static str,
+    /// The function; all its checks are errors.
+    pub(crate) run: fn(&Bed) -> Result<()>,
+    /// After so long it is ended, with everything that it started.
+    pub(crate) limit_seconds: u64,
+    /// Which servers can pass it.
+    fits: Fits,
+    /// In which passes it runs.
+    passes: Passes,
+}
+
+/// Which servers can pass a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fits {
+    /// Any server whose disk outlives it.
+    Any,
+    /// It asks for what only ours promises, or uses our command line.
+    OvsAlone,
+}
+
+/// In which passes a case runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passes {
+    /// The ordinary one alone.
+    Plain,
+    /// Also in the one in which every message between roles is encoded through a socket.
+    Both,
+}
+
+/// A case by its function, so that the name cannot differ.
+macro_rules! case {
+    ($room:ident :: $name:ident, $limit_seconds:expr, $fits:ident, $passes:ident) => {
+        Case {
+            name: stringify!($name),
+            run: $room::$name,
+            limit_seconds: $limit_seconds,
+            fits: Fits::$fits,
+            passes: Passes::$passes,
+        }
+    };
+}
+
+const CASES: &[Case] = &[
+    case!(start_stop::stop_keeps_everything, 120, OvsAlone, Both),
+    case!(start_stop::stop_is_clean_under_load, 120, OvsAlone, Plain),
+    case!(start_stop::second_start_is_refused, 120, OvsAlone, Plain),
+    case!(start_stop::contradictions_are_refused, 120, OvsAlone, Plain),
+    case!(nbdinfo::nbdinfo_lists_the_export, 120, OvsAlone, Plain),
+    case!(nbdinfo::nbdinfo_knows_every_ability, 120, OvsAlone, Plain),
+    case!(nbdinfo::nbdinfo_maps_what_was_written, 120, Any, Plain),
+    case!(nbdcopy::nbdcopy_in_and_out, 240, Any, Both),
+    case!(qemu_img::qemu_img_converts_and_compares, 240, Any, Both),
+    case!(qemu_img::qemu_img_maps_what_was_written, 120, Any, Plain),
+    case!(qemu_img::qemu_img_benches, 240, Any, Plain),
+    case!(qemu_io::qemu_io_patterns, 120, Any, Both),
+    case!(qemu_io::qemu_io_unaligned, 120, Any, Plain),
+    case!(libnbd::libnbd_fua, 120, Any, Plain),
+    case!(libnbd::libnbd_trim, 120, Any, Plain),
+    case!(libnbd::libnbd_write_zeroes, 120, Any, Plain),
+    case!(libnbd::libnbd_block_status, 120, Any, Plain),
+    case!(libnbd::libnbd_structured_replies, 120, Any, Plain),
+    case!(libnbd::libnbd_large_requests, 240, Any, Both),
+    case!(libnbd::libnbd_many_connections, 240, Any, Both),
+    case!(libnbd::libnbd_multi_conn, 120, Any, Plain),
+    case!(libnbd::libnbd_edges, 120, Any, Plain),
+    case!(libnbd::libnbd_options, 120, OvsAlone, Plain),
+    case!(fio::fio_verifies_mixed_sizes, 300, Any, Both),
+    case!(fio::fio_verifies_after_kill, 600, Any, Plain),
+    case!(cut::cut_keeps_what_was_acknowledged, 600, Any, Plain),
+    case!(cut::cut_with_frames_keeps_what_was_acknowledged, 300, Any, Both),
+    case!(disks::ext4_survives_two_lost_disks, 400, OvsAlone, Both),
+    case!(disks::too_many_lost_disks_say_so, 240, OvsAlone, Plain),
+    case!(huge::sixty_four_tebibytes, 240, OvsAlone, Plain),
+];
+
+/// The case of that name.
+pub(crate) fn named(name: &str) -> Result<&'static Case> {
+    CASES.iter().find(|case| case.name == name).with_context(|| format!("there is no case `{name}`"))
+}
+
+/// The cases that these arguments choose.
+pub(crate) fn chosen(only: &[String], frames: bool, against: Against) -> Result<Vec<&'static Case>> {
+    for name in only {
+        named(name)?;
+    }
+    let is_wanted = |case: &&Case| only.is_empty() || only.iter().any(|name| name == case.name);
+    let fits = |case: &&Case| against == Against::Ovs || case.fits == Fits::Any;
+    let chosen: Vec<&Case> = CASES
+        .iter()
+        .filter(is_wanted)
+        .filter(fits)
+        .filter(|case| !frames || case.passes == Passes::Both)
+        .collect();
+    if chosen.is_empty() {
+        bail!("no case fits these arguments");
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_choose() {
+        let all = chosen(&[], false, Against::Ovs).unwrap();
+        let mut names: Vec<&str> = all.iter().map(|case| case.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CASES.len());
+        assert_eq!(chosen(&["libnbd_fua".to_owned()], false, Against::Ovs).unwrap().len(), 1);
+        assert!(chosen(&["nothing".to_owned()], false, Against::Ovs).is_err());
+        assert!(chosen(&[], true, Against::Ovs).unwrap().len() < CASES.len());
+    }
+
+    #[test]
+    fn references_get_what_they_can_pass() {
+        let theirs = chosen(&[], false, Against::Nbdkit).unwrap();
+        assert!(theirs.iter().all(|case| case.fits == Fits::Any) && !theirs.is_empty());
+        assert!(chosen(&["sixty_four_tebibytes".to_owned()], false, Against::Nbdkit).is_err());
+    }
+}

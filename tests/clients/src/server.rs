@@ -1,0 +1,182 @@
+//! A server process: started up to its `ready`, stopped, killed, started again.
+
+use std::fs::{File, OpenOptions};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Time for a start, recovery included, on a busy machine.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// Time for a clean stop: the promise is 5 s on a machine of one's own; two cases share this one.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// How often a process that starts or stops is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How a server is started again, and how one knows that it is ready.
+struct Start {
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// Ours says `ready`; of a reference the port tells.
+    says_ready: bool,
+}
+
+/// A running (or stopped) server on a port of the loopback interface.
+pub(crate) struct Server {
+    start: Start,
+    port: u16,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Server {
+    /// Starts our server: `first` are arguments of its first start only.
+    pub(crate) fn start_ovs(
+        ovs: &Path,
+        data: &Path,
+        port: u16,
+        first: &[String],
+        frames: bool,
+        log: &Path,
+    ) -> Result<Self> {
+        let mut common = vec![
+            "--dir".to_owned(),
+            data.display().to_string(),
+            "--nbd".to_owned(),
+            format!("127.0.0.1:{port}"),
+        ];
+        if frames {
+            common.push("--frames".to_owned());
+        }
+        let again = ["up".to_owned()].into_iter().chain(common.clone()).collect();
+        let start = Start { program: ovs.to_owned(), arguments: again, says_ready: true };
+        let now: Vec<String> = first.iter().cloned().chain(common).collect();
+        Server::spawn(start, &now, port, log)
+    }
+
+    /// Starts a server of somebody else's on an image file.
+    pub(crate) fn start_reference(line: &str, image: &Path, port: u16, log: &Path) -> Result<Self> {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let program = PathBuf::from(words.next().context("a command line has a program")?);
+        let arguments: Vec<String> = words.chain([image.display().to_string()]).collect();
+        let start = Start { program, arguments: arguments.clone(), says_ready: false };
+        Server::spawn(start, &arguments, port, log)
+    }
+
+    fn spawn(start: Start, arguments: &[String], port: u16, log: &Path) -> Result<Self> {
+        println!("$ {} {} &", start.program.display(), arguments.join(" "));
+        let file = OpenOptions::new().create(true).append(true).open(log)?;
+        let said_before = file.metadata()?.len();
+        let child = Command::new(&start.program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("cannot start {}", start.program.display()))?;
+        let mut server = Server { start, port, log: log.to_owned(), child };
+        server.await_ready(said_before)?;
+        Ok(server)
+    }
+
+    fn await_ready(&mut self, said_before: u64) -> Result<()> {
+        let deadline = Instant::now() + READY_LIMIT;
+        loop {
+            let said = self.said_since(said_before)?;
+            let is_ready = match self.start.says_ready {
+                true => said.lines().any(|line| line.starts_with("ready")),
+                false => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+            };
+            if is_ready {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended before it was ready: {status}\n{said}");
+            }
+            ensure!(Instant::now() < deadline, "the server is not ready after {READY_LIMIT:?}\n{said}");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// What the server said from a position of its log on.
+    fn said_since(&self, position: u64) -> Result<String> {
+        let all = std::fs::read(&self.log)?;
+        let from = usize::try_from(position)?.min(all.len());
+        Ok(String::from_utf8_lossy(&all[from..]).into_owned())
+    }
+
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of a vDisk, as clients take it.
+    pub(crate) fn uri(&self, vdisk: &str) -> String {
+        format!("nbd://127.0.0.1:{}/{vdisk}", self.port)
+    }
+
+    /// The process, for those that signal it from another thread.
+    pub(crate) fn pid(&self) -> Result<Pid> {
+        Pid::from_raw(i32::try_from(self.child.id())?).context("a process has an id")
+    }
+
+    /// SIGKILL, as the kernel or an impatient operator would send it.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for a clean end with exit code 0.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        kill_process(self.pid()?, Signal::TERM)?;
+        let deadline = Instant::now() + STOP_LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                // nbdkit and qemu-nbd end with 0 as well.
+                ensure!(status.success(), "stopping ended with {status}\n{}", self.said_since(0)?);
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "still running {STOP_LIMIT:?} after SIGTERM\n{}",
+                self.said_since(0)?
+            );
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Starts it again on the same data and port, with `more` arguments; it must have ended.
+    pub(crate) fn start_again(&mut self, more: &[&str]) -> Result<()> {
+        self.child.wait()?;
+        let said_before = File::open(&self.log)?.metadata()?.len();
+        let mut arguments = self.start.arguments.clone();
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        println!("$ {} {} &", self.start.program.display(), arguments.join(" "));
+        let file = OpenOptions::new().append(true).open(&self.log)?;
+        self.child = Command::new(&self.start.program)
+            .args(&arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()?;
+        self.await_ready(said_before)
+    }
+}
+
+impl Drop for Server {
+    /// A case that fails leaves its server's words behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let said = self.said_since(0).unwrap_or_default();
+        let skipped = said.lines().count().saturating_sub(200);
+        let tail: Vec<&str> = said.lines().skip(skipped).collect();
+        println!("-- the server said (last lines):\n{}", tail.join("\n"));
+    }
+}
