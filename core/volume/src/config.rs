@@ -1,0 +1,50 @@
+//! Settings of a volume driver.
+
+use core::time::Duration;
+use glossary::NodeId;
+use step::Bug;
+
+/// What a volume driver is told at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Its own node id: the owner that the registry records.
+    pub node: NodeId,
+    /// The KV.
+    pub kv: NodeId,
+    /// The objects client.
+    pub objects: NodeId,
+    /// SCOs of one volume that may be on their way to the backend at once; each takes its size in memory.
+    pub uploads_max: usize,
+    /// How much data a TLog covers before it is closed and published, in bytes.
+    pub tlog_covers: u64,
+    /// How long to wait for an answer before asking again; doubles up to [`Config::retry_max`].
+    pub retry_first: Duration,
+    /// The longest wait between two tries.
+    pub retry_max: Duration,
+    /// How long after a sync without a later batch an empty one is written, so that its mark tells damage
+    /// from a tail.
+    pub mark_after: Duration,
+    /// A planted bug, in the simulator.
+    pub bug: Option<Bug>,
+}
+
+impl Config {
+    /// Settings as shipped.
+    pub fn new(node: NodeId, kv: NodeId, objects: NodeId) -> Self {
+        Config {
+            node,
+            kv,
+            objects,
+            uploads_max: 2,
+            tlog_covers: 64 << 20,
+            retry_first: Duration::from_secs(1),
+            retry_max: Duration::from_secs(30),
+            mark_after: Duration::from_millis(10),
+            bug: None,
+        }
+    }
+
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+}

@@ -1,0 +1,190 @@
+//! From the queue of changes into the log: numbers, locations, the map.
+
+use alloc::vec::Vec;
+use formats::Payload;
+use formats::tlog::{Entry, EntryKind};
+use glossary::{CLUSTER_BYTES, ClientId, ClusterAddress, Location, ScoOffset};
+use step::Bug;
+
+use super::change::{Change, ChangeKind, Part};
+use super::{BufferClaim, Serving};
+use crate::context::Context;
+use crate::map::Run;
+
+/// The epoch of the right to write, until that right is passed on (E3).
+const RIGHT: u32 = 1;
+
+impl Serving {
+    /// Takes changes in order until one has to wait: for room, a SCO, a new TLog, or old contents to merge.
+    pub(crate) fn process_queue(&mut self, context: &mut Context<'_>) {
+        while !self.queue.is_empty() {
+            if !self.buffer_is_claimed(context) || self.log.rolling() || self.flight_is_full() {
+                return;
+            }
+            if !self.merged(context) {
+                return;
+            }
+            let Some(mut change) = self.queue.pop_front() else { return };
+            if !self.log_change(&mut change, context) {
+                self.queue.push_front(change);
+                return;
+            }
+        }
+    }
+
+    /// Whether the change at the head is one of whole clusters; starts to make it one otherwise.
+    fn merged(&mut self, context: &mut Context<'_>) -> bool {
+        let partial = |change: &Change| {
+            matches!(change.kind, ChangeKind::PartialWrite { .. } | ChangeKind::PartialDiscard { .. })
+        };
+        if self.queue.front().is_some_and(partial) {
+            self.start_merge(context);
+        }
+        self.queue.front().is_none_or(|change| change.kind != ChangeKind::Merging)
+    }
+
+    /// Logs what can be logged of a change of whole clusters; whether it is all in.
+    fn log_change(&mut self, change: &mut Change, context: &mut Context<'_>) -> bool {
+        let (client, number) = (change.client, change.number);
+        let ChangeKind::Parts(parts) = &mut change.kind else {
+            unreachable!("partial changes are merged first")
+        };
+        while let Some(mut part) = parts.pop_front() {
+            let last = parts.is_empty();
+            if !self.log_part(&mut part, client, number, last, context) {
+                parts.push_front(part);
+                return false;
+            }
+        }
+        self.change_logged(change, context);
+        true
+    }
+
+    fn log_part(
+        &mut self,
+        part: &mut Part,
+        client: ClientId,
+        change: u64,
+        last: bool,
+        context: &mut Context<'_>,
+    ) -> bool {
+        match part {
+            Part::Discard { address, clusters } => {
+                let run =
+                    Run { address: ClusterAddress(*address), clusters: *clusters, location: Location::NONE };
+                if !context.config.has(Bug::DiscardNotLogged) {
+                    self.log_entry(EntryKind::Discard, run, Vec::new(), client, change, last);
+                }
+                self.overlay.set(run);
+                true
+            }
+            Part::Write { address, payload, done } => {
+                let clusters = payload.clusters().expect("parts are whole clusters");
+                while *done < clusters {
+                    let Some((location, count)) = self.take_place(clusters - *done, context) else {
+                        return false;
+                    };
+                    let data = payload.slice_clusters(*done, count);
+                    let run = Run { address: ClusterAddress(*address + *done), clusters: count, location };
+                    *done += count;
+                    self.log_write(run, &data, client, change, last && *done == clusters, context);
+                    if self.log.sco_is_full() {
+                        self.close_sco(context);
+                    }
+                    if self.log.rolling() && *done < clusters {
+                        return false;
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    fn log_write(
+        &mut self,
+        run: Run,
+        data: &Payload,
+        client: ClientId,
+        change: u64,
+        last: bool,
+        context: &mut Context<'_>,
+    ) {
+        let (sco, offset) = (run.location.sco(), u64::from(run.location.offset().0));
+        self.log_entry(EntryKind::Write, run, data.crcs().to_vec(), client, change, last);
+        let local = self.local.get_mut(&sco).expect("the open SCO is local");
+        local.crcs.extend_from_slice(data.crcs());
+        local.through = self.log.last_number();
+        self.recent.insert((sco, offset), (run.clusters, data.pieces().to_vec()));
+        self.log.gather_data(sco, offset, data.pieces());
+        let misordered = context.config.has(Bug::OverlapInTwoOrders)
+            && self.look_up(run.address.0, run.end()).iter().any(|old| self.is_recent(old));
+        if !misordered {
+            self.overlay.set(run);
+        }
+    }
+
+    /// Whether a run is not written yet: its change is in flight.
+    fn is_recent(&self, run: &Run) -> bool {
+        !run.location.is_none()
+            && self
+                .local
+                .get(&run.location.sco())
+                .is_some_and(|l| u64::from(run.location.offset().0) >= l.written)
+    }
+
+    fn log_entry(
+        &mut self,
+        kind: EntryKind,
+        run: Run,
+        crcs: Vec<u32>,
+        client: ClientId,
+        change: u64,
+        last: bool,
+    ) {
+        let number = self.log.next_number();
+        self.log.gather_entry(Entry {
+            kind,
+            completes_change: last,
+            right: RIGHT,
+            number,
+            client,
+            change,
+            address: run.address,
+            clusters: run.clusters,
+            location: run.location,
+            crcs,
+        });
+    }
+
+    /// A change is in the log, whole: it is acknowledged when its last entry is in the write buffer.
+    fn change_logged(&mut self, change: &Change, context: &mut Context<'_>) {
+        let number = self.log.last_number();
+        let known = self.clients.get_mut(&change.client).expect("a change's client is known");
+        known.logged = known.logged.max(change.number);
+        known.unstable.push_back((change.number, number));
+        self.log.acknowledge_when_written(change, number);
+        self.acknowledge(context);
+    }
+
+    /// A place for up to `wanted` clusters: in the open SCO, or in the next.
+    fn take_place(&mut self, wanted: u64, context: &mut Context<'_>) -> Option<(Location, u64)> {
+        if !self.open_sco(context) {
+            return None;
+        }
+        let (sco, offset, left) = self.log.open_place().expect("a SCO is open");
+        let count = wanted.min(left);
+        if !context.room.take(count * CLUSTER_BYTES) {
+            return None;
+        }
+        self.log.take_clusters(count);
+        Some((Location::new(sco, ScoOffset(offset as u16)), count))
+    }
+
+    /// Whether the registry knows that this write buffer matters; asks it to, otherwise.
+    fn buffer_is_claimed(&mut self, context: &mut Context<'_>) -> bool {
+        if self.buffer == BufferClaim::Free {
+            self.claim_buffer(context);
+        }
+        self.buffer == BufferClaim::Claimed
+    }
+}

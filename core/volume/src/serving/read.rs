@@ -1,0 +1,268 @@
+//! Reading: the map says where clusters rest; they come from memory, a local file, or the backend.
+//!
+//! Every cluster is checked against the checksum it entered with (P6). A local file that doesn't check is
+//! passed over for the backend; what is nowhere right is an error, never wrong bytes.
+
+use alloc::vec::Vec;
+use bytes::Bytes;
+use formats::message::edge::EdgeAnswer;
+use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
+use formats::namespace::ObjectName;
+use formats::payload::slice_pieces;
+use formats::sco::cluster_position;
+use formats::{Payload, payload};
+use glossary::{CLUSTER_BYTES, ScoId};
+use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
+
+use super::change::ReplyTo;
+use super::{Operation, Retry, ScoState, Serving};
+use crate::context::{Context, VolumeAsk};
+use crate::files::LocalFile;
+use crate::map::Run;
+
+/// Ranges that can't be read, kept for the status: the first few.
+const LOST_MAX: usize = 64;
+
+/// A read of whole clusters under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadJob {
+    pub(crate) purpose: ReadPurpose,
+    pub(crate) parts: Vec<Part>,
+    waiting: usize,
+}
+
+/// What the clusters are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadPurpose {
+    /// A guest asked.
+    Guest(ReplyTo),
+    /// The change at the head of the queue touches these clusters in part.
+    Merge,
+}
+
+/// A part of a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    run: Run,
+    data: Option<Payload>,
+    /// The local file was tried and is not to be trusted.
+    local_failed: bool,
+}
+
+impl Serving {
+    pub(crate) fn guest_read(&mut self, reply: ReplyTo, offset: u64, length: u64, context: &mut Context<'_>) {
+        let Some(end) = offset.checked_add(length).filter(|end| *end <= self.record.size.0) else {
+            self.answer(reply, EdgeAnswer::Failed(formats::message::edge::EdgeError::OutOfBounds), context);
+            return;
+        };
+        let (from, to) = (offset / CLUSTER_BYTES, end.div_ceil(CLUSTER_BYTES));
+        self.start_read(ReadPurpose::Guest(reply), &[(from, to)], context);
+    }
+
+    /// Starts a read of ranges of clusters.
+    pub(crate) fn start_read(
+        &mut self,
+        purpose: ReadPurpose,
+        ranges: &[(u64, u64)],
+        context: &mut Context<'_>,
+    ) {
+        let runs = ranges.iter().flat_map(|(from, to)| self.look_up(*from, *to));
+        let runs: Vec<Run> = runs.flat_map(|run| self.split_at_written(run)).collect();
+        let parts: Vec<Part> =
+            runs.into_iter().map(|run| Part { run, data: None, local_failed: false }).collect();
+        let job = self.next_read;
+        self.next_read += 1;
+        let waiting = parts.len();
+        self.reads.insert(job, ReadJob { purpose, parts, waiting });
+        for part in 0..waiting {
+            self.resolve_part(job, part, context);
+        }
+        if waiting == 0 {
+            self.finish_read(job, context);
+        }
+    }
+
+    /// Where the written part of a SCO ends, a run is in two places: on the disk and in memory.
+    fn split_at_written(&self, run: Run) -> Vec<Run> {
+        let offset = u64::from(run.location.offset().0);
+        let written = self.local.get(&run.location.sco()).map_or(u64::MAX, |local| local.written);
+        if run.location.is_none() || written <= offset || written >= offset + run.clusters {
+            return alloc::vec![run];
+        }
+        let first = written - offset;
+        let address = glossary::ClusterAddress(run.address.0 + first);
+        let location = run.location.advanced(first);
+        alloc::vec![Run { clusters: first, ..run }, Run { address, location, clusters: run.clusters - first }]
+    }
+
+    /// Gets a part from the nearest place that has it.
+    pub(crate) fn resolve_part(&mut self, job: u64, part: usize, context: &mut Context<'_>) {
+        let Some(Part { run, local_failed, .. }) = self.part(job, part) else { return };
+        let (sco, offset) = (run.location.sco(), u64::from(run.location.offset().0));
+        if run.location.is_none() {
+            self.part_done(job, part, Payload::zeros(run.clusters), context);
+            return;
+        }
+        let local = self.local.get(&sco).filter(|_| !local_failed);
+        match local {
+            Some(local) if local.written >= offset + run.clusters => {
+                let file = LocalFile::Sco(sco).name(self.id);
+                let length = run.clusters * CLUSTER_BYTES;
+                let what = DiskOperation::Read { file, offset: cluster_position(offset), length };
+                self.operations.start(Operation::ReadPart { job, part }, what, context);
+            }
+            Some(_) => {
+                let data = self.recent_data(sco, offset, run.clusters);
+                self.part_done(job, part, data, context);
+            }
+            None => {
+                let body = ObjectBody::Get {
+                    name: ObjectName::Sco(sco),
+                    offset: offset * CLUSTER_BYTES,
+                    length: run.clusters * CLUSTER_BYTES,
+                };
+                context.object(self.id, VolumeAsk::ReadPart { job, part }, self.record.namespace, body);
+            }
+        }
+    }
+
+    /// Clusters whose write has not completed, from memory.
+    fn recent_data(&self, sco: ScoId, offset: u64, clusters: u64) -> Payload {
+        let before = self.recent.range((sco, 0)..=(sco, offset)).next_back();
+        let first = before.map_or((sco, offset), |(key, _)| *key);
+        let mut pieces: Vec<Bytes> = Vec::new();
+        let mut start = 0;
+        for ((_, at), (count, bytes)) in self.recent.range(first..(sco, offset + clusters)) {
+            if pieces.is_empty() {
+                start = offset - at;
+            }
+            debug_assert!(at + count > offset || pieces.is_empty(), "recent runs follow one another");
+            pieces.extend_from_slice(bytes);
+        }
+        let pieces =
+            slice_pieces(&pieces, (start * CLUSTER_BYTES) as usize, (clusters * CLUSTER_BYTES) as usize);
+        Payload::with_crcs(pieces, self.local_crcs(sco, offset, clusters))
+            .expect("a checksum for each cluster")
+    }
+
+    fn local_crcs(&self, sco: ScoId, offset: u64, clusters: u64) -> Vec<u32> {
+        self.local[&sco].crcs[offset as usize..(offset + clusters) as usize].to_vec()
+    }
+
+    pub(crate) fn part_read(&mut self, job: u64, part: usize, result: DiskResult, context: &mut Context<'_>) {
+        let Some(Part { run, .. }) = self.part(job, part) else { return };
+        let (sco, offset) = (run.location.sco(), u64::from(run.location.offset().0));
+        if self.local.contains_key(&sco)
+            && let Ok(DiskOutcome::Read(bytes)) = result
+            && bytes.len() as u64 == run.clusters * CLUSTER_BYTES
+        {
+            let crcs = if context.config.has(Bug::CrcUnchecked) {
+                payload::Payload::entering(bytes.clone()).crcs().to_vec()
+            } else {
+                self.local_crcs(sco, offset, run.clusters)
+            };
+            let data = Payload::with_crcs(alloc::vec![bytes], crcs).expect("a checksum for each cluster");
+            if data.verify() {
+                self.part_done(job, part, data, context);
+                return;
+            }
+        }
+        self.local_part_failed(job, part, run, context);
+    }
+
+    /// The local file is gone or damaged: the backend may have it.
+    fn local_part_failed(&mut self, job: u64, part: usize, run: Run, context: &mut Context<'_>) {
+        let state = self.local.get(&run.location.sco()).map(|local| local.state);
+        if matches!(state, None | Some(ScoState::Stored { .. } | ScoState::Cached)) {
+            self.part_mut(job, part).local_failed = true;
+            self.resolve_part(job, part, context);
+        } else {
+            self.part_lost(
+                job,
+                run,
+                "a SCO in the write buffer is damaged and was not yet on the ASDs",
+                context,
+            );
+        }
+    }
+
+    /// The backend answered for a part.
+    pub(crate) fn part_answered(
+        &mut self,
+        job: u64,
+        part: usize,
+        answer: ObjectAnswer,
+        context: &mut Context<'_>,
+    ) {
+        let Some(Part { run, .. }) = self.part(job, part) else { return };
+        match answer {
+            ObjectAnswer::Data(data) if data.clusters() == Some(run.clusters) => {
+                self.part_done(job, part, data, context);
+            }
+            ObjectAnswer::Failed(ObjectError::NotFound) if self.moved_on(&run) => {
+                self.restart_read(job, context)
+            }
+            ObjectAnswer::Failed(ObjectError::NotFound | ObjectError::Lost) => {
+                self.part_lost(
+                    job,
+                    run,
+                    "more fragments are lost or damaged than the parity makes up for",
+                    context,
+                );
+            }
+            _ => self.retry_later(Retry::ReadPart { job, part }, context),
+        }
+    }
+
+    /// Whether the map no longer says what it said when the read began: its SCO was garbage by then.
+    fn moved_on(&self, run: &Run) -> bool {
+        self.look_up(run.address.0, run.end()) != [*run]
+    }
+
+    fn restart_read(&mut self, job: u64, context: &mut Context<'_>) {
+        let Some(read) = self.reads.remove(&job) else { return };
+        let ranges: Vec<(u64, u64)> =
+            read.parts.iter().map(|part| (part.run.address.0, part.run.end())).collect();
+        self.start_read(read.purpose, &ranges, context);
+    }
+
+    fn part_done(&mut self, job: u64, part: usize, data: Payload, context: &mut Context<'_>) {
+        let Some(read) = self.reads.get_mut(&job) else { return };
+        if read.parts[part].data.replace(data).is_none() {
+            read.waiting -= 1;
+        }
+        if read.waiting == 0 {
+            self.finish_read(job, context);
+        }
+    }
+
+    fn finish_read(&mut self, job: u64, context: &mut Context<'_>) {
+        let read = self.reads.remove(&job).expect("a finished read was under way");
+        let mut data = Payload::default();
+        read.parts.into_iter().for_each(|part| data.append(part.data.expect("every part is there")));
+        match read.purpose {
+            ReadPurpose::Guest(reply) => self.answer(reply, EdgeAnswer::Data(data), context),
+            ReadPurpose::Merge => self.merge(&data, context),
+        }
+    }
+
+    fn part_lost(&mut self, job: u64, run: Run, why: &str, context: &mut Context<'_>) {
+        let range = (run.address.0 * CLUSTER_BYTES, run.clusters * CLUSTER_BYTES);
+        if self.lost.len() < LOST_MAX && !self.lost.contains(&range) {
+            self.lost.push(range);
+        }
+        let Some(read) = self.reads.remove(&job) else { return };
+        match read.purpose {
+            ReadPurpose::Guest(reply) => self.answer_io_error(reply, why, context),
+            ReadPurpose::Merge => self.merge_failed(why, context),
+        }
+    }
+
+    fn part(&self, job: u64, part: usize) -> Option<Part> {
+        self.reads.get(&job)?.parts.get(part).filter(|part| part.data.is_none()).cloned()
+    }
+
+    fn part_mut(&mut self, job: u64, part: usize) -> &mut Part {
+        &mut self.reads.get_mut(&job).expect("the read is under way").parts[part]
+    }
+}

@@ -1,0 +1,128 @@
+//! The local log: TLogs in the write buffer that are not published yet.
+
+use alloc::vec::Vec;
+use formats::journal::{Batch, FileScan, HeaderError, Judgement, Kind, Mark, Predecessor, judge, scan};
+use formats::tlog::{Entry, decode_label};
+use glossary::{ClientId, TlogId};
+use step::{Bug, DiskOutcome, DiskResult};
+
+use super::{Operation, TakeOver};
+use crate::context::Context;
+use crate::files::{LocalFile, journal_owner, sequence_of_tlog, tlog_of_sequence};
+
+/// A TLog file that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FoundTlog {
+    pub(super) tlog: TlogId,
+    pub(super) scan: Option<Result<FileScan, HeaderError>>,
+}
+
+/// A batch of the local log that is kept so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeptBatch {
+    pub(super) tlog: TlogId,
+    pub(super) end: Predecessor,
+    pub(super) entries: Vec<Entry>,
+    /// Whether the log was synced beyond it: its clusters need no look.
+    pub(super) synced: bool,
+}
+
+impl TakeOver {
+    /// Reads every TLog file beyond the published chain. When the registry says that this buffer holds
+    /// nothing that matters, none is looked at: what is there is of an earlier life.
+    pub(super) fn recover_local(&mut self, context: &mut Context<'_>) {
+        let matters = self.record().buffer.is_some();
+        let published = self.head.map(|head| head.tlog);
+        let tlogs = self.files.keys().filter_map(|file| match file {
+            LocalFile::Tlog(tlog) if matters && published.is_none_or(|head| *tlog > head) => Some(*tlog),
+            _ => None,
+        });
+        self.tlogs = tlogs.map(|tlog| FoundTlog { tlog, scan: None }).collect();
+        self.read_next_tlog(context);
+    }
+
+    fn read_next_tlog(&mut self, context: &mut Context<'_>) {
+        match self.tlogs.iter().find(|found| found.scan.is_none()).map(|found| found.tlog) {
+            Some(tlog) => self.read_file(Operation::ReadTlog(tlog), LocalFile::Tlog(tlog), context),
+            None => self.judge_local(context),
+        }
+    }
+
+    pub(super) fn tlog_read(&mut self, tlog: TlogId, result: DiskResult, context: &mut Context<'_>) {
+        let bytes = match result {
+            Ok(DiskOutcome::Read(bytes)) => bytes,
+            Ok(_) => return,
+            Err(error) => {
+                self.disk_failed(error, "reading a TLog");
+                return;
+            }
+        };
+        let scanned = scan(&bytes, Kind::TLOG, &journal_owner(self.id), sequence_of_tlog(tlog));
+        if let Err(HeaderError::Newer(version)) = scanned {
+            self.halt(alloc::format!(
+                "TLog {tlog} has format version {version}: this program is older than its data"
+            ));
+            return;
+        }
+        let found = self.tlogs.iter_mut().find(|found| found.tlog == tlog).expect("it was asked for");
+        found.scan = Some(scanned);
+        self.read_next_tlog(context);
+    }
+
+    fn judge_local(&mut self, context: &mut Context<'_>) {
+        let taken = core::mem::take(&mut self.tlogs);
+        let files: Vec<(u64, Result<FileScan, HeaderError>)> = taken
+            .into_iter()
+            .map(|found| (sequence_of_tlog(found.tlog), found.scan.expect("every file was read")))
+            .collect();
+        let judgement = judge(&files, None, Mark::default());
+        let broken = judgement.damage.is_some() || !self.continues_chain(&files);
+        if broken && !context.config.has(Bug::DamageTakenForTail) {
+            self.halt(
+                "the log in the write buffer is damaged below a place that was synced: acknowledged data is lost. \
+                 Restore the write buffer's disk, or accept the loss with --accept-write-buffer-loss"
+                    .into(),
+            );
+            return;
+        }
+        match self.keep(&files, &judgement) {
+            Some(batches) => self.verify_tail(batches, context),
+            None => self
+                .halt("an entry of the local log checks but can't be read: is it of a newer version?".into()),
+        }
+    }
+
+    /// Whether the first local TLog follows the last published one.
+    fn continues_chain(&self, files: &[(u64, Result<FileScan, HeaderError>)]) -> bool {
+        let Some((_, Ok(first))) = files.first() else { return true };
+        let before = first.header.predecessor.map(|predecessor| predecessor.end.sequence);
+        before == self.head.map(|head| sequence_of_tlog(head.tlog))
+    }
+
+    fn keep(
+        &mut self,
+        files: &[(u64, Result<FileScan, HeaderError>)],
+        judgement: &Judgement,
+    ) -> Option<Vec<KeptBatch>> {
+        let mut batches = Vec::new();
+        for kept in &judgement.kept {
+            let scan = files.iter().find(|(sequence, _)| *sequence == kept.sequence)?.1.as_ref().ok()?;
+            let label: Vec<(ClientId, u64)> = decode_label(&scan.header.label)?;
+            self.labels.push_back((tlog_of_sequence(kept.sequence), label));
+            for batch in &scan.batches[..kept.batches] {
+                batches.push(keep_batch(kept.sequence, batch, judgement.synced)?);
+            }
+        }
+        Some(batches)
+    }
+}
+
+fn keep_batch(sequence: u64, batch: &Batch, synced: Mark) -> Option<KeptBatch> {
+    let end = Mark { sequence, position: batch.end };
+    Some(KeptBatch {
+        tlog: tlog_of_sequence(sequence),
+        end: Predecessor { end, check: batch.check },
+        entries: Entry::decode_all(&batch.body)?,
+        synced: end <= synced,
+    })
+}

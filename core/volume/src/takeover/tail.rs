@@ -1,0 +1,153 @@
+//! The tail of the local log: entries above the last mark count only when every cluster that they name is in
+//! its SCO. The first batch with one that isn't is where the log ends: nothing after it was flushed, and
+//! nothing of it was acknowledged, unless a power cut took what was never synced.
+
+use alloc::vec::Vec;
+use formats::Payload;
+use formats::sco::cluster_position;
+use formats::tlog::EntryKind;
+use glossary::{CLUSTER_BYTES, ScoId, TlogId};
+use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
+
+use super::local_log::KeptBatch;
+use super::{Operation, TakeOver};
+use crate::context::Context;
+use crate::files::LocalFile;
+use crate::serving::{ClosedTlog, LocalSco, ScoState};
+
+/// The batches that are kept, and how far their clusters have been looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    pub(super) batches: Vec<KeptBatch>,
+    /// The next entry to look at.
+    at: (usize, usize),
+}
+
+impl TakeOver {
+    pub(super) fn verify_tail(&mut self, batches: Vec<KeptBatch>, context: &mut Context<'_>) {
+        self.tail = Tail { batches, at: (0, 0) };
+        self.verify_next(context);
+    }
+
+    fn verify_next(&mut self, context: &mut Context<'_>) {
+        let accept_all = context.config.has(Bug::TornTailAccepted);
+        while let Some(batch) = self.tail.batches.get(self.tail.at.0) {
+            let (number, entry_number) = self.tail.at;
+            match batch.entries.get(entry_number) {
+                Some(entry) if entry.kind == EntryKind::Write && !batch.synced && !accept_all => {
+                    let what = DiskOperation::Read {
+                        file: LocalFile::Sco(entry.location.sco()).name(self.id),
+                        offset: cluster_position(u64::from(entry.location.offset().0)),
+                        length: entry.clusters * CLUSTER_BYTES,
+                    };
+                    let operation = Operation::ReadTail { batch: number, entry: entry_number };
+                    self.operations.start(operation, what, context);
+                    return;
+                }
+                Some(_) => self.tail.at.1 += 1,
+                None => self.tail.at = (number + 1, 0),
+            }
+        }
+        self.tail_verified(context);
+    }
+
+    pub(super) fn tail_read(
+        &mut self,
+        batch: usize,
+        entry: usize,
+        result: &DiskResult,
+        context: &mut Context<'_>,
+    ) {
+        let expected = &self.tail.batches[batch].entries[entry];
+        let whole = match result {
+            Ok(DiskOutcome::Read(bytes)) if bytes.len() as u64 == expected.clusters * CLUSTER_BYTES => {
+                let data = Payload::with_crcs(alloc::vec![bytes.clone()], expected.crcs.clone());
+                data.is_some_and(|data| data.verify())
+            }
+            Err(step::DiskError::Failed) => {
+                self.disk_failed(step::DiskError::Failed, "reading a SCO");
+                return;
+            }
+            _ => false,
+        };
+        if whole {
+            self.tail.at = (batch, entry + 1);
+        } else {
+            self.tail.batches.truncate(batch);
+        }
+        self.verify_next(context);
+    }
+
+    /// What is kept is settled: TLogs with entries, their SCOs, the clients.
+    fn tail_verified(&mut self, context: &mut Context<'_>) {
+        let batches = core::mem::take(&mut self.tail.batches);
+        for batch in batches {
+            self.learn_clients(batch.tlog);
+            for entry in batch.entries.iter().filter(|entry| entry.completes_change) {
+                let applied = self.clients.entry(entry.client).or_default();
+                *applied = (*applied).max(entry.change);
+            }
+            if !batch.entries.is_empty() {
+                self.opening.kept_end = Some(batch.end);
+                self.keep_scos(&batch);
+                self.keep_entries(batch);
+            }
+        }
+        self.learn_clients(TlogId { generation: glossary::Generation(u32::MAX), sequence: u32::MAX });
+        if let Some(missing) = self.missing_sco() {
+            self.halt(missing);
+            return;
+        }
+        self.open(context);
+    }
+
+    /// Takes in what the labels of TLogs up to this one say of clients.
+    fn learn_clients(&mut self, through: TlogId) {
+        while let Some((_, label)) = self.labels.pop_front_if(|(tlog, _)| *tlog <= through) {
+            self.clients.extend(label);
+        }
+    }
+
+    fn keep_entries(&mut self, batch: KeptBatch) {
+        let (tlog, end): (TlogId, u64) = (batch.tlog, batch.end.end.position);
+        let clients: Vec<_> = self.clients.iter().map(|(client, applied)| (*client, *applied)).collect();
+        let writes = batch.entries.iter().filter(|entry| entry.kind == EntryKind::Write);
+        let mut scos: Vec<ScoId> = writes.map(|entry| entry.location.sco()).collect();
+        scos.dedup();
+        match self.closed.last_mut().filter(|closed| closed.tlog == tlog) {
+            Some(closed) => {
+                closed.entries.extend(batch.entries);
+                scos.retain(|sco| !closed.scos.contains(sco));
+                closed.scos.append(&mut scos);
+                (closed.clients, closed.file_bytes) = (clients, end);
+            }
+            None => {
+                let (entries, file_bytes) = (batch.entries, end);
+                self.closed.push(ClosedTlog { tlog, entries, scos, clients, file_bytes });
+            }
+        }
+    }
+
+    fn keep_scos(&mut self, batch: &KeptBatch) {
+        for entry in batch.entries.iter().filter(|entry| entry.kind == EntryKind::Write) {
+            let fresh = LocalSco { crcs: Vec::new(), written: 0, through: 0, state: ScoState::Closed };
+            let local = self.local.entry(entry.location.sco()).or_insert(fresh);
+            let end = usize::from(entry.location.offset().0) + entry.crcs.len();
+            local.crcs.resize(end.max(local.crcs.len()), 0);
+            local.crcs[usize::from(entry.location.offset().0)..end].copy_from_slice(&entry.crcs);
+            local.written = local.crcs.len() as u64;
+        }
+    }
+
+    /// A SCO file that the log needs and that is not there, or too short.
+    fn missing_sco(&self) -> Option<alloc::string::String> {
+        let length = |sco| self.files.get(&LocalFile::Sco(sco)).copied().unwrap_or(0);
+        let short = self.local.iter().find(|(sco, local)| length(**sco) < cluster_position(local.written));
+        short.map(|(sco, _)| {
+            alloc::format!(
+                "SCO {sco} is missing from the write buffer, and the log needs it: acknowledged data is lost. \
+                 Restore the write buffer's disk, or accept the loss with --accept-write-buffer-loss"
+            )
+        })
+    }
+}
