@@ -7,6 +7,7 @@
 
 mod bed;
 mod cases;
+mod guest;
 mod history;
 mod nbd;
 mod pattern;

@@ -7,6 +7,7 @@ mod huge;
 mod libnbd;
 mod nbdcopy;
 mod nbdinfo;
+mod power;
 mod qemu_img;
 mod qemu_io;
 mod start_stop;
@@ -90,6 +91,8 @@ const CASES: &[Case] = &[
     case!(cut::cut_with_frames_keeps_what_was_acknowledged, 300, Any, Both),
     case!(disks::ext4_survives_two_lost_disks, 400, OvsAlone, Both),
     case!(disks::too_many_lost_disks_say_so, 240, OvsAlone, Plain),
+    case!(power::power_cut_keeps_what_was_flushed, 900, OvsAlone, Plain),
+    case!(power::power_cut_without_syncs_is_noticed, 900, OvsAlone, Plain),
     case!(huge::sixty_four_tebibytes, 240, OvsAlone, Plain),
 ];
 
