@@ -32,8 +32,6 @@ pub enum Bug {
     DiscardNotLogged,
     /// A write that was sent again is applied again.
     ChangeAppliedTwice,
-    /// The persisted map runs ahead of the published chain.
-    CorkIgnored,
     /// A SCO is deleted though the map still holds a cluster of it.
     LiveScoDeleted,
     /// The KV answers before its log is synced.

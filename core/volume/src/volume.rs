@@ -170,6 +170,7 @@ impl Volume {
             Outcome::Serves(serving) => {
                 // The operations of the take-over may still end; theirs are lower numbers.
                 self.operations_from = serving.operations.next();
+                context.room.count(serving.local_bytes());
                 State::Serving(serving)
             }
             Outcome::Halts(why) => State::Halted(why),

@@ -151,9 +151,6 @@ impl Serving {
             payload: Payload::entering(bytes),
         };
         context.object(self.id, VolumeAsk::Publish(id), self.record.namespace, body);
-        if self.cork_ignored(context) {
-            self.uncork(to, context);
-        }
     }
 
     pub(crate) fn published(&mut self, tlog: TlogId, answer: &ObjectAnswer, context: &mut Context<'_>) {
@@ -183,6 +180,11 @@ impl Serving {
         tlog.entries.iter().for_each(|entry| self.overlay.forget(run_of(entry)));
         self.map_file.add_delta(head, &tlog.entries);
         self.retire(&tlog, context);
+        // A SCO that lost its last live cluster within the TLog may have got one again later in it.
+        let wanted = context.config.has(Bug::LiveScoDeleted);
+        self.dead.retain(|sco| wanted || self.base.live_clusters(*sco) == 0);
+        self.dead.sort_unstable();
+        self.dead.dedup();
     }
 
     fn retire(&mut self, tlog: &ClosedTlog, context: &mut Context<'_>) {

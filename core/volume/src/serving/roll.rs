@@ -8,7 +8,7 @@ use formats::journal::{FileHeader, Kind, Mark, Writer};
 use formats::sco::{ScoHeader, cluster_position, encode_trailer};
 use formats::tlog::encode_label;
 use glossary::{CLUSTER_BYTES, ClientId, ScoId, TlogId};
-use step::{Bug, DiskOperation, DiskResult};
+use step::{DiskOperation, DiskResult};
 
 use super::log::{OpenSco, Spare};
 use super::{ClosedTlog, LocalSco, Operation, ScoState, Serving};
@@ -195,11 +195,6 @@ impl Serving {
         let file = LocalFile::Sco(sco).name(self.id);
         let what = DiskOperation::Write { file, offset, pieces: alloc::vec![trailer] };
         self.operations.start(Operation::WriteTrailer, what, context);
-    }
-
-    /// Whether a bug wants the map to run ahead of the chain.
-    pub(crate) fn cork_ignored(&self, context: &Context<'_>) -> bool {
-        context.config.has(Bug::CorkIgnored)
     }
 }
 

@@ -141,7 +141,7 @@ impl TakeOver {
             Operation::Settle => self.settled(&result, context),
             Operation::Create => self.created(&result, context),
             Operation::WriteHeader => self.header_written(&result, context),
-            Operation::SyncHeader => self.header_synced(&result, context),
+            Operation::SyncHeader => self.header_synced(&result),
         }
     }
 

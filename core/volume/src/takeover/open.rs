@@ -123,18 +123,18 @@ impl TakeOver {
         self.operations.start(Operation::SyncHeader, what, context);
     }
 
-    pub(super) fn header_synced(&mut self, result: &DiskResult, context: &mut Context<'_>) {
+    pub(super) fn header_synced(&mut self, result: &DiskResult) {
         if let Err(error) = result {
             // A failed sync is final (L4), whatever its error.
             let _ = error;
             self.disk_failed(step::DiskError::Failed, "syncing a TLog");
             return;
         }
-        let serving = self.serving(context);
+        let serving = self.serving();
         self.outcome = Some(Outcome::Serves(alloc::boxed::Box::new(serving)));
     }
 
-    fn serving(&mut self, context: &mut Context<'_>) -> Serving {
+    fn serving(&mut self) -> Serving {
         let record = self.record().clone();
         let buffer_identity = self.buffer.expect("a write buffer without an identity is not served from");
         let writer = self.opening.writer.take().expect("the header was written");
@@ -144,7 +144,7 @@ impl TakeOver {
         let mut overlay = Overlay::default();
         closed.iter().flat_map(|tlog| &tlog.entries).for_each(|entry| overlay.set(run_of(entry)));
         let local = core::mem::take(&mut self.local);
-        let serving = Serving {
+        Serving {
             id: self.id,
             buffer: if record.buffer.is_some() { BufferClaim::Claimed } else { BufferClaim::Free },
             buffer_identity,
@@ -178,9 +178,7 @@ impl TakeOver {
             lost: Vec::new(),
             stop: None,
             mark_timer: false,
-        };
-        context.room.count(serving.local_bytes());
-        serving
+        }
     }
 
     /// Objects on the backend that neither the map nor the local log names (L6): SCOs whose last cluster was

@@ -1,0 +1,69 @@
+//! A backend in memory that holds the driver to the rules of PROTOCOLS L5 and L6.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use formats::Payload;
+use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
+use formats::namespace::{NamespaceRecord, ObjectName};
+use glossary::ObjectId;
+
+#[derive(Default)]
+pub(crate) struct Backend {
+    pub(crate) objects: BTreeMap<ObjectName, Bytes>,
+    ever: BTreeSet<ObjectName>,
+    /// Answers `Unavailable` while set.
+    pub(crate) down: bool,
+}
+
+impl Backend {
+    pub(crate) fn answer(&mut self, namespace: &mut NamespaceRecord, body: ObjectBody) -> ObjectAnswer {
+        if self.down {
+            return ObjectAnswer::Failed(ObjectError::Unavailable);
+        }
+        match body {
+            ObjectBody::Put { generation, name, present, head, payload } => {
+                if generation != namespace.generation {
+                    return ObjectAnswer::Failed(ObjectError::Fenced);
+                }
+                assert!(payload.verify(), "uploads check");
+                let data = payload.contiguous();
+                if let Some(there) = self.objects.get(&name) {
+                    assert_eq!(*there, data, "{name:?} was stored with other content");
+                    return stored();
+                }
+                assert!(
+                    present.iter().all(|name| self.objects.contains_key(name)),
+                    "a TLog's SCOs are there (L6)"
+                );
+                if let Some(change) = head {
+                    assert_eq!(change.from, namespace.head, "TLogs form a chain (L6)");
+                    assert_eq!(change.to.checksum, checksum::crc32c(&data));
+                    namespace.head = Some(change.to);
+                }
+                assert!(self.ever.insert(name), "{name:?} is never written twice (L5)");
+                self.objects.insert(name, data);
+                stored()
+            }
+            ObjectBody::Get { name, offset, length } => match self.objects.get(&name) {
+                Some(data) => ObjectAnswer::Data(Payload::entering(
+                    data.slice(offset as usize..(offset + length) as usize),
+                )),
+                None => ObjectAnswer::Failed(ObjectError::NotFound),
+            },
+            ObjectBody::Delete { generation, names } => {
+                if generation != namespace.generation {
+                    return ObjectAnswer::Failed(ObjectError::Fenced);
+                }
+                names.iter().for_each(|name| drop(self.objects.remove(name)));
+                ObjectAnswer::Done
+            }
+            ObjectBody::Redundancy { .. } => ObjectAnswer::Redundancy { spare: 1 },
+            ObjectBody::Sweep => ObjectAnswer::Done,
+        }
+    }
+}
+
+fn stored() -> ObjectAnswer {
+    ObjectAnswer::Stored { object: ObjectId([0; 32]), spare: 1 }
+}

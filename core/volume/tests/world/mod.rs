@@ -1,0 +1,221 @@
+//! A volume driver in a small world: a disk with the crash rules of `step`, a KV and a backend that always
+//! answer in the end, and one client.
+
+pub(crate) mod backend;
+pub(crate) mod disk;
+pub(crate) mod registry;
+
+use disk::Disk;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeRequest};
+use formats::{Effect, Event, Message, Payload};
+use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskName};
+use registry::Registry;
+use step::{Effects, Entropy, Machine, Timestamp};
+use volume::{Config, VolumeDriver};
+
+pub(crate) const CLUSTER: u64 = 4096;
+pub(crate) const SIZE: u64 = 96;
+const DRIVER: NodeId = NodeId(1);
+const KV: NodeId = NodeId(2);
+const OBJECTS: NodeId = NodeId(3);
+const EDGE: NodeId = NodeId(4);
+const ADMIN: NodeId = NodeId(5);
+
+/// What the client is told, by request.
+pub(crate) type Answers = Vec<(u64, EdgeAnswer)>;
+
+pub(crate) struct World {
+    pub(crate) random: Entropy,
+    now: Timestamp,
+    driver: VolumeDriver,
+    pub(crate) disk: Disk,
+    pub(crate) registry: Registry,
+    events: Vec<Event>,
+    timers: Vec<(Timestamp, step::TimerId)>,
+    pub(crate) answers: Answers,
+    session: u64,
+    next_request: u64,
+    pub(crate) halted: Option<String>,
+    pushed: Option<AdminAnswer>,
+    bug: Option<step::Bug>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, bug: Option<step::Bug>) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut random = Entropy::new(bytes);
+        random.next_u64();
+        let name = VdiskName::new("disk1").expect("a name");
+        let mut world = World {
+            random,
+            now: Timestamp(0),
+            driver: VolumeDriver::new(config(bug)),
+            disk: Disk::default(),
+            registry: Registry::new(&name, ByteCount(SIZE * CLUSTER)),
+            events: Vec::new(),
+            timers: Vec::new(),
+            answers: Vec::new(),
+            session: 0,
+            next_request: 1,
+            halted: None,
+            pushed: None,
+            bug,
+        };
+        world.disk.put("identity", &registry::buffer_identity_file());
+        world.restart();
+        world
+    }
+
+    /// A new life of the driver on what its disk kept.
+    pub(crate) fn restart(&mut self) {
+        self.driver = VolumeDriver::new(config(self.bug));
+        self.events.clear();
+        self.timers.clear();
+        self.answers.clear();
+        let seed = self.random.next_bytes();
+        self.step(Event::Start { seed });
+    }
+
+    /// Opens a session, asking until there is an answer; changes go on with this number.
+    pub(crate) fn open(&mut self, first_change: u64) -> EdgeAnswer {
+        self.session += 1;
+        for _ in 0..1000 {
+            let request = self.ask_open(first_change);
+            for _ in 0..100 {
+                self.go();
+            }
+            if let Some(index) = self.answers.iter().position(|(answered, _)| *answered == request) {
+                return self.answers.swap_remove(index).1;
+            }
+        }
+        panic!("never opened: {:?}", self.halted);
+    }
+
+    fn ask_open(&mut self, first_change: u64) -> u64 {
+        let body = EdgeBody::Open {
+            name: VdiskName::new("disk1").expect("a name"),
+            client: ClientId(7),
+            first_change,
+            generation: Generation(0),
+        };
+        self.ask(body)
+    }
+
+    pub(crate) fn ask(&mut self, body: EdgeBody) -> u64 {
+        let request = self.next_request;
+        self.next_request += 1;
+        let asked = EdgeRequest { session: SessionId(self.session), request, body };
+        self.events.push(Event::Message { from: EDGE, message: Message::Edge(asked) });
+        request
+    }
+
+    /// Management asks to push everything to the backend; goes on until that is done.
+    pub(crate) fn push(&mut self) {
+        let name = VdiskName::new("disk1").expect("a name");
+        let asked = AdminRequest { request: 0, body: AdminBody::SyncVdisk { name } };
+        self.events.push(Event::Message { from: ADMIN, message: Message::Admin(asked) });
+        self.pushed = None;
+        while self.pushed.is_none() {
+            assert!(self.go(), "a push ends");
+        }
+        assert_eq!(self.pushed, Some(AdminAnswer::Done));
+    }
+
+    /// Asks again, as an Edge does that got no answer.
+    pub(crate) fn ask_again(&mut self, request: u64, body: EdgeBody) {
+        let asked = EdgeRequest { session: SessionId(self.session), request, body };
+        self.events.push(Event::Message { from: EDGE, message: Message::Edge(asked) });
+    }
+
+    /// One thing happens: an event is delivered, a disk operation ends, or time passes.
+    pub(crate) fn go(&mut self) -> bool {
+        if !self.events.is_empty() && self.random.below(3) > 0 {
+            // Messages of one sender may overtake each other.
+            let index = self.random.below(self.events.len() as u64) as usize;
+            let event = self.events.swap_remove(index);
+            self.step(event);
+        } else if let Some((operation, result)) = self.disk.finish_one(&mut self.random) {
+            self.step(Event::Disk { operation, result });
+        } else if let Some(event) = self.events.pop() {
+            self.step(event);
+        } else if let Some(index) = (0..self.timers.len()).min_by_key(|index| self.timers[*index]) {
+            let (at, timer) = self.timers.swap_remove(index);
+            self.now = self.now.max(at);
+            self.step(Event::Timer(timer));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Goes on until a request is answered.
+    pub(crate) fn answer_to(&mut self, request: u64) -> Option<EdgeAnswer> {
+        for _ in 0..100_000 {
+            if let Some(index) = self.answers.iter().position(|(answered, _)| *answered == request) {
+                return Some(self.answers.swap_remove(index).1);
+            }
+            if self.halted.is_some() || !self.go() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Reads whole clusters; `None` when that fails.
+    pub(crate) fn read(&mut self, from: u64, clusters: u64) -> Option<Payload> {
+        let request = self.ask(EdgeBody::Read { offset: from * CLUSTER, length: clusters * CLUSTER });
+        match self.answer_to(request)? {
+            EdgeAnswer::Data(data) => {
+                assert!(data.verify(), "what is read checks");
+                Some(data)
+            }
+            _ => None,
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut effects = Effects::new();
+        self.driver.step(self.now, event, &mut effects);
+        self.driver.step(self.now, Event::TurnEnd, &mut effects);
+        let list: Vec<Effect> = effects.drain().collect();
+        list.into_iter().for_each(|effect| self.effect(effect));
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, message } if to == EDGE => {
+                if let Message::EdgeReply(reply) = message {
+                    self.answers.push((reply.request, reply.body));
+                }
+            }
+            Effect::Send { to, message } if to == ADMIN => {
+                if let Message::AdminReply(reply) = message {
+                    self.pushed = Some(reply.body);
+                }
+            }
+            Effect::Send { message, .. } => {
+                let answer = self.registry.answer(message);
+                // Answers are lost now and then: the driver asks again.
+                if self.random.below(20) > 0 {
+                    let from = if matches!(answer, Message::KvReply(_)) { KV } else { OBJECTS };
+                    self.events.push(Event::Message { from, message: answer });
+                }
+            }
+            Effect::Disk { operation, what } => self.disk.start(operation, what),
+            Effect::SetTimer { timer, after } => {
+                self.timers.retain(|(_, set)| *set != timer);
+                self.timers.push((self.now.after(after), timer));
+            }
+            Effect::ClearTimer(timer) => self.timers.retain(|(_, set)| *set != timer),
+            Effect::Halt { reason } => self.halted = Some(reason),
+            Effect::Work { .. } => unreachable!("a volume driver has no work"),
+        }
+    }
+}
+
+fn config(bug: Option<step::Bug>) -> Config {
+    // TLogs cover two SCOs of 8 clusters, so that everything happens in a short run.
+    Config { tlog_covers: 2 * 8 * CLUSTER, bug, ..Config::new(DRIVER, KV, OBJECTS) }
+}

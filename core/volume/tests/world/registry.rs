@@ -1,0 +1,158 @@
+//! A KV with the registry and the namespace manager in memory, and the backend behind it.
+
+use std::collections::BTreeMap;
+
+use formats::Message;
+use formats::identity::{Folder, Identity};
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvStep};
+use formats::message::object::{ObjectReply, ObjectRequest};
+use formats::namespace::{
+    NamespaceAnswer, NamespaceCommand, NamespaceDone, NamespaceError, NamespaceQuery, NamespaceRecord,
+};
+use formats::registry::{self, ClusterRecord, DtlRecord, VdiskRecord};
+use glossary::{
+    BufferIdentity, ByteCount, ClusterIdentity, Generation, NamespaceId, NodeId, ObjectId, VdiskId, VdiskName,
+};
+
+use super::CLUSTER;
+use super::backend::Backend;
+
+const BUFFER: BufferIdentity = BufferIdentity([3; 16]);
+
+pub(crate) struct Registry {
+    map: BTreeMap<Vec<u8>, Vec<u8>>,
+    answered: BTreeMap<(u64, u64), KvAnswer>,
+    namespace: Option<NamespaceRecord>,
+    pub(crate) backend: Backend,
+}
+
+pub(crate) fn buffer_identity_file() -> Vec<u8> {
+    let folder = Folder::WriteBuffer { identity: BUFFER };
+    Identity { cluster: ClusterIdentity([1; 16]), folder }.encode()
+}
+
+impl Registry {
+    pub(crate) fn new(name: &VdiskName, size: ByteCount) -> Self {
+        let sco_size = ByteCount(8 * CLUSTER);
+        let cluster = ClusterRecord {
+            identity: ClusterIdentity([1; 16]),
+            policies: Vec::new(),
+            sco_size,
+            write_buffer: ByteCount(1 << 20),
+            buffer: BUFFER,
+            osds: Vec::new(),
+            next_vdisk: VdiskId(2),
+            next_sco: 1,
+        };
+        let vdisk = VdiskRecord {
+            name: name.clone(),
+            size,
+            sco_size,
+            namespace: NamespaceId(1),
+            owner: NodeId(0),
+            generation: Generation(0),
+            buffer: None,
+            dtl: DtlRecord::Off,
+            deleting: false,
+        };
+        let mut map = BTreeMap::new();
+        map.insert(registry::CLUSTER_KEY.to_vec(), registry::encode(&cluster));
+        map.insert(registry::name_key(name), registry::encode(&VdiskId(1)));
+        map.insert(registry::vdisk_key(VdiskId(1)), registry::encode(&vdisk));
+        Registry { map, answered: BTreeMap::new(), namespace: None, backend: Backend::default() }
+    }
+
+    pub(crate) fn answer(&mut self, message: Message) -> Message {
+        match message {
+            Message::Kv(request) => {
+                let body = match request.body {
+                    KvBody::Query(query) => self.query(&query),
+                    KvBody::Command { session, sequence, command, .. } => {
+                        let known = self.answered.get(&(session, sequence)).cloned();
+                        let answer = known.unwrap_or_else(|| self.command(command));
+                        self.answered.insert((session, sequence), answer.clone());
+                        answer
+                    }
+                };
+                Message::KvReply(KvReply { request: request.request, body })
+            }
+            Message::Object(ObjectRequest { request, body, .. }) => {
+                let namespace = self.namespace.as_mut().expect("the namespace is there before its objects");
+                let body = self.backend.answer(namespace, body);
+                Message::ObjectReply(ObjectReply { request, body })
+            }
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn query(&self, query: &KvQuery) -> KvAnswer {
+        match query {
+            KvQuery::Get { key } => KvAnswer::Value(self.map.get(key).cloned()),
+            KvQuery::Range { prefix, .. } => {
+                let pairs = self.map.iter().filter(|(key, _)| key.starts_with(prefix));
+                KvAnswer::Range { pairs: pairs.map(|(k, v)| (k.clone(), v.clone())).collect(), more: false }
+            }
+            KvQuery::Function { query, .. } => {
+                let answer = match postcard::from_bytes(query).expect("a query") {
+                    NamespaceQuery::Record { .. } => NamespaceAnswer::Record(self.namespace.clone()),
+                    NamespaceQuery::List { .. } => {
+                        let objects = self.backend.objects.iter();
+                        let list = objects.map(|(name, data)| (*name, ObjectId([0; 32]), data.len() as u64));
+                        NamespaceAnswer::List { objects: list.collect(), more: false }
+                    }
+                    NamespaceQuery::Manifest { .. } => unreachable!("the driver reads no manifests"),
+                };
+                KvAnswer::Done(postcard::to_allocvec(&answer).expect("encodes"))
+            }
+        }
+    }
+
+    fn command(&mut self, command: KvCommand) -> KvAnswer {
+        match command {
+            KvCommand::Sequence(steps) => {
+                let mut map = self.map.clone();
+                for (index, step) in steps.into_iter().enumerate() {
+                    match step {
+                        KvStep::Assert { key, value } if map.get(&key) != value.as_ref() => {
+                            return KvAnswer::Failed(KvError::Assert { step: index as u32, key });
+                        }
+                        KvStep::Assert { .. } | KvStep::AssertExists { .. } => {}
+                        KvStep::Set { key, value } => drop(map.insert(key, value)),
+                        KvStep::Delete { key } => drop(map.remove(&key)),
+                    }
+                }
+                self.map = map;
+                KvAnswer::Done(Vec::new())
+            }
+            KvCommand::Function { command, .. } => self.namespace_command(&command),
+        }
+    }
+
+    fn namespace_command(&mut self, command: &[u8]) -> KvAnswer {
+        match postcard::from_bytes(command).expect("a command") {
+            NamespaceCommand::Create { policies, .. } => {
+                let (generation, gc_epoch) = (Generation(0), 1);
+                self.namespace.get_or_insert(NamespaceRecord {
+                    generation,
+                    policies,
+                    head: None,
+                    gc_epoch,
+                    dropped: false,
+                });
+            }
+            NamespaceCommand::Raise { generation, .. } => {
+                let record = self.namespace.as_mut().expect("created first");
+                if generation < record.generation {
+                    let error = NamespaceError::Fenced { generation: record.generation };
+                    return KvAnswer::Failed(KvError::Refused(
+                        postcard::to_allocvec(&error).expect("encodes"),
+                    ));
+                }
+                record.generation = generation;
+            }
+            other => unreachable!("{other:?}"),
+        }
+        let done = NamespaceDone::Done { deleted: Vec::new() };
+        KvAnswer::Done(postcard::to_allocvec(&done).expect("encodes"))
+    }
+}
