@@ -14,8 +14,18 @@ const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils", "qemu-block-extra"];
 const OTHERS: &[&str] =
     &["libnbd-bin", "python3-libnbd", "nbdkit", "fio", "e2fsprogs", "cpio", "busybox-static", "curl"];
 
+/// The kernel of the guest whose power is cut. It is only downloaded and unpacked, by the test itself.
+const KERNEL: &str = "linux-image-cloud-amd64";
+
 /// Checks that all are installed; installs what is missing where we are root.
 pub(crate) fn check(root: &Path) -> Result<()> {
+    let is_root = command::output(root, "id", &["-u"])?.trim() == "0";
+    if !command::succeeds("apt-cache", &["show", KERNEL]) {
+        if !is_root {
+            bail!("apt does not know {KERNEL}: apt-get update");
+        }
+        command::run(root, "apt-get", &["-q", "update"])?;
+    }
     let is_missing = |package: &&&str| !is_installed(root, package);
     let qemu: Vec<&str> = QEMU.iter().filter(is_missing).copied().collect();
     let others: Vec<&str> = OTHERS.iter().filter(is_missing).copied().collect();
@@ -23,7 +33,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         return Ok(());
     }
     let missing = [qemu.as_slice(), others.as_slice()].concat().join(" ");
-    if command::output(root, "id", &["-u"])?.trim() != "0" {
+    if !is_root {
         bail!("these packages are missing: {missing}\ninstall them (apt-get install), or be root and we do");
     }
     println!("installing: {missing}");

@@ -53,9 +53,26 @@ pub(crate) const STEPS: &[Step] = &[
         work: Work::Tests(&["--workspace"]),
     },
     Step {
+        name: "portable",
+        checks: "checksums and erasure coding without SIMD",
+        work: Work::Tests(&[
+            "--package",
+            "checksum",
+            "--package",
+            "erasure",
+            "--features",
+            "checksum/portable,erasure/portable",
+        ]),
+    },
+    Step {
         name: "doc-tests",
         checks: "examples in documentation",
         work: Work::Cargo(&["test", "--quiet", "--doc", "--workspace", "--locked"]),
+    },
+    Step {
+        name: "models",
+        checks: "protocols, exhaustively; every rule switched off must be missed",
+        work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "models"]),
     },
 ];
 

@@ -63,7 +63,7 @@ const BANS: &[Ban] = &[
 /// Test code that may read the clock, and why.
 const CLOCK_ALLOWED: &[(&str, &str)] = &[
     ("tests/clients/", "real processes hang for real: each case has a time-out, and none asserts a duration"),
-    ("bench/", "it measures"),
+    ("tests/bench/", "it measures"),
 ];
 
 /// Finds banned words, characters outside ASCII in code, and paths of somebody's machine.

@@ -8,8 +8,8 @@
 //! | `core/roles`, `core/edge-role` | everything pure |
 //! | `shell/` | everything pure, and the shell crates named in [`SHELL_BASE`] |
 //! | `simulator`, `models` | everything pure |
-//! | `apps/`, `bench` | everything but `simulator` |
-//! | `xtask`, `tests/` | nothing of ours: they judge the rest from outside |
+//! | `apps/`, `tests/bench` | everything but `simulator` |
+//! | `xtask`, other `tests/` | nothing of ours: they judge the rest from outside |
 //!
 //! Development dependencies obey the same table.
 
@@ -60,7 +60,8 @@ impl Class {
             "shell" => Some(Class::Shell { base: SHELL_BASE.contains(&name) }),
             "simulator" => Some(Class::Simulator),
             "models" => Some(Class::Models),
-            "apps" | "bench" => Some(Class::Program),
+            "apps" => Some(Class::Program),
+            "tests" if name == "bench" => Some(Class::Program),
             "xtask" | "tests" => Some(Class::Outside),
             _ => None,
         }
@@ -133,7 +134,7 @@ mod tests {
             ("simulator", "core/roles"),
             ("models", "core/volume"),
             ("apps/ovs", "shell/gateway"),
-            ("bench", "core/volume"),
+            ("tests/bench", "core/volume"),
         ] {
             assert_eq!(edge(from, to), 0, "{from} -> {to}");
         }

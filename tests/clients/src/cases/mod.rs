@@ -11,6 +11,7 @@ mod power;
 mod qemu_img;
 mod qemu_io;
 mod start_stop;
+mod verbs;
 
 use anyhow::{Context, Result, bail};
 
@@ -66,6 +67,10 @@ const CASES: &[Case] = &[
     case!(start_stop::stop_is_clean_under_load, 120, OvsAlone, Plain),
     case!(start_stop::second_start_is_refused, 120, OvsAlone, Plain),
     case!(start_stop::contradictions_are_refused, 120, OvsAlone, Plain),
+    case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
+    case!(verbs::vdisk_grows_and_goes, 120, OvsAlone, Plain),
+    case!(verbs::osd_stops_and_starts, 240, OvsAlone, Both),
+    case!(verbs::overload_stays_bounded, 400, OvsAlone, Plain),
     case!(nbdinfo::nbdinfo_lists_the_export, 120, OvsAlone, Plain),
     case!(nbdinfo::nbdinfo_knows_every_ability, 120, OvsAlone, Plain),
     case!(nbdinfo::nbdinfo_maps_what_was_written, 120, Any, Plain),

@@ -1,0 +1,128 @@
+//! The command line while a client is at work.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::bed::{Bed, VDISK};
+use crate::nbd::{Connection, Verb};
+use crate::process::Program;
+
+/// Every verb that shows something shows it as JSON too.
+pub(crate) fn verbs_speak_json(bed: &Bed) -> Result<()> {
+    let _server = bed.up("256MiB")?;
+    for verb in [
+        "status --json",
+        "vdisk list --json",
+        "vdisk info disk1 --json",
+        "osd list --json",
+        "disk list --json",
+    ] {
+        let said = bed.ovs(verb).run()?;
+        let value: Result<Value, _> = serde_json::from_str(&said);
+        ensure!(value.is_ok(), "`{verb}` does not print JSON:\n{said}");
+    }
+    let metrics = bed.ovs("metrics").run()?;
+    let is_sample =
+        |line: &str| line.split_whitespace().last().is_some_and(|value| value.parse::<f64>().is_ok());
+    let samples: Vec<&str> =
+        metrics.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    ensure!(
+        !samples.is_empty() && samples.iter().all(|line| is_sample(line)),
+        "metrics are Prometheus text:\n{metrics}"
+    );
+    Ok(())
+}
+
+/// A vDisk is made, filled, grown, seen larger on reconnect, and deleted.
+pub(crate) fn vdisk_grows_and_goes(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("256MiB")?;
+    bed.ovs("vdisk create second --size 512MiB").run()?;
+    bed.ovs("vdisk create second --size 512MiB").refused()?;
+    let uri = server.uri("second");
+    Program::new("qemu-io")
+        .words("-f raw -c")
+        .arg("write -P 1 508M 4M")
+        .arg("-c")
+        .arg("flush")
+        .arg(&uri)
+        .run()?;
+    bed.ovs("vdisk resize second --size 1GiB").run()?;
+    let size = Program::new("nbdinfo").arg("--size").arg(&uri).run()?;
+    ensure!(size.trim() == (1_u64 << 30).to_string(), "a new connection sees the new size: {size}");
+    let state = ["read -P 1 508M 4M", "read -P 0 512M 512M"];
+    Program::new("qemu-io").words("-f raw -c").arg(state[0]).arg("-c").arg(state[1]).arg(&uri).run()?;
+    server.kill()?;
+    server.start_again(&[])?;
+    Program::new("qemu-io").words("-f raw -c").arg(state[0]).arg("-c").arg(state[1]).arg(&uri).run()?;
+    // Without the word and without a terminal to ask at, nothing is deleted.
+    bed.ovs("vdisk delete second").refused()?;
+    bed.ovs("vdisk delete second --yes").run()?;
+    Program::new("nbdinfo").arg(&uri).refused()?;
+    let list = bed.ovs("vdisk list").run()?;
+    ensure!(list.contains(VDISK) && !list.contains("second"), "the list names what is there: {list}");
+    Ok(())
+}
+
+/// Disks are taken out of the running cluster and put back, and the client notices nothing.
+pub(crate) fn osd_stops_and_starts(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("256MiB")?;
+    let uri = server.uri(VDISK);
+    let io = |commands: &[&str]| {
+        let mut io = Program::new("qemu-io").words("-f raw");
+        for command in commands {
+            io = io.arg("-c").arg(command);
+        }
+        io.arg(&uri).run()
+    };
+    io(&["write -P 1 0 64M", "flush"])?;
+    bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
+    bed.ovs("osd stop asd-3").run()?;
+    bed.ovs("osd stop asd-6").run()?;
+    ensure!(bed.ovs("status").run()?.contains("degraded"), "two disks are missing, and status says so");
+    io(&["read -P 1 0 64M", "write -P 2 64M 64M", "flush", "read -P 2 64M 64M"])?;
+    bed.ovs("osd start asd-3").run()?;
+    bed.ovs("osd start asd-6").run()?;
+    bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
+    io(&["read -P 1 0 64M", "read -P 2 64M 64M"])?;
+    server.stop()?;
+    server.start_again(&[])?;
+    io(&["read -P 1 0 64M", "read -P 2 64M 64M"])?;
+    Ok(())
+}
+
+/// Connections of the overload, and the requests of 32 MiB that each sends before it reads a reply: 2 GiB in all.
+const CONNECTIONS: usize = 32;
+const REQUESTS: u64 = 2;
+const LENGTH: u32 = 32 << 20;
+
+/// What the server may use at its highest: far below what the clients send, with room for its write buffer of 256 MiB.
+const MEMORY_MAX_KIB: u64 = 1 << 20;
+
+/// Clients that send faster than anything can be stored are slowed down; memory stays bounded.
+pub(crate) fn overload_stays_bounded(bed: &Bed) -> Result<()> {
+    let server = bed.up("1GiB")?;
+    let port = server.port();
+    let payload = vec![7_u8; usize::try_from(LENGTH)?];
+    let flood = |payload: &[u8]| -> Result<()> {
+        let mut connection = Connection::open(port, VDISK)?;
+        for request in 0..REQUESTS {
+            connection.send(Verb::Write, request, request * u64::from(LENGTH), LENGTH, payload)?;
+        }
+        for _ in 0..REQUESTS {
+            connection.receive()?;
+        }
+        Ok(())
+    };
+    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(|| flood(&payload))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a client's thread does not panic")).collect()
+    });
+    for outcome in outcomes {
+        outcome?;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()?.as_raw_nonzero()))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse()?;
+    ensure!(peak_kib < MEMORY_MAX_KIB, "the server used {} MiB", peak_kib >> 10);
+    Ok(())
+}
