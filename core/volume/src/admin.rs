@@ -12,7 +12,6 @@ use glossary::{
 };
 use step::{Effects, Timestamp};
 
-use crate::COUNTERS;
 use crate::context::Purpose;
 use crate::driver::{DriverAsk, VolumeDriver, send_admin};
 use crate::volume::Volume;
@@ -253,7 +252,7 @@ impl VolumeDriver {
             vdisks,
             buffered: ByteCount(self.room.used),
             buffer_limit: ByteCount(self.room.limit),
-            counters: alloc::vec![0; COUNTERS.len()],
+            counters: self.counters.values().to_vec(),
         }
     }
 }

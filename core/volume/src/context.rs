@@ -9,6 +9,7 @@ use step::{DiskOperation, Effects, OperationId, Timestamp};
 
 use crate::asks::Asks;
 use crate::config::Config;
+use crate::counters::{Counter, Counters};
 use crate::room::Room;
 
 /// What a question to KV or objects client is for.
@@ -48,10 +49,15 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) asks: &'a mut Asks<Purpose>,
     pub(crate) room: &'a mut Room,
+    pub(crate) counters: &'a mut Counters,
     pub(crate) effects: &'a mut Effects<Effect>,
 }
 
 impl Context<'_> {
+    pub(crate) fn count(&mut self, counter: Counter, amount: u64) {
+        self.counters.add(counter, amount);
+    }
+
     pub(crate) fn command(&mut self, vdisk: VdiskId, ask: VolumeAsk, command: KvCommand) {
         self.asks.command(Purpose::Volume(vdisk, ask), command, self.now, self.effects);
     }

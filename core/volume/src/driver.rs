@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use formats::identity::{Folder, Identity};
 use formats::message::admin::{AdminAnswer, AdminReply};
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest};
-use formats::message::kv::{KvAnswer, KvQuery};
+use formats::message::kv::{KvAnswer, KvError, KvQuery, KvReply};
 use formats::message::object::ObjectAnswer;
 use formats::registry::{self, ClusterRecord, VdiskRecord};
 use formats::{Effect, Event, Message};
@@ -19,6 +19,7 @@ use crate::admin::Wish;
 use crate::asks::Asks;
 use crate::config::Config;
 use crate::context::{Context, Purpose, VolumeAsk, vdisk_of};
+use crate::counters::Counters;
 use crate::files::LocalFile;
 use crate::room::Room;
 use crate::serving::ReplyTo;
@@ -60,6 +61,7 @@ pub struct VolumeDriver {
     entropy: Entropy,
     pub(crate) asks: Asks<Purpose>,
     pub(crate) room: Room,
+    pub(crate) counters: Counters,
     pub(crate) buffer: Option<BufferIdentity>,
     pub(crate) cluster: Option<ClusterRecord>,
     pub(crate) volumes: BTreeMap<VdiskId, Volume>,
@@ -85,6 +87,7 @@ impl VolumeDriver {
             config,
             entropy: Entropy::new([0; 32]),
             room: Room::default(),
+            counters: Counters::new(),
             buffer: None,
             cluster: None,
             volumes: BTreeMap::new(),
@@ -111,6 +114,11 @@ impl VolumeDriver {
     fn message(&mut self, now: Timestamp, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
         match message {
             Message::Edge(request) => self.edge(now, from, request, effects),
+            // "Not now" settles nothing: the question is asked again when it is due.
+            Message::KvReply(KvReply {
+                body: KvAnswer::Failed(KvError::Full | KvError::Unavailable),
+                ..
+            }) => {}
             Message::KvReply(reply) => {
                 if let Some(purpose) = self.asks.answered(reply.request) {
                     self.kv_answered(now, purpose, reply.body, effects);
@@ -181,7 +189,8 @@ impl VolumeDriver {
     ) {
         let Some(volume) = self.volumes.get_mut(&vdisk) else { return };
         let (config, asks, room) = (&self.config, &mut self.asks, &mut self.room);
-        step(volume, &mut Context { now, config, asks, room, effects });
+        let counters = &mut self.counters;
+        step(volume, &mut Context { now, config, asks, room, counters, effects });
         self.touched.insert(vdisk);
     }
 

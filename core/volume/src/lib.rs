@@ -11,6 +11,7 @@ mod admin;
 mod asks;
 mod config;
 mod context;
+mod counters;
 mod deletion;
 mod driver;
 mod files;
@@ -21,7 +22,5 @@ mod takeover;
 mod volume;
 
 pub use config::Config;
+pub use counters::COUNTERS;
 pub use driver::VolumeDriver;
-
-/// The driver's counters, in the order of `RoleStatus::VolumeDriver`: name and help.
-pub const COUNTERS: &[(&str, &str)] = &[];

@@ -15,6 +15,7 @@ use glossary::{
 use step::{DiskResult, OperationId};
 
 use crate::context::{Context, Purpose, VolumeAsk};
+use crate::counters::Counter;
 use crate::deletion::Deletion;
 use crate::driver::send_edge;
 use crate::files::LocalFile;
@@ -170,6 +171,7 @@ impl Volume {
             Outcome::Serves(serving) => {
                 // The operations of the take-over may still end; theirs are lower numbers.
                 self.operations_from = serving.operations.next();
+                context.count(Counter::TakeOvers, 1);
                 context.room.count(serving.local_bytes());
                 State::Serving(serving)
             }

@@ -9,6 +9,7 @@ use step::{Bug, DiskError, DiskOperation, DiskResult, TimerId};
 use super::change::ReplyTo;
 use super::{Operation, Serving};
 use crate::context::Context;
+use crate::counters::Counter;
 use crate::files::LocalFile;
 
 /// Who waits for stable storage, and the round that is under way.
@@ -35,6 +36,7 @@ impl Flushes {
 impl Serving {
     /// A FLUSH: everything acknowledged so far must be on stable storage. What is not acknowledged need not.
     pub(crate) fn flush(&mut self, reply: ReplyTo, context: &mut Context<'_>) {
+        context.count(Counter::Flushes, 1);
         if self.log.synced >= self.log.completed || context.config.has(Bug::AckBeforeSync) {
             self.answer(reply, EdgeAnswer::Done, context);
         } else {
@@ -49,6 +51,7 @@ impl Serving {
         if self.flushes.round.is_some() || !wanted {
             return;
         }
+        context.count(Counter::Syncs, 1);
         let dirty: Vec<ScoId> = core::mem::take(&mut self.log.dirty).into_iter().collect();
         let tlog = LocalFile::Tlog(self.log.tlog).name(self.id);
         let files = dirty.into_iter().map(|sco| LocalFile::Sco(sco).name(self.id));

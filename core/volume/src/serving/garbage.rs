@@ -9,6 +9,7 @@ use step::DiskOperation;
 
 use super::{Operation, Retry, ScoState, Serving};
 use crate::context::{Context, VolumeAsk};
+use crate::counters::Counter;
 use crate::files::LocalFile;
 
 /// Objects named in one deletion.
@@ -32,6 +33,7 @@ impl Serving {
         match answer {
             ObjectAnswer::Done => {
                 let gone = core::mem::take(&mut self.deleting);
+                context.count(Counter::ScosDeleted, gone.len() as u64);
                 gone.into_iter().for_each(|sco| self.drop_local(sco, context));
             }
             ObjectAnswer::Failed(ObjectError::Fenced) => self.fenced(),

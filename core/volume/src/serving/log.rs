@@ -17,6 +17,7 @@ use super::change::{Change, ReplyTo};
 use super::roll::Roll;
 use super::{Operation, Serving};
 use crate::context::Context;
+use crate::counters::Counter;
 use crate::files::LocalFile;
 
 /// Bytes of SCO data that one flight takes at most; the rest goes with the next.
@@ -250,6 +251,7 @@ impl Serving {
 
     /// Writes a batch of the TLog as (a part of) a flight.
     fn write_batch(&mut self, body: Bytes, scos: usize, through: u64, context: &mut Context<'_>) {
+        context.count(Counter::Batches, 1);
         let offset = self.log.writer.end().position;
         self.log.marked = self.log.synced_end;
         let pieces = self.log.writer.batch(self.log.synced_end, alloc::vec![body]);

@@ -13,6 +13,7 @@ use super::Serving;
 use super::change::{Change, ChangeKind, Part};
 use super::read::ReadPurpose;
 use crate::context::Context;
+use crate::counters::Counter;
 
 /// A change that waits for old contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ impl Serving {
         let mut partial: Vec<u64> = head.into_iter().chain(tail).collect();
         partial.dedup();
         let ranges: Vec<(u64, u64)> = partial.iter().map(|cluster| (*cluster, cluster + 1)).collect();
+        context.count(Counter::Merges, 1);
         self.merging = Some(Merge { offset, length, payload, partial });
         self.start_read(ReadPurpose::Merge, &ranges, context);
     }

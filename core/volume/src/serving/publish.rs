@@ -14,6 +14,7 @@ use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
 use super::{BufferClaim, ClosedTlog, Operation, Retry, ScoState, Serving, Stop};
 use crate::asks::compare_and_set;
 use crate::context::{Context, VolumeAsk};
+use crate::counters::Counter;
 use crate::files::LocalFile;
 use crate::map::Run;
 
@@ -81,6 +82,7 @@ impl Serving {
     pub(crate) fn uploaded(&mut self, sco: ScoId, answer: &ObjectAnswer, context: &mut Context<'_>) {
         match answer {
             ObjectAnswer::Stored { spare, .. } => {
+                context.count(Counter::ScosUploaded, 1);
                 self.set_sco_state(sco, ScoState::Stored { spare: *spare });
                 if *spare == 0 {
                     self.retry_later(Retry::Redundancy(sco), context);
@@ -171,6 +173,7 @@ impl Serving {
     /// A TLog is published: the base map takes its entries, and its files are no longer needed.
     fn uncork(&mut self, head: ChainHead, context: &mut Context<'_>) {
         let Some(tlog) = self.closed.pop_front() else { return };
+        context.count(Counter::TlogsPublished, 1);
         self.publishing = None;
         self.cork = Some(head);
         for entry in &tlog.entries {

@@ -9,6 +9,7 @@ use step::Bug;
 use super::change::{Change, ChangeKind, Part};
 use super::{BufferClaim, Serving};
 use crate::context::Context;
+use crate::counters::Counter;
 use crate::map::Run;
 
 /// The epoch of the right to write, until that right is passed on (E3).
@@ -70,6 +71,7 @@ impl Serving {
     ) -> bool {
         match part {
             Part::Discard { address, clusters } => {
+                context.count(Counter::Discards, 1);
                 let run =
                     Run { address: ClusterAddress(*address), clusters: *clusters, location: Location::NONE };
                 if !context.config.has(Bug::DiscardNotLogged) {
@@ -80,6 +82,7 @@ impl Serving {
             }
             Part::Write { address, payload, done } => {
                 let clusters = payload.clusters().expect("parts are whole clusters");
+                context.count(Counter::Writes, u64::from(*done == 0));
                 while *done < clusters {
                     let Some((location, count)) = self.take_place(clusters - *done, context) else {
                         return false;
@@ -109,6 +112,7 @@ impl Serving {
         last: bool,
         context: &mut Context<'_>,
     ) {
+        context.count(Counter::WrittenBytes, data.len() as u64);
         let (sco, offset) = (run.location.sco(), u64::from(run.location.offset().0));
         self.log_entry(EntryKind::Write, run, data.crcs().to_vec(), client, change, last);
         let local = self.local.get_mut(&sco).expect("the open SCO is local");
@@ -174,6 +178,7 @@ impl Serving {
         let (sco, offset, left) = self.log.open_place().expect("a SCO is open");
         let count = wanted.min(left);
         if !context.room.take(count * CLUSTER_BYTES) {
+            context.count(Counter::Waits, 1);
             return None;
         }
         self.log.take_clusters(count);

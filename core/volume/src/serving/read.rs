@@ -17,6 +17,7 @@ use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
 use super::change::ReplyTo;
 use super::{Operation, Retry, ScoState, Serving};
 use crate::context::{Context, VolumeAsk};
+use crate::counters::Counter;
 use crate::files::LocalFile;
 use crate::map::Run;
 
@@ -106,16 +107,19 @@ impl Serving {
         let local = self.local.get(&sco).filter(|_| !local_failed);
         match local {
             Some(local) if local.written >= offset + run.clusters => {
+                context.count(Counter::LocalParts, 1);
                 let file = LocalFile::Sco(sco).name(self.id);
                 let length = run.clusters * CLUSTER_BYTES;
                 let what = DiskOperation::Read { file, offset: cluster_position(offset), length };
                 self.operations.start(Operation::ReadPart { job, part }, what, context);
             }
             Some(_) => {
+                context.count(Counter::LocalParts, 1);
                 let data = self.recent_data(sco, offset, run.clusters);
                 self.part_done(job, part, data, context);
             }
             None => {
+                context.count(Counter::BackendParts, 1);
                 let body = ObjectBody::Get {
                     name: ObjectName::Sco(sco),
                     offset: offset * CLUSTER_BYTES,
@@ -172,6 +176,7 @@ impl Serving {
 
     /// The local file is gone or damaged: the backend may have it.
     fn local_part_failed(&mut self, job: u64, part: usize, run: Run, context: &mut Context<'_>) {
+        context.count(Counter::DamagedParts, 1);
         let state = self.local.get(&run.location.sco()).map(|local| local.state);
         if matches!(state, None | Some(ScoState::Stored { .. } | ScoState::Cached)) {
             self.part_mut(job, part).local_failed = true;
@@ -241,7 +246,11 @@ impl Serving {
         let mut data = Payload::default();
         read.parts.into_iter().for_each(|part| data.append(part.data.expect("every part is there")));
         match read.purpose {
-            ReadPurpose::Guest(reply) => self.answer(reply, EdgeAnswer::Data(data), context),
+            ReadPurpose::Guest(reply) => {
+                context.count(Counter::Reads, 1);
+                context.count(Counter::ReadBytes, data.len() as u64);
+                self.answer(reply, EdgeAnswer::Data(data), context);
+            }
             ReadPurpose::Merge => self.merge(&data, context),
         }
     }

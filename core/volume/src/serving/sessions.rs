@@ -10,6 +10,7 @@ use step::Bug;
 use super::change::{Change, ChangeKind, Part, ReplyTo};
 use super::{Serving, Stop};
 use crate::context::Context;
+use crate::counters::Counter;
 
 /// Clients that a volume knows at most: their table must fit a TLog's label.
 const CLIENTS_MAX: usize = 128;
@@ -119,6 +120,7 @@ impl Serving {
         let client = self.sessions[&reply.session].client;
         let (accepted, logged) = (self.clients[&client].accepted, self.clients[&client].logged);
         if number <= accepted && !context.config.has(Bug::ChangeAppliedTwice) {
+            context.count(Counter::Repeated, 1);
             if number <= logged {
                 self.answer_again(reply, client, number, fua, context);
             } else {
