@@ -102,12 +102,11 @@ impl<N: Node> Builder<N> {
         // From here on an error drops the runtime, which ends the shards that run.
         let runtime = Runtime::new(Handle::new(Arc::clone(&hub), commands, Arc::clone(&settings)), ended);
         let each = mailboxes.into_iter().zip(links).zip(orders).zip(starting).enumerate();
-        let mut begun = Vec::new();
-        for (index, (((mailbox, links), orders), starting)) in each {
+        let threads = each.map(|(index, (((mailbox, links), orders), starting))| {
             let (hub, compute, settings) = (Arc::clone(&hub), compute.clone(), Arc::clone(&settings));
-            let thread = ShardThread { index, mailbox, links, orders, starting, hub, compute, settings };
-            begun.push(thread.start(alive.clone())?);
-        }
+            ShardThread { index, mailbox, links, orders, starting, hub, compute, settings }
+        });
+        let begun = start_all(threads, alive)?;
         for begun in begun {
             begun.recv().unwrap_or(Err(StartError::Ended))?;
         }
@@ -122,6 +121,14 @@ fn hub(settings: &Settings) -> Result<(Arc<Hub>, Vec<Mailbox>), StartError> {
     let (addresses, mailboxes) = mailboxes.into_iter().unzip();
     let counters = (0..settings.shards).map(|_| Arc::new(Counters::default())).collect();
     Ok((Arc::new(Hub::new(addresses, counters, settings.frames)), mailboxes))
+}
+
+/// Starts the threads. `alive` is theirs alone afterwards: it ends with the last of them.
+fn start_all<N: Node>(
+    threads: impl Iterator<Item = ShardThread<N>>,
+    alive: Sender<()>,
+) -> Result<Vec<Receiver<Result<(), StartError>>>, StartError> {
+    threads.map(|thread| thread.start(alive.clone())).collect()
 }
 
 /// What a shard's thread starts with.
