@@ -1,0 +1,107 @@
+//! What was asked and has no answer yet, in the order it came.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use formats::kv_store::LoggedCommand;
+use formats::message::kv::KvQuery;
+use glossary::NodeId;
+
+use crate::limits::{self, MAX_BATCH_BYTES, MAX_BATCH_REQUESTS, MAX_QUEUE_BYTES, MAX_QUEUE_REQUESTS};
+
+/// What a request counts for beside its bytes.
+const REQUEST_BYTES: usize = 64;
+
+/// A request, and where its answer goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) from: NodeId,
+    pub(crate) request: u64,
+    pub(crate) what: What,
+}
+
+/// What was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Command(LoggedCommand),
+    Query(KvQuery),
+}
+
+/// Requests that are settled together. The questions among them see the commands before them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) asked: Vec<Asked>,
+}
+
+/// Requests that wait for the next batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Queue {
+    waiting: VecDeque<Asked>,
+    bytes: usize,
+    /// Commands that wait or are in the batch being written: session and sequence.
+    commands: BTreeSet<(u64, u64)>,
+}
+
+impl Asked {
+    /// The command, if it is one.
+    pub(crate) fn command(&self) -> Option<&LoggedCommand> {
+        match &self.what {
+            What::Command(command) => Some(command),
+            What::Query(_) => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let own = match &self.what {
+            What::Command(command) => limits::command_bytes(&command.command),
+            What::Query(query) => limits::query_bytes(query),
+        };
+        own + REQUEST_BYTES
+    }
+}
+
+impl Queue {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether a command waits or is being written.
+    pub(crate) fn holds(&self, session: u64, sequence: u64) -> bool {
+        self.commands.contains(&(session, sequence))
+    }
+
+    /// Lets a request wait; gives it back when there is no room.
+    pub(crate) fn push(&mut self, asked: Asked) -> Result<(), Asked> {
+        let bytes = asked.bytes();
+        if self.waiting.len() == MAX_QUEUE_REQUESTS || self.bytes + bytes > MAX_QUEUE_BYTES {
+            return Err(asked);
+        }
+        self.bytes += bytes;
+        self.commands.extend(asked.command().map(|command| (command.session, command.sequence)));
+        self.waiting.push_back(asked);
+        Ok(())
+    }
+
+    /// Takes the next requests, as many as make a batch; none when nothing waits.
+    pub(crate) fn take_batch(&mut self) -> Batch {
+        let (mut asked, mut bytes) = (Vec::new(), 0);
+        while bytes < MAX_BATCH_BYTES && asked.len() < MAX_BATCH_REQUESTS {
+            let Some(next) = self.waiting.pop_front() else { break };
+            bytes += next.bytes();
+            asked.push(next);
+        }
+        self.bytes -= bytes;
+        Batch { asked }
+    }
+
+    /// Takes everything that waits.
+    pub(crate) fn take_all(&mut self) -> VecDeque<Asked> {
+        self.bytes = 0;
+        core::mem::take(&mut self.waiting)
+    }
+
+    /// A command waits no longer: it is answered.
+    pub(crate) fn settle(&mut self, command: &LoggedCommand) {
+        self.commands.remove(&(command.session, command.sequence));
+    }
+}

@@ -1,0 +1,30 @@
+//! Settings.
+
+use alloc::collections::BTreeMap;
+use formats::message::kv::FunctionId;
+use glossary::ClusterIdentity;
+use step::Bug;
+
+/// How much log a snapshot replaces, where nothing else is said: a start reads at most about twice as much.
+pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+
+/// What a KV is told at its construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config<F> {
+    /// The cluster that the files belong to.
+    pub cluster: ClusterIdentity,
+    /// The functions that it hosts. One that commands were logged for stays, and stays as it was: the log is
+    /// applied anew at every start.
+    pub functions: BTreeMap<FunctionId, F>,
+    /// Once the log has grown by so many bytes, a snapshot replaces it.
+    pub snapshot_log_bytes: u64,
+    /// A planted bug, for the simulator.
+    pub bug: Option<Bug>,
+}
+
+impl<F> Config<F> {
+    /// Usual settings.
+    pub fn new(cluster: ClusterIdentity, functions: BTreeMap<FunctionId, F>) -> Self {
+        Config { cluster, functions, snapshot_log_bytes: SNAPSHOT_LOG_BYTES, bug: None }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a KV counts since its start.
+
+use alloc::vec::Vec;
+
+macro_rules! counters {
+    ($($name:ident: $text:literal, $help:literal;)*) => {
+        /// Names one of [`COUNTERS`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Counter {
+            $($name,)*
+        }
+
+        /// Name and meaning of every counter, in the order in which a status lists their values.
+        pub const COUNTERS: &[(&str, &str)] = &[$(($text, $help),)*];
+    };
+}
+
+counters! {
+    Commands: "commands", "Commands applied, those that were refused included";
+    CommandsAgain: "commands_again", "Commands that came again: answered from memory or already on their way";
+    Queries: "queries", "Questions answered";
+    NotNow: "not_now", "Requests turned away because the KV was starting or too many waited";
+    TooLarge: "too_large", "Requests refused because they break a bound";
+    Batches: "batches", "Batches of commands written and synced";
+    LogBytes: "log_bytes", "Bytes of batches written";
+    Marks: "marks", "Marks written behind the last batch before a pause";
+    Snapshots: "snapshots", "Snapshots finished";
+    SnapshotsGivenUp: "snapshots_given_up", "Snapshots given up because the disk was full";
+    Full: "full", "Times that the log met a full disk";
+}
+
+/// The values, since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counters([u64; COUNTERS.len()]);
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Counters([0; COUNTERS.len()])
+    }
+
+    pub(crate) fn add(&mut self, counter: Counter, amount: u64) {
+        let value = &mut self.0[counter as usize];
+        *value = value.wrapping_add(amount);
+    }
+
+    pub(crate) fn values(&self) -> Vec<u64> {
+        self.0.to_vec()
+    }
+}

@@ -1,0 +1,238 @@
+//! The end of the log that is written: one batch at a time, one write and one sync each.
+//!
+//! A file that could not be written for lack of room is left as it is (L4): its successor names where the last
+//! batch that was synced ends, and with that cuts the rest off for ever; then the batch goes to the successor.
+//! So a command that was under way is neither lost nor doubled, and it is not answered until room is back.
+
+use alloc::string::String;
+use alloc::vec;
+use bytes::Bytes;
+use formats::Effect;
+use formats::journal::{FileHeader, Kind, Mark, Predecessor, Writer};
+use formats::kv_store::encode_commands;
+use step::{Bug, DiskError, DiskOperation, DiskResult, Effects};
+
+use crate::asked::{Asked, Batch};
+use crate::disk::{Disk, Purpose, log_name};
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    owner: [u8; 16],
+    bug: Option<Bug>,
+    /// The file that is open, or being opened.
+    sequence: u64,
+    writer: Writer,
+    /// Where the log ends, as far as it is synced.
+    end: Option<Predecessor>,
+    stage: Stage,
+    /// Lack of room was met, and no file was opened since.
+    full: bool,
+    /// What is being written, until it is synced.
+    batch: Option<Batch>,
+    /// Bytes written since this was last set to 0.
+    pub(crate) grown: u64,
+}
+
+/// Named for what is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The file that could not be opened is being deleted.
+    Clearing,
+    Creating,
+    HeaderWrite,
+    HeaderSync,
+    /// A batch.
+    Ready,
+    BatchWrite,
+    BatchSync,
+    /// Room. The file that was being opened, if any, goes first: nothing may follow its remains.
+    Room {
+        opened: bool,
+    },
+}
+
+/// What the end of an operation means for the KV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nothing yet.
+    None,
+    /// A file was opened.
+    Opened,
+    /// A batch is durable.
+    Durable(Batch),
+    /// There is no room. Call [`Log::try_again`] after a while.
+    Full,
+    /// The file can't be trusted any more.
+    Failed(DiskError),
+}
+
+impl Log {
+    /// Opens a file that continues a log at `end`.
+    pub(crate) fn open(
+        owner: [u8; 16],
+        bug: Option<Bug>,
+        sequence: u64,
+        end: Option<Predecessor>,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Self {
+        let (writer, _) = begin(owner, sequence, end);
+        let stage = Stage::Creating;
+        let mut log = Log { owner, bug, sequence, writer, end, stage, full: false, batch: None, grown: 0 };
+        log.create(sequence, disk, effects);
+        log
+    }
+
+    /// Whether a batch can be written now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready
+    }
+
+    /// Whether the log waits for room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// What is being written, or waits for a file to be written to.
+    pub(crate) fn batch(&self) -> Option<&Batch> {
+        self.batch.as_ref()
+    }
+
+    /// The same, to take out what needs no log.
+    pub(crate) fn batch_mut(&mut self) -> Option<&mut Batch> {
+        self.batch.as_mut()
+    }
+
+    /// The file that is written.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Goes on to the next file.
+    pub(crate) fn rotate(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        assert!(self.is_ready() && self.batch.is_none(), "a log is rotated between batches");
+        self.create(self.sequence + 1, disk, effects);
+    }
+
+    /// Writes a batch; an empty one is a mark. Its first command gets number `first_index`.
+    pub(crate) fn write(
+        &mut self,
+        first_index: u64,
+        batch: Batch,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) {
+        assert!(self.is_ready() && self.batch.is_none(), "one batch at a time");
+        self.batch = Some(batch);
+        self.write_again(first_index, disk, effects);
+    }
+
+    /// Writes the batch that met no room to the file that was opened since.
+    pub(crate) fn write_again(&mut self, first_index: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        let batch = self.batch.as_ref().expect("a batch waits");
+        let commands: alloc::vec::Vec<_> = batch.asked.iter().filter_map(Asked::command).collect();
+        let body = match commands.is_empty() {
+            true => Bytes::new(),
+            false => encode_commands(first_index, commands.into_iter()).into(),
+        };
+        let offset = self.writer.end().position;
+        let synced = self.end.map_or(Mark::default(), |end| end.end);
+        let pieces = self.writer.batch(synced, vec![body]);
+        self.grown += self.writer.end().position - offset;
+        self.stage = Stage::BatchWrite;
+        let what = DiskOperation::Write { file: log_name(self.sequence), offset, pieces };
+        disk.start(Purpose::Log, what, effects);
+    }
+
+    /// Looks whether there is room by now.
+    pub(crate) fn try_again(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        match self.stage {
+            Stage::Room { opened: true } => self.create(self.sequence + 1, disk, effects),
+            Stage::Room { opened: false } => {
+                self.stage = Stage::Clearing;
+                disk.start(Purpose::Log, DiskOperation::Delete { file: log_name(self.sequence) }, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// An operation of the log ended.
+    pub(crate) fn on_done(
+        &mut self,
+        result: DiskResult,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Progress {
+        match result {
+            Ok(_) => self.on_success(disk, effects),
+            Err(DiskError::Full) => {
+                self.full = true;
+                self.stage =
+                    Stage::Room { opened: matches!(self.stage, Stage::BatchWrite | Stage::BatchSync) };
+                Progress::Full
+            }
+            Err(_) if self.stage == Stage::BatchSync && self.bug == Some(Bug::SyncRetried) => {
+                self.sync(Stage::BatchSync, disk, effects);
+                Progress::None
+            }
+            Err(error) => Progress::Failed(error),
+        }
+    }
+
+    fn on_success(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) -> Progress {
+        match self.stage {
+            Stage::Clearing => self.create(self.sequence + 1, disk, effects),
+            Stage::Creating => {
+                let (writer, page) = begin(self.owner, self.sequence, self.end);
+                self.writer = writer;
+                self.stage = Stage::HeaderWrite;
+                let (file, pieces) = (log_name(self.sequence), vec![page]);
+                disk.start(Purpose::Log, DiskOperation::Write { file, offset: 0, pieces }, effects);
+            }
+            Stage::HeaderWrite => self.sync(Stage::HeaderSync, disk, effects),
+            Stage::HeaderSync => {
+                self.end = Some(self.writer.as_predecessor());
+                (self.stage, self.full) = (Stage::Ready, false);
+                return Progress::Opened;
+            }
+            Stage::BatchWrite => {
+                self.sync(Stage::BatchSync, disk, effects);
+                if self.bug == Some(Bug::KvAnswersBeforeSync) {
+                    return Progress::Durable(self.batch.take().unwrap_or_default());
+                }
+            }
+            Stage::BatchSync => {
+                self.end = Some(self.writer.as_predecessor());
+                self.stage = Stage::Ready;
+                return self.batch.take().map_or(Progress::None, Progress::Durable);
+            }
+            Stage::Ready | Stage::Room { .. } => unreachable!("no operation is awaited"),
+        }
+        Progress::None
+    }
+
+    fn create(&mut self, sequence: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.sequence = sequence;
+        self.stage = Stage::Creating;
+        disk.start(Purpose::Log, DiskOperation::Create { file: log_name(sequence) }, effects);
+    }
+
+    fn sync(&mut self, stage: Stage, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.stage = stage;
+        disk.start(Purpose::Log, DiskOperation::Sync { file: log_name(self.sequence) }, effects);
+    }
+}
+
+/// What to tell when the log can't go on.
+pub(crate) fn failure(error: DiskError) -> String {
+    alloc::format!(
+        "the disk under the KV's log failed ({error:?}): what was answered is synced, but nothing more is \
+         written to it; check the disk, then start again, and the log is read anew"
+    )
+}
+
+fn begin(owner: [u8; 16], sequence: u64, predecessor: Option<Predecessor>) -> (Writer, Bytes) {
+    let label = alloc::vec::Vec::new();
+    Writer::begin(&FileHeader { kind: Kind::KV_LOG, owner, sequence, predecessor, label })
+}

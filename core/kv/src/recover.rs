@@ -1,0 +1,185 @@
+//! What the files of an earlier life come to: which snapshot is whole, what of the log is kept, and the state
+//! that they give. Pure; the machine reads the files.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::cmp::Ordering;
+use formats::journal::{FileScan, HeaderError, Judgement, Kind, Mark, PAGE, judge, scan};
+use formats::kv_store::{SnapshotPart, decode_commands, decode_part};
+use step::{Bug, FileName, Function};
+
+use crate::disk::{log_name, snapshot_name};
+use crate::state::State;
+
+/// A log file of an earlier life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogFile {
+    pub(crate) sequence: u64,
+    pub(crate) bytes: Bytes,
+    pub(crate) scan: Result<FileScan, HeaderError>,
+}
+
+/// Why what was found can't be served: what, and what to do.
+pub(crate) type Refusal = String;
+
+/// What to do in every case where files are not what they were.
+const ADVICE: &str = "nothing was changed; put the folder back as it was, or restore it from a copy";
+
+/// Reads a snapshot into a fresh state. `false` when it is not whole: it was being written, or is damaged; then
+/// the state is worthless. Its log tells which.
+pub(crate) fn restore<F: Function>(
+    bytes: &Bytes,
+    owner: &[u8; 16],
+    sequence: u64,
+    state: &mut State<F>,
+) -> Result<bool, Refusal> {
+    let file = snapshot_name(sequence);
+    let scan = match scan(bytes, Kind::KV_SNAPSHOT, owner, sequence) {
+        Ok(scan) => scan,
+        Err(HeaderError::Damaged) => return Ok(false),
+        Err(error) => return Err(unusable(file, error)),
+    };
+    let mut pairs = 0;
+    for batch in &scan.batches {
+        let Some(part) = decode_part(&batch.body) else {
+            return Err(format!("{file} is whole at {} but makes no sense; {ADVICE}", batch.position));
+        };
+        match part {
+            SnapshotPart::Sessions(records) => {
+                records.into_iter().for_each(|(number, record)| state.sessions.restore(number, record));
+            }
+            SnapshotPart::Forgotten(numbers) => state.sessions.restore_forgotten(numbers),
+            SnapshotPart::Pairs(page) => {
+                pairs += page.len() as u64;
+                page.into_iter().for_each(|(key, value)| state.map.restore(key, value));
+            }
+            SnapshotPart::End { index, sessions, pairs: all } => {
+                state.index = index;
+                return Ok(pairs == all && state.map.len() == all && state.sessions.len() == sessions);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Reads a log file.
+pub(crate) fn read_log(bytes: Bytes, owner: &[u8; 16], sequence: u64) -> Result<LogFile, Refusal> {
+    let scan = scan(&bytes, Kind::KV_LOG, owner, sequence);
+    match scan {
+        Err(error @ (HeaderError::Foreign | HeaderError::Newer(_))) => {
+            Err(unusable(log_name(sequence), error))
+        }
+        // Its header was synced before anything behind it was written.
+        Err(HeaderError::Damaged) if bytes.len() as u64 > PAGE => {
+            Err(unusable(log_name(sequence), HeaderError::Damaged))
+        }
+        scan => Ok(LogFile { sequence, bytes, scan }),
+    }
+}
+
+/// Judges the logs from the snapshot on and applies what the state lacks. The log ends where the judgement
+/// says.
+pub(crate) fn replay<F: Function>(
+    logs: &[LogFile],
+    snapshot: Option<u64>,
+    bug: Option<Bug>,
+    state: &mut State<F>,
+) -> Result<Judgement, Refusal> {
+    let scans: Vec<_> = logs.iter().map(|log| (log.sequence, log.scan.clone())).collect();
+    let judgement = judge(&scans, snapshot, Mark::default());
+    if bug != Some(Bug::DamageTakenForTail) {
+        refuse_damage(logs, snapshot, &judgement)?;
+    }
+    for (kept, log) in judgement.kept.iter().zip(logs) {
+        let scan = log.scan.as_ref().expect("what is kept was read");
+        for batch in &scan.batches[..kept.batches] {
+            apply_batch(&batch.body, state)
+                .ok_or_else(|| unfit(&format!("{} at {}", log_name(log.sequence), batch.position)))?;
+        }
+    }
+    if bug == Some(Bug::TornTailAccepted) {
+        let _ = logs.last().and_then(torn_batch).and_then(|body| apply_batch(body, state));
+    }
+    Ok(judgement)
+}
+
+/// The parts of the kept files that no surviving mark vouches for: file, from where, and the bytes.
+pub(crate) fn unmarked(logs: &[LogFile], judgement: &Judgement) -> Vec<(FileName, u64, Bytes)> {
+    let mut parts = Vec::new();
+    for (kept, log) in judgement.kept.iter().zip(logs) {
+        let scan = log.scan.as_ref().expect("what is kept was read");
+        let end = kept.batches.checked_sub(1).map_or(PAGE, |last| scan.batches[last].end);
+        let from = match log.sequence.cmp(&judgement.synced.sequence) {
+            Ordering::Less => end,
+            Ordering::Equal => judgement.synced.position.min(end),
+            Ordering::Greater => 0,
+        };
+        // The padding of the last batch may be missing.
+        let end = end.min(log.bytes.len() as u64);
+        if from < end {
+            parts.push((log_name(log.sequence), from, log.bytes.slice(from as usize..end as usize)));
+        }
+    }
+    parts
+}
+
+fn refuse_damage(logs: &[LogFile], snapshot: Option<u64>, judgement: &Judgement) -> Result<(), Refusal> {
+    if let Some(damage) = judgement.damage {
+        return Err(format!(
+            "the KV's log is damaged at {}, position {}, though it was synced up to {}, position {}; {ADVICE}",
+            log_name(damage.at.sequence),
+            damage.at.position,
+            log_name(damage.synced.sequence),
+            damage.synced.position,
+        ));
+    }
+    let whole = logs.iter().filter(|log| log.scan.is_ok()).count();
+    if judgement.kept.len() != whole {
+        return Err(format!("the KV's log files don't follow one another; {ADVICE}"));
+    }
+    let first = logs.iter().find_map(|log| log.scan.as_ref().ok());
+    if snapshot.is_none() && first.is_some_and(|first| first.header.predecessor.is_some()) {
+        return Err(format!("the KV's log begins in its middle and no snapshot is whole; {ADVICE}"));
+    }
+    Ok(())
+}
+
+/// Applies what the state lacks of a batch; `None` when the batch doesn't continue it.
+fn apply_batch<F: Function>(body: &[u8], state: &mut State<F>) -> Option<()> {
+    let (first_index, commands) = decode_commands(body)?;
+    if !commands.is_empty() && (first_index == 0 || first_index > state.index + 1) {
+        return None;
+    }
+    for (command, index) in commands.iter().zip(first_index..) {
+        if index > state.index {
+            state.apply(command);
+        }
+    }
+    Some(())
+}
+
+/// The body behind the last batch that checks, as it is.
+fn torn_batch(log: &LogFile) -> Option<&[u8]> {
+    let rest = log.bytes.get(log.scan.as_ref().ok()?.end as usize..)?;
+    let length = u32::from_le_bytes(*rest.get(4..)?.first_chunk()?);
+    rest.get(56..)?.get(..length as usize)
+}
+
+fn unusable(file: FileName, error: HeaderError) -> Refusal {
+    match error {
+        HeaderError::Foreign => {
+            format!("{file} belongs to another cluster or is another kind of file; {ADVICE}")
+        }
+        HeaderError::Newer(version) => format!(
+            "{file} has format version {version}, which a newer program wrote; nothing was changed; start that \
+             program"
+        ),
+        HeaderError::Damaged => format!("the header of {file} is damaged; {ADVICE}"),
+    }
+}
+
+fn unfit(place: &str) -> Refusal {
+    format!("{place} checks, but doesn't continue what is before it; {ADVICE}")
+}

@@ -1,0 +1,240 @@
+//! Starting: find the newest whole snapshot, read the logs from there on, make durable what is kept, and
+//! delete what must not be there when a new log file follows.
+//!
+//! What no mark vouches for is written again before it is synced. It may be in the system's cache alone, and
+//! no longer marked as unwritten, when an earlier life ended because its sync failed; then another sync would
+//! succeed and do nothing (L4).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::mem;
+use formats::Effect;
+use formats::journal::Predecessor;
+use formats::message::kv::FunctionId;
+use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
+
+use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
+use crate::recover::{self, LogFile, Refusal};
+use crate::state::State;
+
+/// A start under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start<F> {
+    owner: [u8; 16],
+    bug: Option<Bug>,
+    state: State<F>,
+    /// Files and their lengths, by what they are and their number.
+    logs: BTreeMap<u64, u64>,
+    snapshots: BTreeMap<u64, u64>,
+    /// The snapshot that is being read, then the one that was whole.
+    snapshot: Option<u64>,
+    read: Vec<LogFile>,
+    end: Option<Predecessor>,
+    /// Bytes of the snapshot, while an older one or its logs are there: then nothing vouches for it.
+    snapshot_bytes: Bytes,
+    /// Files that are written again, and synced after that.
+    rewritten: BTreeSet<FileName>,
+    /// Operations whose end is awaited.
+    awaited: usize,
+}
+
+/// A start that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Started<F> {
+    /// What snapshot and log give.
+    pub(crate) state: State<F>,
+    /// Where the log ends.
+    pub(crate) end: Option<Predecessor>,
+    /// The number of the next file: higher than any that was there.
+    pub(crate) next: u64,
+    /// Files that the state stands on.
+    pub(crate) kept: Vec<FileName>,
+    /// Files that nothing needs.
+    pub(crate) needless: Vec<FileName>,
+    /// Bytes of the logs that were kept.
+    pub(crate) log_bytes: u64,
+}
+
+impl<F: Function> Start<F> {
+    /// Asks what there is.
+    pub(crate) fn begin(
+        owner: [u8; 16],
+        bug: Option<Bug>,
+        functions: BTreeMap<FunctionId, F>,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Self {
+        disk.start(Purpose::List, DiskOperation::List, effects);
+        Start {
+            owner,
+            bug,
+            state: State::new(functions),
+            logs: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            snapshot: None,
+            read: Vec::new(),
+            end: None,
+            snapshot_bytes: Bytes::new(),
+            rewritten: BTreeSet::new(),
+            awaited: 0,
+        }
+    }
+
+    /// An operation ended. `Some` when that was the last.
+    pub(crate) fn on_done(
+        &mut self,
+        purpose: Purpose,
+        result: DiskResult,
+        functions: &BTreeMap<FunctionId, F>,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        let outcome = result.map_err(|error| {
+            format!(
+                "the disk under the KV failed at its start ({error:?}, {purpose:?}); check it, start again"
+            )
+        })?;
+        match (purpose, outcome) {
+            (Purpose::List, DiskOutcome::Listed(files)) => {
+                for (file, length) in files {
+                    match named(file) {
+                        Some(Named::Log(sequence)) => self.logs.insert(sequence, length),
+                        Some(Named::Snapshot(sequence)) => self.snapshots.insert(sequence, length),
+                        None => None,
+                    };
+                }
+                self.read_snapshot(None, disk, effects)
+            }
+            (Purpose::Read(file), DiskOutcome::Read(bytes)) => match named(file) {
+                Some(Named::Snapshot(sequence)) => {
+                    self.state = State::new(functions.clone());
+                    if recover::restore(&bytes, &self.owner, sequence, &mut self.state)? {
+                        let older = |files: &BTreeMap<u64, u64>| files.range(..sequence).next().is_some();
+                        if older(&self.logs) || older(&self.snapshots) {
+                            self.snapshot_bytes = bytes;
+                        }
+                        return self.read_logs(disk, effects);
+                    }
+                    self.state = State::new(functions.clone());
+                    self.read_snapshot(Some(sequence), disk, effects)
+                }
+                Some(Named::Log(sequence)) => self.on_log(sequence, bytes, disk, effects),
+                None => Ok(None),
+            },
+            (Purpose::Settle(file), _) if self.rewritten.remove(&file) => {
+                disk.start(purpose, DiskOperation::Sync { file }, effects);
+                Ok(None)
+            }
+            (Purpose::Settle(_), _) => {
+                self.awaited -= 1;
+                Ok(self.started())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads the newest snapshot, or the newest before one that isn't whole.
+    fn read_snapshot(
+        &mut self,
+        before: Option<u64>,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        let older = self.snapshots.range(..before.unwrap_or(u64::MAX));
+        let Some((&sequence, &length)) = older.max() else {
+            self.snapshot = None;
+            return self.read_logs(disk, effects);
+        };
+        self.snapshot = Some(sequence);
+        let file = snapshot_name(sequence);
+        disk.start(Purpose::Read(file), DiskOperation::Read { file, offset: 0, length }, effects);
+        Ok(None)
+    }
+
+    fn read_logs(
+        &mut self,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        let needed: Vec<_> = self.logs.range(self.first_log()..).collect();
+        self.awaited = needed.len();
+        for (&sequence, &length) in needed {
+            let file = log_name(sequence);
+            disk.start(Purpose::Read(file), DiskOperation::Read { file, offset: 0, length }, effects);
+        }
+        if self.awaited == 0 { self.settle(disk, effects) } else { Ok(None) }
+    }
+
+    fn on_log(
+        &mut self,
+        sequence: u64,
+        bytes: Bytes,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        self.read.push(recover::read_log(bytes, &self.owner, sequence)?);
+        self.awaited -= 1;
+        if self.awaited == 0 { self.settle(disk, effects) } else { Ok(None) }
+    }
+
+    /// Everything was read. What is kept is made durable before anybody relies on it. A file whose creation was
+    /// torn goes before another can follow.
+    fn settle(
+        &mut self,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        self.read.sort_by_key(|log| log.sequence);
+        let judgement = recover::replay(&self.read, self.snapshot, self.bug, &mut self.state)?;
+        self.end = judgement.end;
+        let snapshot =
+            self.snapshot.map(|sequence| (snapshot_name(sequence), 0, mem::take(&mut self.snapshot_bytes)));
+        let unmarked = recover::unmarked(&self.read, &judgement);
+        for (file, offset, bytes) in
+            unmarked.into_iter().chain(snapshot.filter(|(.., bytes)| !bytes.is_empty()))
+        {
+            self.awaited += 1;
+            self.rewritten.insert(file);
+            let what = DiskOperation::Write { file, offset, pieces: vec![bytes] };
+            disk.start(Purpose::Settle(file), what, effects);
+        }
+        for log in self.read.iter().filter(|log| log.scan.is_err()) {
+            self.awaited += 1;
+            let file = log_name(log.sequence);
+            disk.start(Purpose::Settle(file), DiskOperation::Delete { file }, effects);
+        }
+        Ok(self.started())
+    }
+
+    /// What the start came to, once nothing is awaited any more.
+    fn started(&mut self) -> Option<Started<F>> {
+        if self.awaited > 0 {
+            return None;
+        }
+        let first = self.first_log();
+        let old_logs = self.logs.range(..first).map(|(sequence, _)| log_name(*sequence));
+        let snapshots = self.snapshots.keys().filter(|sequence| Some(**sequence) != self.snapshot);
+        let needless = old_logs.chain(snapshots.map(|sequence| snapshot_name(*sequence))).collect();
+        let last = self.logs.keys().chain(self.snapshots.keys()).max();
+        Some(Started {
+            end: self.end,
+            next: last.map_or(1, |last| last + 1),
+            kept: self.kept(),
+            needless,
+            log_bytes: self.logs.range(first..).map(|(_, length)| length).sum(),
+            state: mem::replace(&mut self.state, State::new(BTreeMap::new())),
+        })
+    }
+
+    fn first_log(&self) -> u64 {
+        self.snapshot.unwrap_or(0)
+    }
+
+    fn kept(&self) -> Vec<FileName> {
+        let logs = self.read.iter().filter(|log| log.scan.is_ok()).map(|log| log_name(log.sequence));
+        logs.chain(self.snapshot.map(snapshot_name)).collect()
+    }
+}

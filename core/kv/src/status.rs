@@ -1,0 +1,42 @@
+//! What the KV says of itself.
+
+use alloc::string::{String, ToString};
+use formats::Message;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, RoleStatus};
+use step::Function;
+
+use crate::counters::Counters;
+use crate::machine::Serving;
+
+/// Answers management; `serving` is none while the KV starts.
+pub(crate) fn answer<F: Function>(
+    body: &AdminBody,
+    serving: Option<&Serving<F>>,
+    counters: &Counters,
+) -> AdminAnswer {
+    if *body != AdminBody::Status {
+        return AdminAnswer::Failed("the KV knows no verb but status".to_string());
+    }
+    let (keys, index) = serving.map_or((0, 0), |serving| (serving.state.map.len(), serving.state.index));
+    AdminAnswer::Status(RoleStatus::Kv {
+        keys,
+        index,
+        trouble: trouble(serving),
+        counters: counters.values(),
+    })
+}
+
+fn trouble<F: Function>(serving: Option<&Serving<F>>) -> Option<String> {
+    match serving {
+        None => Some("it is reading its log".to_string()),
+        Some(serving) if serving.log.is_full() => {
+            Some("its disk is full: it answers questions and takes no commands".to_string())
+        }
+        Some(_) => None,
+    }
+}
+
+/// Wraps an answer.
+pub(crate) fn reply(request: u64, body: AdminAnswer) -> Message {
+    Message::AdminReply(AdminReply { request, body })
+}

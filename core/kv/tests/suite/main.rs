@@ -1,0 +1,5 @@
+//! The KV from outside: transcripts of exact effects, and runs with crashes against a model.
+
+mod crashes;
+mod support;
+mod transcripts;

@@ -1,0 +1,374 @@
+//! What the KV wants, event by event: `>` is an event, below it stand its effects.
+
+use crate::support::disk::Disk;
+use crate::support::tally::Tally;
+use formats::message::admin::{AdminBody, AdminRequest};
+use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvQuery, KvRequest, KvStep};
+use formats::{Effect, Event, Message};
+use glossary::{ClusterIdentity, NodeId};
+use kv::{Config, Kv};
+use std::fmt::Write;
+use step::{DiskError, DiskOperation, DiskResult, Effects, Machine, OperationId, Timestamp};
+
+struct Script {
+    kv: Kv<Tally>,
+    disk: Disk,
+    operations: Vec<(OperationId, DiskOperation)>,
+    text: String,
+}
+
+impl Script {
+    fn new(disk: Disk, snapshot_log_bytes: u64) -> Self {
+        let functions = [(FunctionId(9), Tally)].into();
+        let config = Config { snapshot_log_bytes, ..Config::new(ClusterIdentity([7; 16]), functions) };
+        Script { kv: Kv::new(config), disk, operations: Vec::new(), text: String::new() }
+    }
+
+    /// A KV that has started in an empty folder.
+    fn started() -> Self {
+        let mut script = Script::new(Disk::default(), 1 << 20);
+        script.event("start", Event::Start { seed: [0; 32] });
+        script.run();
+        script.text.clear();
+        script
+    }
+
+    fn event(&mut self, title: &str, event: Event) {
+        let mut effects = Effects::new();
+        self.kv.step(Timestamp(0), event, &mut effects);
+        // Most turns end without more.
+        if title == "turn ends" && effects.is_empty() {
+            return;
+        }
+        writeln!(self.text, "> {title}").expect("text");
+        for effect in effects.drain() {
+            let line = match effect {
+                Effect::Disk { operation, what } => {
+                    let line = describe(&what);
+                    self.operations.push((operation, what));
+                    line
+                }
+                Effect::Send { to, message: Message::KvReply(reply) } => {
+                    format!("{to} gets {}: {:?}", reply.request, reply.body)
+                }
+                Effect::SetTimer { timer, after } => format!("timer {} in {after:?}", timer.0),
+                Effect::ClearTimer(timer) => format!("no timer {}", timer.0),
+                Effect::Halt { reason } => format!("halt: {reason}"),
+                other => format!("{other:?}"),
+            };
+            writeln!(self.text, "    {line}").expect("text");
+        }
+    }
+
+    /// Ends the oldest operation, as the disk does or as told.
+    fn end(&mut self, result: Option<DiskResult>) {
+        let (operation, what) = self.operations.remove(0);
+        let title = describe(&what);
+        let done = self.disk.run(what);
+        let result = result.unwrap_or(done);
+        let title = match &result {
+            Ok(_) => format!("done: {title}"),
+            Err(error) => format!("{error:?}: {title}"),
+        };
+        self.event(&title, Event::Disk { operation, result });
+    }
+
+    fn turn(&mut self) {
+        self.event("turn ends", Event::TurnEnd);
+    }
+
+    /// Ends operations until there are none.
+    fn run(&mut self) {
+        while !self.operations.is_empty() {
+            self.end(None);
+            self.turn();
+        }
+    }
+
+    fn ask(&mut self, request: u64, body: KvBody) {
+        let message = Message::Kv(KvRequest { request, body });
+        self.event(&format!("asked {request}"), Event::Message { from: NodeId(3), message });
+    }
+
+    /// Sets key `k`, as the command of session 1 whose number is the request's.
+    fn set(&mut self, request: u64, value: &[u8]) {
+        let step = KvStep::Set { key: b"k".to_vec(), value: value.to_vec() };
+        self.command(request, vec![step]);
+    }
+
+    fn command(&mut self, request: u64, steps: Vec<KvStep>) {
+        let command = KvCommand::Sequence(steps);
+        self.ask(request, KvBody::Command { session: 1, sequence: request, answered_below: 1, command });
+    }
+
+    fn get(&mut self, request: u64) {
+        self.ask(request, KvBody::Query(KvQuery::Get { key: b"k".to_vec() }));
+    }
+
+    fn check(&mut self, expected: &str) {
+        assert!(self.text == expected, "--- it is\n{}--- it should be\n{expected}", self.text);
+    }
+}
+
+fn describe(what: &DiskOperation) -> String {
+    match what {
+        DiskOperation::List => "list".to_string(),
+        DiskOperation::Create { file } => format!("create {file}"),
+        DiskOperation::Delete { file } => format!("delete {file}"),
+        DiskOperation::Read { file, offset, length } => format!("read {file} at {offset}, {length}"),
+        DiskOperation::Write { file, offset, pieces } => {
+            format!("write {file} at {offset}, {}", pieces.concat().len())
+        }
+        DiskOperation::Sync { file } => format!("sync {file}"),
+        DiskOperation::Space => "space".to_string(),
+    }
+}
+
+#[test]
+fn the_first_start_opens_a_log_and_serves() {
+    let mut script = Script::new(Disk::default(), 1 << 20);
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.get(1);
+    script.run();
+    script.get(2);
+    script.check(include_str!("testdata/the_first_start_opens_a_log_and_serves.txt"));
+}
+
+#[test]
+fn a_command_is_answered_when_its_batch_is_synced_and_a_mark_follows() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.end(None);
+    script.turn();
+    script.end(None);
+    script.turn();
+    script.event("timer 1", Event::Timer(step::TimerId(1)));
+    script.turn();
+    script.run();
+    script.check(include_str!(
+        "testdata/a_command_is_answered_when_its_batch_is_synced_and_a_mark_follows.txt"
+    ));
+}
+
+#[test]
+fn what_comes_while_a_batch_is_written_is_the_next_batch() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.set(2, b"b");
+    script.get(3);
+    script.set(4, b"c");
+    script.turn();
+    script.run();
+    script.get(5);
+    script.check(include_str!("testdata/what_comes_while_a_batch_is_written_is_the_next_batch.txt"));
+}
+
+#[test]
+fn a_command_that_comes_again_is_applied_once() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.set(1, b"a");
+    script.run();
+    script.set(1, b"a");
+    script.turn();
+    script.check(include_str!("testdata/a_command_that_comes_again_is_applied_once.txt"));
+}
+
+#[test]
+fn a_sequence_that_is_refused_changes_nothing() {
+    let mut script = Script::started();
+    let set = KvStep::Set { key: b"k".to_vec(), value: b"a".to_vec() };
+    let assert = KvStep::Assert { key: b"k".to_vec(), value: Some(b"b".to_vec()) };
+    script.command(1, vec![set, assert, KvStep::AssertExists { key: b"no".to_vec() }]);
+    script.command(2, vec![KvStep::AssertExists { key: b"no".to_vec() }]);
+    script.turn();
+    script.run();
+    script.get(3);
+    script.check(include_str!("testdata/a_sequence_that_is_refused_changes_nothing.txt"));
+}
+
+#[test]
+fn what_breaks_a_bound_is_refused_without_a_log() {
+    let mut script = Script::started();
+    script.set(1, &vec![0; kv::limits::MAX_VALUE_BYTES + 1]);
+    script.command(2, vec![KvStep::Delete { key: vec![0; kv::limits::MAX_KEY_BYTES + 1] }]);
+    let value = vec![0; kv::limits::MAX_VALUE_BYTES];
+    let set = KvStep::Set { key: b"k".to_vec(), value };
+    script.command(3, vec![set.clone(), set.clone(), set]);
+    script.turn();
+    script.check(include_str!("testdata/what_breaks_a_bound_is_refused_without_a_log.txt"));
+}
+
+#[test]
+fn a_full_disk_lets_questions_through_and_goes_on_by_itself() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.set(2, b"b");
+    script.get(3);
+    script.end(Some(Err(DiskError::Full)));
+    script.turn();
+    script.set(1, b"a");
+    script.set(4, b"c");
+    script.get(5);
+    script.turn();
+    script.event("timer 2", Event::Timer(step::TimerId(2)));
+    script.end(Some(Err(DiskError::Full)));
+    script.event("timer 2", Event::Timer(step::TimerId(2)));
+    script.run();
+    script.check(include_str!("testdata/a_full_disk_lets_questions_through_and_goes_on_by_itself.txt"));
+}
+
+#[test]
+fn a_failed_sync_stops_it_for_good() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.end(None);
+    script.end(Some(Err(DiskError::Failed)));
+    script.get(2);
+    script.turn();
+    script.check(include_str!("testdata/a_failed_sync_stops_it_for_good.txt"));
+}
+
+#[test]
+fn a_failed_write_stops_it_for_good() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.end(Some(Err(DiskError::Failed)));
+    script.check(include_str!("testdata/a_failed_write_stops_it_for_good.txt"));
+}
+
+#[test]
+fn a_snapshot_replaces_the_log_while_commands_go_on() {
+    let mut script = Script::new(Disk::default(), 8192);
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.run();
+    script.set(1, b"a");
+    script.turn();
+    script.run();
+    script.set(2, b"b");
+    script.turn();
+    script.text.clear();
+    script.end(None);
+    script.end(None);
+    script.turn();
+    script.set(3, b"c");
+    script.turn();
+    script.run();
+    script.check(include_str!("testdata/a_snapshot_replaces_the_log_while_commands_go_on.txt"));
+    assert_eq!(script.disk.names(), ["log-0000000000000002", "snapshot-0000000000000002"]);
+}
+
+#[test]
+fn a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for() {
+    let mut script = Script::new(Disk::default(), 8192);
+    script.event("start", Event::Start { seed: [0; 32] });
+    for request in 1..4 {
+        script.run();
+        script.set(request, b"a");
+        script.turn();
+    }
+    script.run();
+    let mut script = Script::new(script.disk, 1 << 20);
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.get(9);
+    script.run();
+    script.get(9);
+    script.set(3, b"again");
+    script.check(include_str!(
+        "testdata/a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for.txt"
+    ));
+}
+
+#[test]
+fn folders_of_others_and_newer_files_are_left_alone() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.run();
+    script.text.clear();
+    let mut newer = Disk::default();
+    script.disk.copy_to(&mut newer, |bytes| bytes[8] = 2);
+    for (disk, cluster) in
+        [(std::mem::take(&mut script.disk), ClusterIdentity([8; 16])), (newer, ClusterIdentity([7; 16]))]
+    {
+        let mut other = Script::new(disk, 1 << 20);
+        other.kv = Kv::new(Config::new(cluster, [(FunctionId(9), Tally)].into()));
+        other.event("start", Event::Start { seed: [0; 32] });
+        other.run();
+        script.text += &other.text;
+    }
+    script.check(include_str!("testdata/folders_of_others_and_newer_files_are_left_alone.txt"));
+}
+
+#[test]
+fn ranges_come_in_pages() {
+    let mut script = Script::started();
+    for number in 0..3_u64 {
+        let sets = (0..400_u64).map(|at| {
+            let key = [b"r/".to_vec(), (number * 400 + at).to_be_bytes().to_vec()].concat();
+            KvStep::Set { key, value: vec![1; 5000] }
+        });
+        script.command(number + 1, sets.collect());
+    }
+    script.turn();
+    script.run();
+    let prefix = b"r/".to_vec();
+    let mut page = |from: &[u8], limit| {
+        let query = KvQuery::Range { prefix: prefix.clone(), from: from.to_vec(), limit };
+        let mut effects = Effects::new();
+        let message = Message::Kv(KvRequest { request: 1, body: KvBody::Query(query) });
+        script.kv.step(Timestamp(0), Event::Message { from: NodeId(3), message }, &mut effects);
+        match effects.drain().next() {
+            Some(Effect::Send { message: Message::KvReply(reply), .. }) => match reply.body {
+                KvAnswer::Range { pairs, more } => (pairs.len(), more),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(page(b"", 5), (5, true));
+    assert_eq!(page(b"", u32::MAX), ((4 << 20) / 5010, true));
+    assert_eq!(page(&[&b"r/"[..], &1198_u64.to_be_bytes()].concat(), 5), (2, false));
+    assert_eq!(page(b"s", 5), (0, false));
+    assert_eq!(page(b"", 0), (0, true));
+}
+
+#[test]
+fn functions_are_hosted_and_others_are_not_known() {
+    let mut script = Script::started();
+    for (request, function, command) in [(1, 9, &b"one"[..]), (2, 9, b"!two"), (3, 8, b"three")] {
+        let command = KvCommand::Function { function: FunctionId(function), command: command.to_vec() };
+        script.ask(request, KvBody::Command { session: 1, sequence: request, answered_below: 1, command });
+    }
+    script.turn();
+    script.run();
+    let query = |function| KvBody::Query(KvQuery::Function { function: FunctionId(function), query: vec![] });
+    script.ask(4, query(9));
+    script.ask(5, query(8));
+    script.check(include_str!("testdata/functions_are_hosted_and_others_are_not_known.txt"));
+}
+
+#[test]
+fn it_says_how_it_is() {
+    let mut script = Script::new(Disk::default(), 1 << 20);
+    let status = || Message::Admin(AdminRequest { request: 7, body: AdminBody::Status });
+    script.event("status", Event::Message { from: NodeId(1), message: status() });
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.run();
+    script.set(1, b"a");
+    script.turn();
+    script.run();
+    script.text.clear();
+    script.event("status", Event::Message { from: NodeId(1), message: status() });
+    script.set(2, b"a");
+    script.turn();
+    script.end(Some(Err(DiskError::Full)));
+    script.event("status", Event::Message { from: NodeId(1), message: status() });
+    script.check(include_str!("testdata/it_says_how_it_is.txt"));
+}
