@@ -1,0 +1,6 @@
+//! The command line.
+
+mod sizes;
+mod up;
+
+pub(crate) use up::{DEFAULT_NBD, Up};
