@@ -1,0 +1,239 @@
+//! Answers of ASDs and of the KV: whom they are for, and what they mean.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use formats::manifest::{Manifest, Placed};
+use formats::message::asd::{AsdAnswer, AsdError, AsdReply};
+use formats::message::kv::{KvAnswer, KvError, KvReply};
+use formats::message::object::{ObjectAnswer, ObjectError};
+use formats::namespace::{NamespaceAnswer, NamespaceDone, NamespaceError};
+use formats::registry;
+use glossary::{NamespaceId, NodeId, Policy};
+
+use crate::calls::{Call, Failure, Owner};
+use crate::context::{Asked, Record};
+use crate::counters::Counter;
+use crate::manifests::{Found, FullName};
+use crate::objects::{Life, Turn};
+use crate::segment::Blocks;
+use crate::sweep::Swept;
+use crate::task::{Next, Task};
+
+impl Life {
+    pub(crate) fn on_asd_reply(&mut self, from: NodeId, reply: AsdReply, turn: &mut Turn<'_>) {
+        let request = reply.request;
+        let Some(osd) = self.hub.calls.get(request).map(|call| call.osd) else { return };
+        if self.hub.osds.get(osd).config.node != from {
+            return;
+        }
+        let Some(call) = self.take_call(request) else { return };
+        if let AsdAnswer::Failed(AsdError::WrongOsd(_) | AsdError::Unavailable) = reply.body {
+            self.lose(osd, turn);
+            self.deliver(request, call, Err(Failure::Silent), turn);
+            return;
+        }
+        self.on_heard(osd, turn.now);
+        let result = match reply.body {
+            AsdAnswer::Failed(AsdError::Full) => {
+                let until = turn.now.after(self.hub.config.settings.full_pause);
+                self.hub.osds.on_full(osd, until);
+                Err(Failure::Full)
+            }
+            AsdAnswer::Failed(AsdError::NotFound | AsdError::Damaged) => Err(Failure::Gone),
+            AsdAnswer::Failed(_) => Err(Failure::Refused),
+            body => Ok(body),
+        };
+        self.deliver(request, call, result, turn);
+    }
+
+    /// Hands the result of a request to an ASD to whoever waits for it.
+    pub(crate) fn deliver(
+        &mut self,
+        request: u64,
+        call: Call,
+        result: Result<AsdAnswer, Failure>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Call { osd, owner, .. } = call;
+        match owner {
+            Owner::Fragment { task, chunk, index, attempt } => {
+                let placed = Placed { osd: self.hub.osds.get(osd).config.osd, attempt };
+                let result = applied(result);
+                if result.is_ok() {
+                    self.hub.osds.on_stored(osd);
+                }
+                self.run(task, turn, |task, cx| match task {
+                    Task::Put(put) => put.on_fragment(cx, chunk, index, placed, result),
+                    Task::Join(join) => join.on_fragment(cx, chunk, index, placed, result),
+                    _ => Next::Wait,
+                });
+            }
+            Owner::Blocks { task, segment, index } => {
+                let result = self.blocks(result);
+                self.run(task, turn, |task, cx| match task {
+                    Task::Get(get) => get.on_blocks(cx, segment, index, request, result),
+                    _ => Next::Wait,
+                });
+            }
+            Owner::Sweep { task } => {
+                let result = swept(result);
+                self.run(task, turn, |task, cx| match task {
+                    Task::Sweep(sweep) => sweep.on_swept(cx, osd, request, result),
+                    _ => Next::Wait,
+                });
+            }
+            Owner::Orphan { key } => self.context(turn).discard(osd, key),
+            Owner::Garbage => self.on_garbage(osd, result, turn.now),
+            Owner::Probe => self.hub.osds.get_mut(osd).probing = false,
+        }
+    }
+
+    fn blocks(&mut self, result: Result<AsdAnswer, Failure>) -> Result<Blocks, Failure> {
+        match result? {
+            AsdAnswer::Blocks { table, payload } => {
+                self.hub.counters.add(Counter::BytesFromAsds, payload.len() as u64);
+                Ok(Blocks { table, stored: payload.contiguous() })
+            }
+            _ => Err(Failure::Refused),
+        }
+    }
+
+    pub(crate) fn on_kv_reply(&mut self, reply: KvReply, turn: &mut Turn<'_>) {
+        let reply = KvReply { request: self.hub.kv_request(reply.request), body: reply.body };
+        let Some((request, answer)) = self.hub.kv.on_reply(reply) else { return };
+        let asked = self.hub.asked.remove(&request);
+        if answer == KvAnswer::Failed(KvError::Forgotten) {
+            self.hub.renew_session();
+        }
+        match asked {
+            Some(Asked::Record { task, namespace }) => self.on_record(task, namespace, answer, turn),
+            Some(Asked::Manifest { task, .. }) => self.on_manifest(task, manifest(answer), turn),
+            Some(Asked::Lookup { name }) => self.on_lookup(name, manifest(answer), turn),
+            Some(Asked::Command { task }) => self.on_command(task, settled(answer), turn),
+            None => {}
+        }
+    }
+
+    fn on_record(&mut self, task: u64, namespace: NamespaceId, answer: KvAnswer, turn: &mut Turn<'_>) {
+        let Some(NamespaceAnswer::Record(record)) = answered(answer) else {
+            self.run(task, turn, |_, _| failed(ObjectError::Unavailable));
+            return;
+        };
+        self.run(task, turn, |task, cx| match (task, &record) {
+            (Task::Sweep(sweep), record) => sweep.on_record(cx, record.as_ref()),
+            (Task::Put(put), Some(record)) if !record.dropped => {
+                // Whatever the map says, only what can be a policy is one.
+                let is_policy = |p: &&Policy| Policy::new(p.k, p.m, p.c, p.x).is_ok();
+                let policies = record.policies.iter().filter(is_policy).copied().collect();
+                let record = Arc::new(Record { policies, gc_epoch: record.gc_epoch });
+                cx.hub.remember(namespace, record.clone());
+                put.on_record(cx, record)
+            }
+            (Task::Put(_), _) => failed(ObjectError::NotFound),
+            _ => Next::Wait,
+        });
+        self.queue_upload(task);
+    }
+
+    /// A manifest that several tasks wait for.
+    fn on_lookup(&mut self, name: FullName, found: Found, turn: &mut Turn<'_>) {
+        let Some(lookup) = self.hub.lookups.remove(&name) else { return };
+        for task in lookup.askers {
+            self.on_manifest(task, found.clone(), turn);
+        }
+        if lookup.joiners.is_empty() {
+            return;
+        }
+        let again = match found {
+            Ok(None) => self.context(turn).look_up_for(lookup.joiners.clone(), name),
+            Ok(Some(_)) | Err(_) => Err(ObjectError::Unavailable),
+        };
+        if let Err(error) = again {
+            let found = if found == Ok(None) { Err(error) } else { found };
+            for task in lookup.joiners {
+                self.on_manifest(task, found.clone(), turn);
+            }
+        }
+    }
+
+    fn on_manifest(&mut self, task: u64, found: Found, turn: &mut Turn<'_>) {
+        self.run(task, turn, |task, cx| match task {
+            Task::Put(put) => put.on_manifest(cx, found),
+            Task::Join(join) => join.on_manifest(cx, found),
+            Task::Get(get) => get.on_manifest(cx, found),
+            Task::Redundancy(redundancy) => redundancy.on_manifest(cx, found),
+            Task::Delete(_) | Task::Sweep(_) => Next::Wait,
+        });
+    }
+
+    fn on_command(&mut self, task: u64, result: Option<Settled>, turn: &mut Turn<'_>) {
+        let unit = |result: Settled| result.map(|_| ());
+        self.run(task, turn, |task, cx| match task {
+            Task::Put(put) => put.on_sequence(cx, result.map(unit)),
+            Task::Join(join) => join.on_sequence(cx, result.map(unit)),
+            Task::Delete(delete) => delete.on_sequence(cx, result),
+            Task::Get(_) | Task::Sweep(_) | Task::Redundancy(_) => Next::Wait,
+        });
+    }
+}
+
+/// What the namespace manager settled: done, with what was deleted, or refused.
+type Settled = Result<Vec<Manifest>, NamespaceError>;
+
+/// What became of a command; `None` when that can't be known from the answer.
+fn settled(answer: KvAnswer) -> Option<Settled> {
+    match answer {
+        KvAnswer::Done(bytes) => {
+            let NamespaceDone::Done { deleted } = registry::decode(&bytes)?;
+            Some(Ok(deleted))
+        }
+        KvAnswer::Failed(KvError::Refused(bytes)) => {
+            Some(Err(registry::decode(&bytes).unwrap_or(NamespaceError::Malformed)))
+        }
+        // The KV could not even begin with it, whenever it comes.
+        KvAnswer::Failed(KvError::NoFunction(_) | KvError::TooLarge(_)) => {
+            Some(Err(NamespaceError::Malformed))
+        }
+        KvAnswer::Failed(
+            KvError::Assert { .. } | KvError::Forgotten | KvError::Full | KvError::Unavailable,
+        )
+        | KvAnswer::Value(_)
+        | KvAnswer::Range { .. } => None,
+    }
+}
+
+/// What the namespace manager answered to a question.
+fn answered(answer: KvAnswer) -> Option<NamespaceAnswer> {
+    match answer {
+        KvAnswer::Done(bytes) => registry::decode(&bytes),
+        KvAnswer::Value(_) | KvAnswer::Range { .. } | KvAnswer::Failed(_) => None,
+    }
+}
+
+fn manifest(answer: KvAnswer) -> Found {
+    match answered(answer) {
+        Some(NamespaceAnswer::Manifest(found)) => Ok(found.map(Arc::new)),
+        _ => Err(ObjectError::Unavailable),
+    }
+}
+
+fn applied(result: Result<AsdAnswer, Failure>) -> Result<(), Failure> {
+    match result? {
+        AsdAnswer::Applied => Ok(()),
+        _ => Err(Failure::Refused),
+    }
+}
+
+fn swept(result: Result<AsdAnswer, Failure>) -> Result<Swept, Failure> {
+    match result? {
+        AsdAnswer::Applied => Ok(Swept::Deleted),
+        // Keys that are there but aren't said can't be deleted.
+        AsdAnswer::Keys { keys, more } if more && keys.is_empty() => Err(Failure::Refused),
+        AsdAnswer::Keys { keys, .. } => Ok(Swept::Keys(keys)),
+        _ => Err(Failure::Refused),
+    }
+}
+
+fn failed(error: ObjectError) -> Next {
+    Next::Answer(ObjectAnswer::Failed(error))
+}

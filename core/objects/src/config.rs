@@ -1,0 +1,93 @@
+//! What an objects client is told when it is made.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+use glossary::{ByteCount, NodeId, OsdId, OsdIdentity};
+use step::Bug;
+
+/// Whom it talks to, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The KV, which hosts the namespace manager.
+    pub kv: NodeId,
+    /// The OSDs of the backend; no number and no node twice.
+    pub osds: Vec<OsdConfig>,
+    /// Bounds and times.
+    pub settings: Settings,
+    /// A planted mistake, for the simulator alone.
+    pub bug: Option<Bug>,
+}
+
+/// An OSD of the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OsdConfig {
+    /// Its number: what manifests name.
+    pub osd: OsdId,
+    /// The ASD that serves it.
+    pub node: NodeId,
+    /// The identity that its disk must carry.
+    pub identity: OsdIdentity,
+    /// The storage node it is on: at most x fragments of a chunk go to one.
+    pub storage_node: u32,
+}
+
+/// Bounds and times. [`Settings::default`] is what production uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The most data of one fragment: whole clusters.
+    pub fragment_bytes_max: ByteCount,
+    /// Clusters of one block: what a small read moves.
+    pub block_clusters: u16,
+    /// How long an ASD may take for a write before it is asked again; after the second time it is late.
+    pub apply_patience: Duration,
+    /// The same for all other requests.
+    pub read_patience: Duration,
+    /// How long a read waits for a fragment before it asks others too.
+    pub hedge_after: Duration,
+    /// How long an upload that has c fragments of a chunk waits for the rest.
+    pub slack: Duration,
+    /// How long an OSD that said it is full is not asked for room.
+    pub full_pause: Duration,
+    /// An OSD that said nothing for so long is asked whether it is there.
+    pub heartbeat: Duration,
+    /// How soon an OSD that is down is asked again; each time twice as long.
+    pub probe_first: Duration,
+    /// The longest pause between two such questions.
+    pub probe_longest: Duration,
+    /// Chunks being encoded and uploaded at once; others wait in order.
+    pub chunks_in_flight_max: usize,
+    /// Fragments that are still on their way when their chunk had enough others. At this bound chunks wait
+    /// for them.
+    pub late_fragments_max: usize,
+    /// Reads at work at once; others wait in order.
+    pub reads_in_flight_max: usize,
+    /// Requests taken in; more are answered with "unavailable".
+    pub tasks_max: usize,
+    /// Manifests kept.
+    pub manifests_cached_max: usize,
+    /// Fragments per OSD that are known garbage and wait to be deleted.
+    pub garbage_per_osd_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            fragment_bytes_max: ByteCount(4 << 20),
+            block_clusters: 4,
+            apply_patience: Duration::from_secs(4),
+            read_patience: Duration::from_secs(1),
+            hedge_after: Duration::from_millis(20),
+            slack: Duration::from_millis(50),
+            full_pause: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(5),
+            probe_first: Duration::from_millis(250),
+            probe_longest: Duration::from_secs(60),
+            chunks_in_flight_max: 4,
+            late_fragments_max: 32,
+            reads_in_flight_max: 256,
+            tasks_max: 4096,
+            manifests_cached_max: 4096,
+            garbage_per_osd_max: 65_536,
+        }
+    }
+}

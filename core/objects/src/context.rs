@@ -1,0 +1,294 @@
+//! What every task has at hand: the shared state, the time, and the outbox.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use formats::kv_client::KvClient;
+use formats::manifest::Manifest;
+use formats::message::asd::{AsdBody, AsdKey, AsdRequest};
+use formats::message::kv::{FunctionId, KvCommand, KvQuery, KvRequest};
+use formats::message::object::ObjectError;
+use formats::namespace::{NamespaceCommand, NamespaceQuery};
+use formats::work::Work;
+use formats::{Effect, Message, registry};
+use glossary::{AttemptId, NamespaceId, OsdId, Policy};
+use step::{Bug, Effects, Entropy, JobId, Timestamp};
+
+use crate::calls::{Call, Calls, Owner};
+use crate::config::Config;
+use crate::counters::{Counter, Counters};
+use crate::deadlines::{Deadlines, Due};
+use crate::manifests::{FullName, Manifests};
+use crate::osds::Osds;
+
+/// Namespaces whose policies are kept.
+const RECORDS_MAX: usize = 1024;
+
+/// Requests to the KV without an answer; of more commands than 1,023 it would forget answers.
+const KV_REQUESTS_MAX: usize = 512;
+
+/// What all tasks share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hub {
+    pub(crate) config: Config,
+    pub(crate) entropy: Entropy,
+    pub(crate) counters: Counters,
+    pub(crate) osds: Osds,
+    pub(crate) calls: Calls,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) manifests: Manifests,
+    pub(crate) records: BTreeMap<NamespaceId, Arc<Record>>,
+    /// Chunks that may still be taken into work.
+    pub(crate) chunk_permits: usize,
+    /// Fragments on their way of chunks that had enough without them.
+    pub(crate) late_fragments: usize,
+    /// The KV's answers: whom they are for.
+    pub(crate) asked: BTreeMap<u64, Asked>,
+    /// Lookups of manifests that several tasks wait for.
+    pub(crate) lookups: BTreeMap<FullName, Lookup>,
+    pub(crate) kv: KvClient,
+    /// Added to the KV client's numbers, so that an answer to an earlier life fits none of this one.
+    kv_offset: u64,
+    last_request: u64,
+    last_job: u64,
+    pub(crate) jobs: BTreeMap<u64, Job>,
+}
+
+/// What is kept of a namespace's record: what an upload needs. The fence is not among it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) gc_epoch: u64,
+}
+
+/// What the KV was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A namespace's record, by a task.
+    Record { task: u64, namespace: NamespaceId },
+    /// A manifest, by a task that must know what is there now.
+    Manifest { task: u64, name: FullName },
+    /// A manifest, by those in `lookups`.
+    Lookup { name: FullName },
+    /// A command of a task.
+    Command { task: u64 },
+}
+
+/// Tasks that wait for the same manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lookup {
+    /// Those that were there when it was asked for.
+    pub(crate) askers: Vec<u64>,
+    /// Those that came later: "not there" is no answer to them, for it may be older than their question.
+    pub(crate) joiners: Vec<u64>,
+}
+
+/// Work on its way, and whom it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// A chunk's containers.
+    Encode { task: u64, chunk: u16 },
+    /// Blocks of a read.
+    Reconstruct { task: u64, segment: u32 },
+}
+
+impl Hub {
+    pub(crate) fn new(config: Config, seed: [u8; 32]) -> Self {
+        let mut entropy = Entropy::new(seed);
+        let session = entropy.next_u64();
+        Hub {
+            osds: Osds::new(&config),
+            counters: Counters::new(),
+            calls: Calls::default(),
+            deadlines: Deadlines::default(),
+            manifests: Manifests::new(config.settings.manifests_cached_max),
+            records: BTreeMap::new(),
+            chunk_permits: config.settings.chunks_in_flight_max,
+            late_fragments: 0,
+            asked: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            kv: KvClient::new(session),
+            kv_offset: entropy.next_u64(),
+            last_request: entropy.next_u64(),
+            last_job: 0,
+            jobs: BTreeMap::new(),
+            config,
+            entropy,
+        }
+    }
+
+    /// Whether this planted mistake is to be made.
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.config.bug == Some(bug)
+    }
+
+    /// Whether a planted mistake keeps reads from checking what they get.
+    pub(crate) fn skips_checks(&self) -> bool {
+        self.has(Bug::CrcUnchecked) || self.has(Bug::CrcMadeAnew)
+    }
+
+    /// The KV forgot the session, as it was idle for so long: what comes next needs a new one. While others
+    /// are outstanding they come to the same end, and the last of them gets here.
+    pub(crate) fn renew_session(&mut self) {
+        if self.kv.outstanding() == 0 {
+            self.kv = KvClient::new(self.entropy.next_u64());
+            self.kv_offset = self.entropy.next_u64();
+        }
+    }
+
+    /// The number under which the KV client knows what a reply answers.
+    pub(crate) fn kv_request(&self, on_the_wire: u64) -> u64 {
+        on_the_wire.wrapping_sub(self.kv_offset)
+    }
+
+    pub(crate) fn remember(&mut self, namespace: NamespaceId, record: Arc<Record>) {
+        if self.records.len() >= RECORDS_MAX {
+            self.records.pop_first();
+        }
+        self.records.insert(namespace, record);
+    }
+}
+
+/// The shared state, the time, and the outbox.
+pub(crate) struct Context<'a> {
+    pub(crate) hub: &'a mut Hub,
+    pub(crate) now: Timestamp,
+    pub(crate) effects: &'a mut Effects<Effect>,
+}
+
+impl Context<'_> {
+    pub(crate) fn count(&mut self, counter: Counter, amount: u64) {
+        self.hub.counters.add(counter, amount);
+    }
+
+    pub(crate) fn due_after(&mut self, after: Duration, due: Due) {
+        self.hub.deadlines.insert(self.now.after(after), due);
+    }
+
+    pub(crate) fn fresh_attempt(&mut self) -> AttemptId {
+        AttemptId(self.hub.entropy.next_u64())
+    }
+
+    /// Sends a request to an ASD; its answer goes to `owner`.
+    pub(crate) fn call(&mut self, osd: usize, owner: Owner, body: AsdBody) -> u64 {
+        let settings = &self.hub.config.settings;
+        let is_apply = matches!(body, AsdBody::Apply { .. });
+        let patience = if is_apply { settings.apply_patience } else { settings.read_patience };
+        self.hub.last_request = self.hub.last_request.wrapping_add(1);
+        let request = self.hub.last_request;
+        self.send(osd, request, body.clone());
+        let call = Call::new(osd, owner, body, self.now, patience);
+        self.hub.deadlines.insert(call.due, Due::Call { request });
+        self.hub.calls.insert(request, call);
+        request
+    }
+
+    /// Sends a request that is in the list of calls.
+    pub(crate) fn send(&mut self, osd: usize, request: u64, body: AsdBody) {
+        let config = self.hub.osds.get(osd).config;
+        if let AsdBody::Apply { payload, .. } = &body {
+            self.count(Counter::BytesToAsds, payload.len() as u64);
+        }
+        let message = Message::Asd(AsdRequest { request, osd: config.identity, body });
+        self.effects.push(Effect::Send { to: config.node, message });
+    }
+
+    /// A fragment is garbage: it will be deleted when its OSD answers.
+    pub(crate) fn discard(&mut self, osd: usize, key: AsdKey) {
+        let limit = self.hub.config.settings.garbage_per_osd_max;
+        let osd = self.hub.osds.get_mut(osd);
+        if osd.garbage.len() < limit {
+            osd.garbage.push_back(key);
+        } else {
+            self.count(Counter::GarbageLeft, 1);
+        }
+    }
+
+    /// The same, by the number that a manifest gives.
+    pub(crate) fn discard_placed(&mut self, osd: OsdId, key: AsdKey) {
+        if let Some(osd) = self.hub.osds.index_of(osd) {
+            self.discard(osd, key);
+        }
+    }
+
+    /// Nobody wants this any more, but it may still arrive: then it is garbage.
+    pub(crate) fn orphan(&mut self, request: u64, key: AsdKey) {
+        if let Some(call) = self.hub.calls.get_mut(request) {
+            call.owner = Owner::Orphan { key };
+            call.body = None;
+        }
+    }
+
+    pub(crate) fn work(&mut self, job: Job, work: Work) -> u64 {
+        self.hub.last_job += 1;
+        self.hub.jobs.insert(self.hub.last_job, job);
+        self.effects.push(Effect::Work { job: JobId(self.hub.last_job), work });
+        self.hub.last_job
+    }
+
+    /// Sends a command to the namespace manager, and again until it is settled.
+    pub(crate) fn command(&mut self, task: u64, command: &NamespaceCommand) -> Result<(), ObjectError> {
+        self.expect_room()?;
+        let (function, command) = (FunctionId::NAMESPACES, registry::encode(command));
+        let request = self.hub.kv.command(self.now, KvCommand::Function { function, command });
+        self.ask(Asked::Command { task }, request);
+        Ok(())
+    }
+
+    /// Asks the namespace manager for a namespace's record.
+    pub(crate) fn query_record(&mut self, task: u64, namespace: NamespaceId) -> Result<(), ObjectError> {
+        self.query(Asked::Record { task, namespace }, &NamespaceQuery::Record { namespace })
+    }
+
+    /// Asks the namespace manager what there is under a name now.
+    pub(crate) fn query_manifest(&mut self, task: u64, name: FullName) -> Result<(), ObjectError> {
+        let (namespace, object) = name;
+        self.query(Asked::Manifest { task, name }, &NamespaceQuery::Manifest { namespace, name: object })
+    }
+
+    /// Asks for a manifest together with others who want the same.
+    pub(crate) fn look_up(&mut self, task: u64, name: FullName) -> Result<(), ObjectError> {
+        if let Some(lookup) = self.hub.lookups.get_mut(&name) {
+            lookup.joiners.push(task);
+            return Ok(());
+        }
+        self.look_up_for(alloc::vec![task], name)
+    }
+
+    /// Asks for a manifest for all of these.
+    pub(crate) fn look_up_for(&mut self, askers: Vec<u64>, name: FullName) -> Result<(), ObjectError> {
+        let (namespace, object) = name;
+        self.query(Asked::Lookup { name }, &NamespaceQuery::Manifest { namespace, name: object })?;
+        self.hub.lookups.insert(name, Lookup { askers, joiners: Vec::new() });
+        Ok(())
+    }
+
+    fn query(&mut self, asked: Asked, query: &NamespaceQuery) -> Result<(), ObjectError> {
+        self.expect_room()?;
+        let (function, query) = (FunctionId::NAMESPACES, registry::encode(query));
+        let request = self.hub.kv.query(self.now, KvQuery::Function { function, query });
+        self.ask(asked, request);
+        Ok(())
+    }
+
+    fn expect_room(&self) -> Result<(), ObjectError> {
+        let room = self.hub.kv.outstanding() < KV_REQUESTS_MAX;
+        room.then_some(()).ok_or(ObjectError::Unavailable)
+    }
+
+    fn ask(&mut self, asked: Asked, request: KvRequest) {
+        self.hub.asked.insert(request.request, asked);
+        self.send_kv(request);
+    }
+
+    pub(crate) fn send_kv(&mut self, mut request: KvRequest) {
+        request.request = request.request.wrapping_add(self.hub.kv_offset);
+        self.effects.push(Effect::Send { to: self.hub.config.kv, message: Message::Kv(request) });
+    }
+
+    /// The disks that may still be lost before an object can't be read, over OSDs that answer now (L8).
+    pub(crate) fn spare(&self, manifest: &Manifest) -> Option<u8> {
+        manifest.spare(|osd| self.hub.osds.answers(osd))
+    }
+}

@@ -1,0 +1,57 @@
+//! What an objects client counts since its start.
+
+use alloc::vec::Vec;
+
+macro_rules! counters {
+    ($($name:ident: $text:literal, $help:literal;)*) => {
+        /// Names one of [`COUNTERS`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Counter {
+            $($name,)*
+        }
+
+        /// Name and meaning of every counter, in the order in which a status lists their values.
+        pub const COUNTERS: &[(&str, &str)] = &[$(($text, $help),)*];
+    };
+}
+
+counters! {
+    Puts: "puts", "Objects stored";
+    PutBytes: "put_bytes", "Bytes of objects stored";
+    Gets: "gets", "Reads answered with data";
+    GetBytes: "get_bytes", "Bytes answered to reads";
+    Deletes: "deletes", "Objects deleted";
+    BytesToAsds: "bytes_to_asds", "Payload bytes sent to ASDs";
+    BytesFromAsds: "bytes_from_asds", "Payload bytes received from ASDs";
+    BlocksRead: "blocks_read", "Blocks received from ASDs";
+    Reconstructs: "reconstructs", "Reads that were served from other fragments by decoding";
+    Hedges: "hedges", "Reads that asked other fragments because one was late";
+    Replacements: "replacements", "Fragments that went to another OSD because one failed or was late";
+    LateJoins: "late_joins", "Fragments that joined their object after it had been published";
+    DamagedBlocks: "damaged_blocks", "Answers of ASDs whose blocks or checksums did not check";
+    MissingFragments: "missing_fragments", "Answers of ASDs that a fragment is not there or damaged";
+    DamagedPuts: "damaged_puts", "Uploads refused because the data did not match its checksums";
+    Resends: "resends", "Requests sent to an ASD again because no answer came";
+    OsdsLost: "osds_lost", "Times that an OSD was found not to answer";
+    GarbageDeleted: "garbage_deleted", "Fragments deleted from ASDs";
+    GarbageLeft: "garbage_left", "Fragments left to garbage collection because too many waited";
+}
+
+/// The values, since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counters([u64; COUNTERS.len()]);
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Counters([0; COUNTERS.len()])
+    }
+
+    pub(crate) fn add(&mut self, counter: Counter, amount: u64) {
+        let value = &mut self.0[counter as usize];
+        *value = value.wrapping_add(amount);
+    }
+
+    pub(crate) fn values(&self) -> Vec<u64> {
+        self.0.to_vec()
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the objects client, by its events and effects alone.
+
+mod asd;
+mod exact;
+mod faults;
+mod layout;
+mod namespaces;
+mod perform;
+mod placement;
+mod reads;
+mod seeds;
+mod uploads;
+mod world;
