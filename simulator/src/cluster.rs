@@ -1,0 +1,138 @@
+//! What the simulator needs to know of the cluster that it runs.
+
+use core::fmt::Debug;
+
+use bytes::Bytes;
+use formats::work::{Done, Work};
+use formats::{Effect, Event, Message};
+use glossary::{NodeId, VdiskName};
+use step::{FileName, Machine};
+
+use crate::disk::Folder;
+
+/// A cluster of machines: how to make each, and what is done for them off the event loop.
+pub trait Cluster {
+    /// A node.
+    type Node: Machine<Event = Event, Effect = Effect>;
+
+    /// Its nodes and guests. Node `NodeId(n)` is the n-th.
+    fn layout(&self) -> &Layout;
+
+    /// A node at the start of a life: it knows its settings and nothing else.
+    fn build(&self, node: NodeId) -> Self::Node;
+
+    /// Does work that left the event loop.
+    fn perform(&self, work: Work) -> Done;
+
+    /// What a message is after its journey: the same. A cluster sends it through the frame codec here.
+    fn relay(&self, message: Message) -> Message {
+        message
+    }
+
+    /// How full everything is that must have a bound (P9).
+    fn gauges(&self, _node: NodeId, _machine: &Self::Node) -> Vec<Gauge> {
+        Vec::new()
+    }
+
+    /// Compares what is said to be stored with what the disks durably hold (P7); a sentence for each lie.
+    /// Called when nothing has happened for a while.
+    fn redundancy(&self, _view: &View<'_, Self::Node>) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Something that must stay bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// What, with its unit.
+    pub name: &'static str,
+    /// How much now.
+    pub value: u64,
+    /// The most that may be.
+    pub bound: u64,
+}
+
+/// Nodes and disks, seen from outside.
+pub struct View<'a, N> {
+    /// For each node: its machine, when it lives, and its folder.
+    pub nodes: Vec<(Option<&'a N>, &'a Folder)>,
+}
+
+/// The nodes of a cluster and who uses it.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The nodes; the index is the [`NodeId`].
+    pub nodes: Vec<NodeSpec>,
+    /// The guests.
+    pub guests: Vec<GuestSpec>,
+    /// How many ASDs may hold damaged data at any time without any object becoming unreadable.
+    pub damaged_asds_max: usize,
+    /// Whether the cluster can be told to push everything to the ASDs ([`AdminBody::SyncVdisk`]).
+    ///
+    /// [`AdminBody::SyncVdisk`]: formats::message::admin::AdminBody::SyncVdisk
+    pub can_sync: bool,
+    /// Whether an owner tells rot of what only it holds from the end of its log (PROTOCOLS L3).
+    pub tells_rot: bool,
+}
+
+impl Layout {
+    /// The nodes of a part.
+    pub fn of(&self, part: Part) -> Vec<NodeId> {
+        let ids = (0_u32..).map(NodeId).zip(&self.nodes);
+        ids.filter(|(_, node)| node.part == part).map(|(id, _)| id).collect()
+    }
+
+    /// What is known of a node.
+    pub fn node(&self, node: NodeId) -> &NodeSpec {
+        &self.nodes[node.0 as usize]
+    }
+
+    /// The nodes on a host.
+    pub fn on_host(&self, host: u32) -> Vec<NodeId> {
+        let ids = (0_u32..).map(NodeId).zip(&self.nodes);
+        ids.filter(|(_, node)| node.host == host).map(|(id, _)| id).collect()
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// Its name in traces.
+    pub name: String,
+    /// What it does.
+    pub part: Part,
+    /// The machine it runs on: what loses power together.
+    pub host: u32,
+    /// Bytes that its disk has.
+    pub capacity: u64,
+    /// Files that are on its disk, durably, before its first life.
+    pub files: Vec<(FileName, Bytes)>,
+}
+
+/// What a node does, for the table of faults in [`crate::disk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// An Edge.
+    Edge,
+    /// A volume driver, or whatever owns volumes.
+    VolumeDriver,
+    /// An objects client.
+    Objects,
+    /// An ASD.
+    Asd,
+    /// A KV.
+    Kv,
+}
+
+/// A guest and its vDisk.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// The Edge it talks to.
+    pub edge: NodeId,
+    /// The volume driver, to which it goes to have its vDisk made.
+    pub volume_driver: NodeId,
+    /// The vDisk's name; no two guests share one.
+    pub vdisk: VdiskName,
+    /// The vDisk's size in bytes.
+    pub size_bytes: u64,
+}

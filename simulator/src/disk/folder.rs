@@ -1,0 +1,363 @@
+//! A role's folder on a simulated disk.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, OperationId};
+
+use super::faults::{Faults, take};
+use super::file::{File, SECTOR_BYTES};
+use crate::{Kind, Moment, Random, Tally};
+
+/// How a node's life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process dies: the kernel keeps what completed.
+    Process,
+    /// The machine loses its power: the disk keeps what was synced.
+    Power,
+}
+
+/// Files, operations in flight, and faults.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    files: BTreeMap<FileName, File>,
+    flights: BTreeMap<u64, Flight>,
+    tickets: u64,
+    capacity: u64,
+    /// What is wrong with the disk.
+    pub faults: Faults,
+    random: Random,
+    tally: Tally,
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    operation: OperationId,
+    what: DiskOperation,
+    /// What a sync covers: fixed when it was asked for.
+    mark: u64,
+}
+
+impl Folder {
+    /// A folder with durable files on a disk of so many bytes.
+    pub fn new(files: &[(FileName, Bytes)], capacity: u64, random: Random) -> Self {
+        let files = files.iter().map(|(name, contents)| (*name, File::durable(contents))).collect();
+        Folder {
+            files,
+            flights: BTreeMap::new(),
+            tickets: 0,
+            capacity,
+            faults: Faults::default(),
+            random,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The files.
+    pub fn files(&self) -> &BTreeMap<FileName, File> {
+        &self.files
+    }
+
+    /// What happened here.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Starts an operation: its ticket, and how long it takes.
+    pub fn begin(&mut self, now: Moment, operation: OperationId, what: DiskOperation) -> (u64, Duration) {
+        let mark = match &what {
+            DiskOperation::Sync { file } => self.files.get(file).map_or(0, File::sync_mark),
+            _ => 0,
+        };
+        let mut takes = self.duration(&what);
+        if now < self.faults.slow_until {
+            self.tally.add(Kind::SlowDisk);
+            takes *= self.faults.slow_factor;
+        }
+        self.tickets += 1;
+        self.flights.insert(self.tickets, Flight { operation, what, mark });
+        (self.tickets, takes)
+    }
+
+    fn duration(&mut self, what: &DiskOperation) -> Duration {
+        let (low, high) = match what {
+            DiskOperation::Space => (1, 5),
+            DiskOperation::Read { .. } | DiskOperation::List => (20, 150),
+            DiskOperation::Write { .. } => (20, 250),
+            DiskOperation::Create { .. } | DiskOperation::Delete { .. } => (50, 500),
+            DiskOperation::Sync { .. } => (100, 1500),
+        };
+        self.random.microseconds(low, high)
+    }
+
+    /// Ends an operation: it takes effect now.
+    pub fn finish(&mut self, now: Moment, ticket: u64) -> (OperationId, DiskResult) {
+        let flight = self.flights.remove(&ticket).expect("an operation ends once");
+        let result = match flight.what {
+            DiskOperation::List => Ok(DiskOutcome::Listed(
+                self.files.iter().map(|(name, contents)| (*name, contents.len())).collect(),
+            )),
+            DiskOperation::Space => Ok(self.space(now)),
+            DiskOperation::Create { file } => self.create(now, file),
+            DiskOperation::Delete { file } => {
+                self.files.remove(&file);
+                Ok(DiskOutcome::Done)
+            }
+            DiskOperation::Read { file, offset, length } => self.read(now, file, offset, length),
+            DiskOperation::Write { file, offset, pieces } => self.write(now, file, offset, &pieces.concat()),
+            DiskOperation::Sync { file } => self.sync(file, flight.mark),
+        };
+        (flight.operation, result)
+    }
+
+    fn used(&self) -> u64 {
+        self.files.values().map(File::len).sum()
+    }
+
+    /// How many bytes may still be written.
+    fn free(&self, now: Moment) -> u64 {
+        if now < self.faults.full_until { 0 } else { self.capacity.saturating_sub(self.used()) }
+    }
+
+    fn space(&self, now: Moment) -> DiskOutcome {
+        DiskOutcome::Space { free: self.free(now), total: self.capacity }
+    }
+
+    fn create(&mut self, now: Moment, file: FileName) -> DiskResult {
+        if self.free(now) == 0 {
+            self.tally.add(Kind::FullDisk);
+            return Err(DiskError::Full);
+        }
+        self.files.insert(file, File::default());
+        Ok(DiskOutcome::Done)
+    }
+
+    fn read(&mut self, now: Moment, file: FileName, offset: u64, length: u64) -> DiskResult {
+        let contents = self.files.get(&file).ok_or(DiskError::NotFound)?;
+        if now < self.faults.reads_fail_until {
+            self.tally.add(Kind::ReadError);
+            return Err(DiskError::Failed);
+        }
+        Ok(DiskOutcome::Read(contents.read(offset, length)))
+    }
+
+    fn write(&mut self, now: Moment, file: FileName, offset: u64, data: &[u8]) -> DiskResult {
+        let free = self.free(now);
+        let contents = self.files.get_mut(&file).ok_or(DiskError::NotFound)?;
+        let random = &mut self.random;
+        if take(&mut self.faults.writes_to_fail) {
+            self.tally.add(Kind::WriteError);
+            contents.write(offset, data, |_| random.coin());
+            return Err(DiskError::Failed);
+        }
+        let grows = (offset + data.len() as u64).saturating_sub(contents.len());
+        if grows > free {
+            self.tally.add(Kind::FullDisk);
+            let fits = (data.len() as u64 - grows.min(data.len() as u64)) as usize;
+            contents.write(offset, &data[..fits], |_| true);
+            return Err(DiskError::Full);
+        }
+        if take(&mut self.faults.writes_to_lose) {
+            self.tally.add(Kind::LostWrite);
+            let end = (offset as usize + data.len()).max(contents.live().len());
+            // The file grows all the same: the length is the file system's, the data the disk's.
+            contents.write(end as u64 - 1, &[contents.live().get(end - 1).copied().unwrap_or(0)], |_| true);
+            return Ok(DiskOutcome::Done);
+        }
+        if self.faults.writes_to_misdirect > 0 && contents.len() > 4 * SECTOR_BYTES as u64 {
+            self.faults.writes_to_misdirect -= 1;
+            self.tally.add(Kind::MisdirectedWrite);
+            let elsewhere = random.below(contents.len() / SECTOR_BYTES as u64) * SECTOR_BYTES as u64;
+            contents.corrupt(elsewhere, data);
+            return Ok(DiskOutcome::Done);
+        }
+        contents.write(offset, data, |_| true);
+        Ok(DiskOutcome::Done)
+    }
+
+    fn sync(&mut self, file: FileName, mark: u64) -> DiskResult {
+        let contents = self.files.get_mut(&file).ok_or(DiskError::NotFound)?;
+        if take(&mut self.faults.syncs_to_fail) {
+            self.tally.add(Kind::SyncError);
+            self.faults.lies = true;
+            contents.sync_failed(mark);
+            return Err(DiskError::Failed);
+        }
+        contents.synced(mark);
+        Ok(DiskOutcome::Done)
+    }
+
+    /// Flips a bit of what is stored, somewhere; the bytes of large files are hit more often.
+    pub fn rot(&mut self) -> Option<(FileName, u64)> {
+        let total = self.used();
+        if total == 0 {
+            return None;
+        }
+        let mut at = self.random.below(total);
+        for (name, file) in &mut self.files {
+            if at < file.len() {
+                let byte = file.live()[at as usize] ^ 1 << self.random.below(8);
+                file.corrupt(at, &[byte]);
+                self.tally.add(Kind::BitRot);
+                return Some((*name, at));
+            }
+            at -= file.len();
+        }
+        None
+    }
+
+    /// Ends the life of whoever used the folder. What was in flight may have happened, in any part.
+    pub fn crash(&mut self, how: Crash) {
+        for flight in core::mem::take(&mut self.flights).into_values() {
+            self.crash_in_flight(flight.what);
+        }
+        if how == Crash::Power {
+            for file in self.files.values_mut() {
+                if file.cut_power(&mut self.random) {
+                    self.tally.add(Kind::UnsyncedWriteLost);
+                }
+            }
+            self.faults.lies = false;
+        } else {
+            self.files.values_mut().for_each(|file| file.evict_forgotten(&mut self.random));
+        }
+    }
+
+    fn crash_in_flight(&mut self, what: DiskOperation) {
+        match what {
+            DiskOperation::Write { file, offset, pieces } => {
+                let Some(contents) = self.files.get_mut(&file) else { return };
+                let data = pieces.concat();
+                if offset + data.len() as u64 > self.capacity {
+                    return;
+                }
+                let survival = *self.random.pick(&[0, 5_000, 9_500, 10_000]);
+                let (mut kept, mut lost) = (0, 0);
+                contents.write(offset, &data, |_| {
+                    let keep = self.random.chance(survival);
+                    *(if keep { &mut kept } else { &mut lost }) += 1;
+                    keep
+                });
+                if kept > 0 && lost > 0 {
+                    self.tally.add(Kind::TornWrite);
+                }
+            }
+            DiskOperation::Create { file } if self.random.coin() => {
+                self.files.insert(file, File::default());
+            }
+            DiskOperation::Delete { file } if self.random.coin() => {
+                self.files.remove(&file);
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes everything, as an operator does who puts in a new disk.
+    pub fn wipe(&mut self, but: impl Fn(&FileName) -> bool) {
+        self.files.retain(|name, _| but(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> Folder {
+        Folder::new(&[], 10_000, Random::stream(1, "folder"))
+    }
+
+    fn run(folder: &mut Folder, what: DiskOperation) -> DiskResult {
+        let (ticket, _) = folder.begin(Moment(1), OperationId(1), what);
+        folder.finish(Moment(1), ticket).1
+    }
+
+    fn name() -> FileName {
+        FileName::new(format_args!("a"))
+    }
+
+    fn write(offset: u64, bytes: &'static [u8]) -> DiskOperation {
+        DiskOperation::Write { file: name(), offset, pieces: vec![Bytes::from_static(bytes)] }
+    }
+
+    #[test]
+    fn operations_do_what_they_say() {
+        let mut folder = folder();
+        assert_eq!(run(&mut folder, write(0, b"x")), Err(DiskError::NotFound));
+        assert_eq!(run(&mut folder, DiskOperation::Create { file: name() }), Ok(DiskOutcome::Done));
+        assert_eq!(run(&mut folder, write(3, b"xyz")), Ok(DiskOutcome::Done));
+        let read = DiskOperation::Read { file: name(), offset: 2, length: 9 };
+        assert_eq!(run(&mut folder, read), Ok(DiskOutcome::Read(Bytes::from_static(b"\0xyz"))));
+        assert_eq!(run(&mut folder, DiskOperation::List), Ok(DiskOutcome::Listed(vec![(name(), 6)])));
+        let space = DiskOutcome::Space { free: 9_994, total: 10_000 };
+        assert_eq!(run(&mut folder, DiskOperation::Space), Ok(space));
+        assert_eq!(run(&mut folder, write(10_000, b"x")), Err(DiskError::Full));
+        assert_eq!(run(&mut folder, DiskOperation::Delete { file: name() }), Ok(DiskOutcome::Done));
+        assert_eq!(run(&mut folder, DiskOperation::List), Ok(DiskOutcome::Listed(vec![])));
+    }
+
+    #[test]
+    fn a_write_that_completes_after_a_sync_began_is_not_covered() {
+        let mut folder = folder();
+        run(&mut folder, DiskOperation::Create { file: name() }).expect("room");
+        let (early, _) = folder.begin(Moment(1), OperationId(1), write(0, &[1; 512]));
+        let (sync, _) = folder.begin(Moment(1), OperationId(2), DiskOperation::Sync { file: name() });
+        folder.finish(Moment(1), early).1.expect("written");
+        folder.finish(Moment(1), sync).1.expect("synced");
+        assert_eq!(folder.files()[&name()].durable_contents(), []);
+        run(&mut folder, DiskOperation::Sync { file: name() }).expect("synced");
+        assert_eq!(folder.files()[&name()].durable_contents(), [1; 512]);
+    }
+
+    #[test]
+    fn faults_strike_as_ordered() {
+        let mut folder = folder();
+        run(&mut folder, DiskOperation::Create { file: name() }).expect("room");
+        run(&mut folder, write(0, &[1; 4096])).expect("room");
+        folder.faults.writes_to_fail = 1;
+        assert_eq!(run(&mut folder, write(0, b"x")), Err(DiskError::Failed));
+        folder.faults.writes_to_lose = 1;
+        assert_eq!(run(&mut folder, write(0, &[7; 512])), Ok(DiskOutcome::Done));
+        assert_eq!(folder.files()[&name()].live()[1], 1);
+        folder.faults.writes_to_misdirect = 1;
+        assert_eq!(run(&mut folder, write(4096, &[9; 512])), Ok(DiskOutcome::Done));
+        assert_eq!(folder.files()[&name()].len(), 4096);
+        assert!(folder.files()[&name()].live().contains(&9));
+        folder.faults.syncs_to_fail = 1;
+        assert_eq!(run(&mut folder, DiskOperation::Sync { file: name() }), Err(DiskError::Failed));
+        run(&mut folder, DiskOperation::Sync { file: name() }).expect("it lies");
+        let file = &folder.files()[&name()];
+        assert!(folder.faults.lies && file.durable_contents() != file.live());
+        for kind in [Kind::WriteError, Kind::LostWrite, Kind::MisdirectedWrite, Kind::SyncError] {
+            assert_eq!(folder.tally().count(kind), 1, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_crash_of_the_process_keeps_what_completed() {
+        let gone = (0..40).filter(|&seed| {
+            let mut folder = Folder::new(&[], 10_000, Random::stream(seed, "folder"));
+            run(&mut folder, DiskOperation::Create { file: name() }).expect("room");
+            run(&mut folder, write(0, b"kept")).expect("room");
+            folder.begin(Moment(1), OperationId(2), DiskOperation::Delete { file: name() });
+            folder.crash(Crash::Process);
+            let left = folder.files().get(&name());
+            left.inspect(|file| assert_eq!(file.live(), b"kept"));
+            left.is_none()
+        });
+        assert!((5..35).contains(&gone.count()), "a deletion in flight may have happened");
+    }
+
+    #[test]
+    fn a_power_loss_takes_what_was_not_synced() {
+        let lost = (0..40).filter(|&seed| {
+            let mut folder = Folder::new(&[], 10_000, Random::stream(seed, "folder"));
+            run(&mut folder, DiskOperation::Create { file: name() }).expect("room");
+            run(&mut folder, write(0, b"lost")).expect("room");
+            folder.crash(Crash::Power);
+            folder.files()[&name()].live() != b"lost"
+        });
+        assert!((5..35).contains(&lost.count()), "what was not synced may be gone");
+    }
+}

@@ -1,0 +1,83 @@
+//! Carrying out what a step wants, one effect after another, with death between any two.
+
+use formats::Effect;
+use glossary::NodeId;
+use step::Effects;
+
+use super::{Engine, Happening, Item};
+use crate::cluster::Cluster;
+use crate::disk::Crash;
+use crate::{Kind, trace};
+
+impl<C: Cluster> Engine<C> {
+    pub(super) fn carry_out(&mut self, node: NodeId, outbox: &mut Effects<Effect>) {
+        let count = outbox.as_slice().len();
+        let life = self.node(node).life;
+        for (index, effect) in outbox.drain().enumerate() {
+            if self.is_struck(node) {
+                if index > 0 && index < count {
+                    self.count(Kind::CrashWithinStep);
+                }
+                self.meet_doom(node);
+            }
+            if !self.lives(node, life) {
+                break;
+            }
+            self.digest.effect(&effect);
+            self.say(|name| format!("{}   {}", name(node), trace::effect(&effect, name)));
+            self.carry_out_one(node, effect);
+        }
+    }
+
+    /// Whether a node's time has come, counted in effects.
+    fn is_struck(&mut self, node: NodeId) -> bool {
+        match &mut self.node_mut(node).doom {
+            Some(doom) if doom.effects == 0 => true,
+            Some(doom) => {
+                doom.effects -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Kills a doomed node, and those that die with it.
+    pub(super) fn meet_doom(&mut self, node: NodeId) {
+        let Some(doom) = self.node_mut(node).doom.take() else { return };
+        self.kill(node, doom.how);
+        for other in doom.with {
+            self.kill(other, doom.how);
+        }
+    }
+
+    fn carry_out_one(&mut self, node: NodeId, effect: Effect) {
+        let now = self.now;
+        let life = self.node(node).life;
+        match effect {
+            Effect::Send { to, message } => self.send(node, to, message),
+            Effect::Disk { operation, what } => {
+                let (ticket, takes) = self.node_mut(node).folder.begin(now, operation, what);
+                self.push(now.after(takes), Item::DiskEnds { node, life, ticket });
+            }
+            Effect::Work { job, work } => {
+                let at = now.after(self.random.microseconds(10, 300));
+                self.push(at, Item::WorkEnds { node, life, job, work });
+            }
+            Effect::SetTimer { timer, after } => {
+                let node_state = self.node_mut(node);
+                node_state.settings += 1;
+                let setting = node_state.settings;
+                node_state.timers.insert(timer, setting);
+                let at = node_state.clock.when(now, after);
+                self.push(at, Item::TimerRings { node, life, timer, setting });
+            }
+            Effect::ClearTimer(timer) => {
+                self.node_mut(node).timers.remove(&timer);
+            }
+            Effect::Halt { reason } => {
+                let how = self.node_mut(node).die(Crash::Process);
+                self.happenings.push_back(Happening::Halted { node, how, reason });
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Runs: one seed, many seeds, and what is told of them.
+
+mod many;
+mod one;
+mod phases;
+mod report;
+mod run;
+mod strike;
+
+pub use many::{Factory, Summary, run_many};
+pub use one::run_one;
+pub use report::{Report, Settings};

@@ -1,0 +1,164 @@
+//! The course of a run: work under fire, peace, audit, disaster, audit, and sometimes a last injury.
+
+use core::time::Duration;
+
+use super::run::{Alarm, Run};
+use crate::checkers::{self, Promise, Violation};
+use crate::cluster::{Cluster, Part};
+use crate::disk::Crash;
+use crate::workload::{Guest, Operation, Outcome, Request, Task};
+use crate::{Kind, Moment};
+
+/// How long guests may wait for everything they asked for once nothing goes wrong any more (P10).
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long the storm may last: faults and the waits that they cause.
+const STORM_MAX: Duration = Duration::from_secs(1800);
+
+impl<C: Cluster> Run<C> {
+    /// Runs it all.
+    pub(super) fn play(&mut self, operations: u64) {
+        self.start_all();
+        self.wake_guests();
+        let share = (operations / self.guests.len() as u64) as u32 + 1;
+        self.task(|_| Task::Work(share));
+        let is_through =
+            |run: &Self| run.struck == run.plan.faults.len() && run.guests.iter().all(Guest::is_idle);
+        if !self.run_until(STORM_MAX, is_through) {
+            return self.stuck("the storm");
+        }
+        self.make_peace();
+        if self.audit("the peace") && self.disaster() {
+            self.last_injury();
+        }
+    }
+
+    /// Checks everything that guests saw.
+    pub(super) fn judge(&mut self) {
+        for guest in &self.guests {
+            self.violations.extend(checkers::check(&guest.history));
+        }
+        for index in 0..self.guests.len() {
+            let operations = self.guests[index].history.operations.clone();
+            let unexcused = operations.iter().filter(|operation| !self.is_excused(index, operation));
+            let unexcused: Vec<Violation> =
+                unexcused.take(3).map(|operation| self.refused(operation)).collect();
+            self.violations.extend(unexcused);
+        }
+        for complaint in self.engine.complaints() {
+            let promise = if complaint.promise == "P7" { Promise::P7 } else { Promise::P9 };
+            let what = complaint.what.clone();
+            self.violations.push(Violation { promise, at: complaint.at, range: 0..0, what });
+        }
+        self.violations.sort_by_key(|violation| (violation.at, violation.promise));
+    }
+
+    /// Ends everything that is wrong, except what is damaged.
+    fn make_peace(&mut self) {
+        self.engine.say(|_| "=== peace".into());
+        self.engine.network.heal();
+        for node in self.nodes() {
+            let lies = self.engine.folder(node).faults.lies;
+            self.engine.folder_mut(node).faults.end();
+            if lies {
+                self.alarm(Duration::from_micros(1), Alarm::Mend(node));
+            }
+        }
+        self.start_all();
+    }
+
+    /// Has every guest read everything; false when that can't be done.
+    fn audit(&mut self, when: &str) -> bool {
+        self.task(|_| Task::Audit(0));
+        let is_done = self.run_until(PATIENCE, |run| run.guests.iter().all(Guest::is_idle));
+        if !is_done {
+            self.stuck(when);
+        }
+        is_done
+    }
+
+    /// Everything is pushed to the ASDs and loses its power; as many ASDs as can be done without stay dead.
+    fn disaster(&mut self) -> bool {
+        if !self.engine.cluster.layout().can_sync {
+            return true;
+        }
+        self.push_all();
+        if !self.run_until(PATIENCE, Run::is_pushed) {
+            self.complain(Promise::P10, "nothing goes wrong, and yet not everything gets to the ASDs".into());
+            return false;
+        }
+        let lies = self.engine.cluster.redundancy(&self.engine.view());
+        lies.into_iter().for_each(|lie| self.complain(Promise::P7, lie));
+        self.engine.say(|_| "=== everything loses its power".into());
+        self.engine.count(Kind::Blackout);
+        self.disaster = self.engine.now();
+        let mut sound = self.engine.cluster.layout().of(Part::Asd);
+        sound.retain(|asd| !self.plan.damageable.contains(asd));
+        self.random.shuffle(&mut sound);
+        let spare = self.engine.cluster.layout().damaged_asds_max - self.plan.damageable.len();
+        self.retired.extend(sound.into_iter().take(spare));
+        for node in self.nodes() {
+            self.engine.kill(node, Crash::Power);
+        }
+        self.audit("the disaster")
+    }
+
+    /// Some runs end with rot where there is no redundancy. Errors are right then, wrong bytes are not.
+    fn last_injury(&mut self) {
+        if !self.engine.cluster.layout().tells_rot || !self.random.chance(2_000) {
+            return;
+        }
+        // Long enough for everything that marks what is synced to be written.
+        self.run_until(Duration::from_secs(10), |_| false);
+        let nodes: Vec<_> = self.nodes().collect();
+        let victims =
+            nodes.into_iter().filter(|&node| matches!(self.part(node), Part::VolumeDriver | Part::Kv));
+        let victim = *self.random.pick(&victims.collect::<Vec<_>>());
+        self.last_injury = self.engine.now();
+        for _ in 0..self.random.between(1, 3) {
+            let place = self.engine.folder_mut(victim).rot();
+            self.engine.say(|name| format!("=== rot on {} at {place:?}", name(victim)));
+        }
+        self.engine.kill(victim, Crash::Process);
+        self.task(|_| Task::Audit(0));
+        self.run_until(Duration::from_secs(20), |run| run.guests.iter().all(Guest::is_idle));
+    }
+
+    fn stuck(&mut self, when: &str) {
+        let dead = self.nodes().filter(|&node| !self.engine.is_alive(node));
+        let dead: Vec<String> = dead.map(|node| self.engine.name(node)).collect();
+        let waits = self.guests.iter().map(|guest| {
+            let pending = guest.history.operations.iter().filter(|o| o.outcome == Outcome::Pending);
+            let first = pending.clone().next().map(|o| format!("{:?} of {}", o.request, o.sent));
+            format!("{} waits for {} answers, first {first:?}", guest.spec.vdisk, pending.count())
+        });
+        let waits: Vec<String> = waits.collect();
+        let promise = if self.disaster < Moment::NEVER { Promise::P7 } else { Promise::P10 };
+        let what = format!("guests got stuck in {when}: {}; dead: {}", waits.join(", "), dead.join(", "));
+        self.complain(promise, what);
+    }
+
+    /// Whether an error that a guest got is right.
+    fn is_excused(&self, index: usize, operation: &Operation) -> bool {
+        use formats::message::guest::GuestError;
+        let Outcome::Failed(error) = &operation.outcome else { return true };
+        let owner = self.guests[index].spec.volume_driver;
+        let may_have_hurt =
+            |from: Moment| from.after(Duration::from_secs(5)) >= operation.sent && from <= operation.ended;
+        let is_hard = self.hard_times.iter().any(|&(node, at)| node == owner && may_have_hurt(at));
+        match error {
+            _ if operation.ended >= self.last_injury => true,
+            GuestError::NotFound => operation.request == Request::Attach,
+            GuestError::NoSpace => self.was_full,
+            GuestError::OutOfBounds => false,
+            GuestError::Io(_) => is_hard,
+        }
+    }
+
+    fn refused(&self, operation: &Operation) -> Violation {
+        let promise = if operation.ended > self.disaster { Promise::P7 } else { Promise::P10 };
+        let what =
+            format!("{:?} (sent {}) failed: {:?}", operation.request, operation.sent, operation.outcome);
+        Violation { promise, at: operation.ended, range: operation.request.range(), what }
+    }
+}

@@ -1,0 +1,345 @@
+//! One run: a cluster, its guests, its troubles, and whoever operates it.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use formats::Message;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
+use glossary::NodeId;
+
+use crate::checkers::{Promise, Violation};
+use crate::cluster::{Cluster, Part};
+use crate::disk::Crash;
+use crate::engine::{Engine, Happening, OUTSIDE};
+use crate::faults::{Fault, Plan};
+use crate::workload::{Guest, Profile, Task};
+use crate::{Moment, Random, Trace};
+
+/// The operator, who has disks replaced, machines restarted and vDisks pushed to the ASDs.
+const OPERATOR: NodeId = NodeId(OUTSIDE.0 + 900);
+
+/// What an alarm is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    Guest(usize),
+    Start(NodeId),
+    /// The operator looks after a node whose disk had trouble.
+    Mend(NodeId),
+    /// The operator asks again.
+    Ask,
+    Deadline(u32),
+}
+
+impl Alarm {
+    fn number(self) -> u64 {
+        let (tag, value) = match self {
+            Alarm::Guest(index) => (0, index as u32),
+            Alarm::Start(node) => (1, node.0),
+            Alarm::Mend(node) => (2, node.0),
+            Alarm::Ask => (3, 0),
+            Alarm::Deadline(count) => (4, count),
+        };
+        tag << 32 | u64::from(value)
+    }
+
+    fn from_number(number: u64) -> Self {
+        let value = number as u32;
+        match number >> 32 {
+            0 => Alarm::Guest(value as usize),
+            1 => Alarm::Start(NodeId(value)),
+            2 => Alarm::Mend(NodeId(value)),
+            3 => Alarm::Ask,
+            _ => Alarm::Deadline(value),
+        }
+    }
+}
+
+/// Everything of a run.
+pub(super) struct Run<C: Cluster> {
+    pub(super) engine: Engine<C>,
+    pub(super) guests: Vec<Guest>,
+    pub(super) plan: Plan,
+    /// Faults of the plan that have come.
+    pub(super) struck: usize,
+    pub(super) random: Random,
+    pub(super) violations: Vec<Violation>,
+    /// When a node's disk had trouble that it may answer for with an error or a halt.
+    pub(super) hard_times: Vec<(NodeId, Moment)>,
+    /// Whether a disk was full at any time.
+    pub(super) was_full: bool,
+    /// Nodes that stay dead.
+    pub(super) retired: BTreeSet<NodeId>,
+    halts: BTreeMap<NodeId, u32>,
+    pub(super) downs: BTreeMap<NodeId, Duration>,
+    /// vDisks that are to be pushed to the ASDs, by the number of the operator's request.
+    pushes: BTreeMap<u64, usize>,
+    requests: u64,
+    deadlines: u32,
+    /// From then on what is read back rests on the ASDs alone.
+    pub(super) disaster: Moment,
+    /// From then on nothing more is demanded than that no byte is wrong.
+    pub(super) last_injury: Moment,
+}
+
+/// Halts after which a node whose disk is damaged is left alone.
+const HALTS_MAX: u32 = 5;
+
+/// Steps that a run may take: a role that spins without end is found by it.
+const STEPS_MAX: u64 = 20_000_000;
+
+impl<C: Cluster> Run<C> {
+    /// Draws a run.
+    pub(super) fn new(
+        cluster: C,
+        seed: u64,
+        operations: u64,
+        profile: Option<Profile>,
+        trace: Trace,
+    ) -> Self {
+        let layout = cluster.layout();
+        let plan = Plan::draw(layout, operations, Random::stream(seed, "plan"));
+        let guests = layout.guests.iter().enumerate().map(|(index, spec)| {
+            let mut random = Random::stream(seed, &format!("guest {index}"));
+            let profile = profile.unwrap_or_else(|| *random.pick(&Profile::ALL));
+            Guest::new(NodeId(OUTSIDE.0 + index as u32), spec.clone(), profile, random)
+        });
+        let guests = guests.collect();
+        let mut engine = Engine::new(cluster, seed, plan.weather);
+        engine.trace = trace;
+        Run {
+            engine,
+            guests,
+            plan,
+            struck: 0,
+            random: Random::stream(seed, "operator"),
+            violations: Vec::new(),
+            hard_times: Vec::new(),
+            was_full: false,
+            retired: BTreeSet::new(),
+            halts: BTreeMap::new(),
+            downs: BTreeMap::new(),
+            pushes: BTreeMap::new(),
+            requests: 0,
+            deadlines: 0,
+            disaster: Moment::NEVER,
+            last_injury: Moment::NEVER,
+        }
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<C> {
+        (0..self.engine.cluster.layout().nodes.len() as u32).map(NodeId)
+    }
+
+    pub(super) fn part(&self, node: NodeId) -> Part {
+        self.engine.cluster.layout().node(node).part
+    }
+
+    pub(super) fn alarm(&mut self, after: Duration, alarm: Alarm) {
+        self.engine.alarm(after, alarm.number());
+    }
+
+    /// Starts every node that is dead and not retired, in any order.
+    pub(super) fn start_all(&mut self) {
+        let mut dead: Vec<_> = self.nodes().filter(|&node| !self.engine.is_alive(node)).collect();
+        dead.retain(|node| !self.retired.contains(node));
+        self.random.shuffle(&mut dead);
+        for node in dead {
+            let after = self.random.microseconds(1, 20_000);
+            self.alarm(after, Alarm::Start(node));
+        }
+    }
+
+    /// Lets guests begin.
+    pub(super) fn wake_guests(&mut self) {
+        for index in 0..self.guests.len() {
+            self.alarm(Duration::from_micros(10), Alarm::Guest(index));
+        }
+    }
+
+    /// Gives every guest a task.
+    pub(super) fn task(&mut self, task: impl Fn(usize) -> Task) {
+        self.guests.iter_mut().enumerate().for_each(|(index, guest)| guest.task = task(index));
+    }
+
+    /// Runs until something is so; false when it isn't in time.
+    pub(super) fn run_until(&mut self, limit: Duration, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+        self.deadlines += 1;
+        let deadline = Alarm::Deadline(self.deadlines);
+        self.alarm(limit, deadline);
+        loop {
+            if is_so(self) {
+                return true;
+            }
+            if self.engine.steps() > STEPS_MAX {
+                self.complain(Promise::P9, format!("{STEPS_MAX} steps and no end"));
+                return false;
+            }
+            let happening = self.engine.next().expect("guests set alarms for ever");
+            if happening == Happening::Alarm(deadline.number()) {
+                return is_so(self);
+            }
+            self.on_happening(happening);
+            self.strike_what_is_due();
+        }
+    }
+
+    fn is_injured(&self) -> bool {
+        self.last_injury < Moment::NEVER
+    }
+
+    pub(super) fn complain(&mut self, promise: Promise, what: String) {
+        let at = self.engine.now();
+        self.violations.push(Violation { promise, at, range: 0..0, what });
+    }
+
+    /// Has every vDisk pushed to the ASDs.
+    pub(super) fn push_all(&mut self) {
+        for index in 0..self.guests.len() {
+            self.requests += 1;
+            self.pushes.insert(self.requests, index);
+        }
+        self.alarm(Duration::from_micros(1), Alarm::Ask);
+    }
+
+    /// Whether every push was answered.
+    pub(super) fn is_pushed(&self) -> bool {
+        self.pushes.is_empty()
+    }
+
+    fn on_happening(&mut self, happening: Happening) {
+        match happening {
+            Happening::Mail { to, message, .. } if to == OPERATOR => self.on_operator_mail(message),
+            Happening::Mail { to, message, .. } => self.on_guest_mail(to, message),
+            Happening::Alarm(number) => self.on_alarm(Alarm::from_number(number)),
+            Happening::Died { node, how } => self.on_died(node, how),
+            Happening::Halted { node, how, reason } => self.on_halted(node, how, reason),
+        }
+    }
+
+    fn on_alarm(&mut self, alarm: Alarm) {
+        match alarm {
+            Alarm::Guest(index) => {
+                let edge_lives = self.engine.is_alive(self.guests[index].spec.edge);
+                let now = self.engine.now();
+                self.guests[index].on_alarm(now, edge_lives);
+                self.post(index);
+                let rests = self.guests[index].rests();
+                self.alarm(rests, Alarm::Guest(index));
+            }
+            Alarm::Start(node) => self.start(node),
+            Alarm::Mend(node) => self.mend(node),
+            Alarm::Ask => self.ask(),
+            Alarm::Deadline(_) => {} // of a wait that ended well
+        }
+    }
+
+    fn start(&mut self, node: NodeId) {
+        if self.engine.is_alive(node) || self.retired.contains(&node) {
+            return;
+        }
+        self.engine.start(node);
+        // Starting is when most is at stake: some starts end in another crash.
+        let faults_left = self.struck < self.plan.faults.len();
+        if faults_left && self.random.chance(1_000) {
+            let how = *self.random.pick(&[Crash::Process, Crash::Power]);
+            let effects = self.random.below(40) as u32;
+            self.engine.doom(node, effects, Duration::from_millis(20), how, Vec::new());
+        }
+    }
+
+    fn on_guest_mail(&mut self, to: NodeId, message: Message) {
+        let index = (to.0 - OUTSIDE.0) as usize;
+        let now = self.engine.now();
+        self.guests[index].on_message(now, message);
+        self.post(index);
+    }
+
+    fn post(&mut self, index: usize) {
+        let id = self.guests[index].id;
+        for (to, message) in self.guests[index].take_outbox() {
+            if self.engine.trace.is_on() {
+                self.engine
+                    .say(|name| format!("{} asks: {}", name(id), crate::trace::message_text(&message)));
+            }
+            self.engine.send(id, to, message);
+        }
+    }
+
+    fn on_died(&mut self, node: NodeId, how: Crash) {
+        let kind = match how {
+            Crash::Process => crate::Kind::ProcessCrash,
+            Crash::Power => crate::Kind::PowerLoss,
+        };
+        self.engine.count(kind);
+        self.remember_death(node, how);
+        let usual = self.random.microseconds(5_000, 300_000);
+        let down = self.downs.remove(&node).unwrap_or(usual);
+        self.alarm(down, Alarm::Start(node));
+    }
+
+    fn remember_death(&mut self, node: NodeId, how: Crash) {
+        let now = self.engine.now();
+        for guest in &mut self.guests {
+            guest.history.crashed(now, node == guest.spec.volume_driver, how);
+            if node == guest.spec.edge {
+                guest.on_edge_died(now);
+            }
+        }
+    }
+
+    fn on_halted(&mut self, node: NodeId, how: Crash, reason: String) {
+        let name = self.engine.name(node);
+        self.engine.say(|_| format!("=== {name} halts: {reason}"));
+        self.remember_death(node, how);
+        let halts = self.halts.entry(node).or_default();
+        *halts += 1;
+        let is_excused = self.is_injured() || self.hard_times.iter().any(|(troubled, _)| *troubled == node);
+        if !is_excused {
+            self.complain(Promise::P10, format!("{name} halts without a reason of ours: {reason}"));
+        }
+        if self.halts[&node] >= HALTS_MAX && (self.is_injured() || self.plan.damageable.contains(&node)) {
+            self.retired.insert(node);
+        } else if self.halts[&node] > 4 * HALTS_MAX {
+            self.complain(Promise::P10, format!("{name} halts again and again: {reason}"));
+            self.retired.insert(node);
+        } else {
+            let down = self.random.microseconds(50_000, 500_000);
+            self.alarm(down, Alarm::Start(node));
+        }
+    }
+
+    fn ask(&mut self) {
+        let pushes: Vec<(u64, usize)> =
+            self.pushes.iter().map(|(&request, &index)| (request, index)).collect();
+        for (request, index) in &pushes {
+            let spec = &self.guests[*index].spec;
+            let body = AdminBody::SyncVdisk { name: spec.vdisk.clone() };
+            let message = Message::Admin(AdminRequest { request: *request, body });
+            self.engine.send(OPERATOR, spec.volume_driver, message);
+        }
+        if !pushes.is_empty() {
+            self.alarm(Duration::from_secs(2), Alarm::Ask);
+        }
+    }
+
+    fn on_operator_mail(&mut self, message: Message) {
+        if let Message::AdminReply(reply) = message {
+            if reply.body == AdminAnswer::Done {
+                self.pushes.remove(&reply.request);
+            }
+        }
+    }
+
+    /// Brings the faults whose number of operations has been reached.
+    fn strike_what_is_due(&mut self) {
+        let operations: usize = self.guests.iter().map(Guest::operations).sum();
+        while let Some((after, fault)) = self.plan.faults.get(self.struck) {
+            if *after > operations as u64 {
+                return;
+            }
+            let fault: Fault = fault.clone();
+            self.struck += 1;
+            self.strike(fault);
+        }
+    }
+}

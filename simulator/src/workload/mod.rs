@@ -1,0 +1,10 @@
+//! Guests: what they do, what they write, and what they remember of it.
+
+mod guest;
+mod history;
+pub mod pattern;
+mod profile;
+
+pub use guest::{Guest, Task};
+pub use history::{History, Operation, Outcome, Request};
+pub use profile::{Action, Profile};

@@ -1,0 +1,59 @@
+//! Engine, guests and checkers against a toy that is right, and toys that are wrong.
+
+mod toy;
+
+use simulator::checkers::Promise;
+use simulator::runs::{Settings, Summary, run_many};
+use toy::{Bug, ToyFactory};
+
+fn run(bug: Bug, seeds: u64) -> Summary {
+    run_many(&ToyFactory(bug), 1..1 + seeds, &Settings::default(), 2, bug != Bug::Nothing)
+}
+
+/// Runs until a seed fails, and gives the promises that it broke.
+fn broken(bug: Bug) -> Vec<Promise> {
+    let summary = run(bug, 200);
+    let failed = summary.failed.first().unwrap_or_else(|| panic!("{bug:?} was not found"));
+    assert_eq!(failed.panic, None, "{bug:?}");
+    let mut promises: Vec<_> = failed.violations.iter().map(|violation| violation.promise).collect();
+    promises.sort_unstable();
+    promises.dedup();
+    promises
+}
+
+#[test]
+fn the_right_toy_passes() {
+    let summary = run(Bug::Nothing, 60);
+    let failed = summary.failed.iter().map(|report| (report.seed, &report.panic, report.violations.first()));
+    assert_eq!(failed.collect::<Vec<_>>(), []);
+    assert_eq!(summary.passed, 60);
+}
+
+#[test]
+fn the_same_seeds_give_the_same_digest() {
+    let digest = |threads, from| {
+        run_many(&ToyFactory(Bug::Nothing), from..from + 6, &Settings::default(), threads, false).digest
+    };
+    assert_eq!(digest(1, 1), digest(2, 1));
+    assert_ne!(digest(1, 1), digest(1, 2));
+}
+
+#[test]
+fn every_wrong_toy_is_found_by_the_promise_it_breaks() {
+    for (bug, promise) in [
+        (Bug::AcknowledgeBeforeWrite, Promise::P1),
+        (Bug::FlushWithoutSync, Promise::P2),
+        (Bug::HolesInTheLog, Promise::P3),
+        (Bug::DiscardNotLogged, Promise::P2),
+        (Bug::OldReads, Promise::P5),
+        (Bug::TornTailAccepted, Promise::P2),
+        (Bug::FlippedBit, Promise::P6),
+        (Bug::AnswersSwapped, Promise::P6),
+        (Bug::NoBound, Promise::P9),
+        (Bug::NeverAnswers, Promise::P10),
+        (Bug::SyncTriedAgain, Promise::P2),
+    ] {
+        let broken = broken(bug);
+        assert!(broken.contains(&promise), "{bug:?} broke {broken:?}, not {promise:?}");
+    }
+}
