@@ -18,6 +18,7 @@ pub mod map_image;
 pub mod message;
 pub mod namespace;
 pub mod payload;
+pub mod recording;
 pub mod registry;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;

@@ -62,6 +62,8 @@ pub struct OsdRecord {
     pub identity: OsdIdentity,
     /// The storage node it is on: at most x fragments of a chunk go to one.
     pub storage_node: u32,
+    /// Bytes that its segments may take.
+    pub capacity: ByteCount,
 }
 
 /// A vDisk (O1).

@@ -1,0 +1,49 @@
+//! What a role is told when it is made.
+
+use alloc::vec::Vec;
+use glossary::{ByteCount, ClusterIdentity, NodeId, OsdIdentity};
+use serde::{Deserialize, Serialize};
+
+use crate::registry::OsdRecord;
+
+/// A role and its settings, as far as a deployment chooses them: what makes the same role anywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoleCard {
+    /// A KV with the functions that it hosts.
+    Kv {
+        /// Whose.
+        cluster: ClusterIdentity,
+    },
+    /// An ASD.
+    Asd {
+        /// Its identity.
+        identity: OsdIdentity,
+        /// Bytes that its segments may take.
+        capacity: ByteCount,
+        /// Bytes of a segment.
+        segment: ByteCount,
+        /// Bytes of log between checkpoints.
+        checkpoint_every: ByteCount,
+    },
+    /// An objects client.
+    Objects {
+        /// The KV.
+        kv: NodeId,
+        /// Its OSDs, and the node of each.
+        osds: Vec<(OsdRecord, NodeId)>,
+    },
+    /// A volume driver.
+    VolumeDriver {
+        /// Itself.
+        node: NodeId,
+        /// The KV.
+        kv: NodeId,
+        /// The objects client.
+        objects: NodeId,
+    },
+    /// An Edge.
+    Edge {
+        /// The volume driver.
+        volume_driver: NodeId,
+    },
+}

@@ -1,0 +1,30 @@
+//! A digest of what a role wanted.
+
+use alloc::format;
+use checksum::Crc32c;
+use glossary::NodeId;
+use step::DiskOperation;
+
+use crate::{Effect, frame};
+
+/// The digest of the effects of a step: CRC-32C over each in order. Data counts by its bytes, whatever pieces
+/// it is in.
+pub fn digest_of(effects: &[Effect]) -> u32 {
+    let mut digest = Crc32c::new();
+    effects.iter().for_each(|effect| add(&mut digest, effect));
+    digest.finish()
+}
+
+fn add(digest: &mut Crc32c, effect: &Effect) {
+    match effect {
+        Effect::Send { to, message } => {
+            frame::encode(message, NodeId(0), *to).iter().for_each(|piece| digest.update(piece));
+        }
+        Effect::Disk { operation, what: DiskOperation::Write { file, offset, pieces } } => {
+            digest.update(format!("write {operation:?} {file} {offset}").as_bytes());
+            pieces.iter().for_each(|piece| digest.update(piece));
+        }
+        Effect::Work { job, .. } => digest.update(format!("work {job:?}").as_bytes()),
+        other => digest.update(format!("{other:?}").as_bytes()),
+    }
+}

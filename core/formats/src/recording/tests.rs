@@ -1,0 +1,76 @@
+use super::*;
+use crate::samples;
+use crate::work::Done;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use glossary::{ClusterIdentity, NodeId};
+use step::{DiskError, DiskOutcome, FileName, JobId, OperationId, TimerId};
+
+fn events() -> Vec<Event> {
+    let name = FileName::parse("segment-1").expect("a name");
+    let disk = |result| Event::Disk { operation: OperationId(7), result };
+    let worked = |result| Event::Worked { job: JobId(8), result };
+    let mut events = alloc::vec![
+        Event::Start { seed: [5; 32] },
+        Event::Timer(TimerId(9)),
+        Event::TurnEnd,
+        disk(Ok(DiskOutcome::Done)),
+        disk(Ok(DiskOutcome::Read(Bytes::from_static(b"data")))),
+        disk(Ok(DiskOutcome::Listed(alloc::vec![(name, 4096)]))),
+        disk(Ok(DiskOutcome::Space { free: 1, total: 2 })),
+        disk(Err(DiskError::NotFound)),
+        disk(Err(DiskError::Full)),
+        disk(Err(DiskError::Failed)),
+        worked(Done::Encoded(alloc::vec![alloc::vec![Bytes::from_static(b"fragment")]])),
+        worked(Done::Reconstructed(alloc::vec![Bytes::from_static(b"block")])),
+        worked(Done::Damaged),
+        worked(Done::Impossible),
+    ];
+    events.extend(samples::messages().into_iter().map(|message| Event::Message { from: NodeId(3), message }));
+    events
+}
+
+fn recording() -> (Vec<Recorded>, Vec<u8>) {
+    let card = RoleCard::Kv { cluster: ClusterIdentity([1; 16]) };
+    let mut entries = alloc::vec![Recorded::Begins { node: NodeId(1), card }];
+    let step = |(index, event)| {
+        let (node, now) = (NodeId(1), Timestamp(index as u64));
+        Recorded::Stepped { node, now, event, effects: index as u32 }
+    };
+    entries.extend(events().into_iter().enumerate().map(step));
+    let bytes = [header(), entries.iter().flat_map(Recorded::encode).collect()].concat();
+    (entries, bytes)
+}
+
+#[test]
+fn every_event_comes_back() {
+    let (entries, bytes) = recording();
+    let mut rest = &bytes[..];
+    read_header(&mut rest).expect("a recording");
+    for entry in entries {
+        assert_eq!(Recorded::next(&mut rest), Ok(Some(entry)));
+    }
+    assert_eq!(Recorded::next(&mut rest), Ok(None));
+}
+
+#[test]
+fn a_torn_end_and_other_files_are_told() {
+    let (_, bytes) = recording();
+    let mut rest = &bytes[..bytes.len() - 1];
+    read_header(&mut rest).expect("a recording");
+    let last =
+        core::iter::repeat_with(|| Recorded::next(&mut rest)).find(|next| !matches!(next, Ok(Some(_))));
+    assert_eq!(last, Some(Err(RecordingError::Torn)));
+    assert_eq!(read_header(&mut &b"OVSTLOG\0\x01\0"[..]), Err(RecordingError::Foreign));
+    assert_eq!(read_header(&mut &b"OVSRECRD\x02\0"[..]), Err(RecordingError::Version(2)));
+}
+
+#[test]
+fn golden_bytes_of_version_1() {
+    let entry = Recorded::Stepped { node: NodeId(1), now: Timestamp(2), event: Event::TurnEnd, effects: 3 };
+    let mut expected = alloc::vec![18, 0, 0, 0];
+    let body = [1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 5];
+    expected.extend_from_slice(&crc32c(&body).to_le_bytes());
+    expected.extend_from_slice(&body);
+    assert_eq!(entry.encode(), expected);
+}
