@@ -55,6 +55,8 @@ struct World {
     network: Vec<Packet>,
     /// How many packets of a hundred are lost, and doubled.
     faults: (u64, u64),
+    /// Guests use so many clusters: the fewer, the more they meet.
+    clusters: u64,
     clock: u64,
     next_request: u64,
     pending: BTreeMap<(u32, u64), Pending>,
@@ -78,6 +80,7 @@ impl World {
         let mut random = Entropy::new(bytes);
         let mut world = World {
             faults: (random.below(25), random.below(25)),
+            clusters: 1 + random.below(CLUSTERS),
             random,
             edge: Edge::new(config),
             driver: Driver::new(),
@@ -145,8 +148,8 @@ impl World {
     }
 
     fn guest(&mut self) {
-        let count = 1 + self.random.below(3);
-        let offset = self.random.below(CLUSTERS - count + 1) * CLUSTER_BYTES;
+        let count = 1 + self.random.below(3.min(self.clusters));
+        let offset = self.random.below(self.clusters - count + 1) * CLUSTER_BYTES;
         let (vdisk, length) = (VDISK, count * CLUSTER_BYTES);
         let fua = self.random.below(10) == 0;
         let tag = self.clock;
@@ -234,8 +237,11 @@ impl World {
         let pending = self.pending.remove(&(to.0, request)).expect("one answer for each request");
         match (&pending.body, body) {
             (GuestBody::Attach { .. }, GuestAnswer::Attached { vdisk: VDISK, .. }) => self.attached = true,
-            (GuestBody::Write { .. } | GuestBody::Discard { .. }, GuestAnswer::Done) => {
-                self.ended(&pending, true)
+            (GuestBody::Write { fua, .. } | GuestBody::Discard { fua, .. }, GuestAnswer::Done) => {
+                let stable = &self.driver.log[..self.driver.synced];
+                let is_stable = stable.iter().any(|entry| entry.tag == pending.tag);
+                assert!(is_stable || !fua || pending.tag == 0, "P2: write {} has FUA", pending.tag);
+                self.ended(&pending, true);
             }
             (
                 GuestBody::Write { .. } | GuestBody::Discard { .. },
@@ -310,7 +316,7 @@ fn copy(packet: &Packet) -> Packet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn guests_get_what_they_were_promised(seed in any::<u64>()) {
@@ -324,7 +330,7 @@ fn the_trouble_is_real() {
     assert!(drivers.iter().map(|driver| driver.restarts).sum::<u32>() > 100);
     assert!(drivers.iter().map(|driver| driver.refusals).sum::<u32>() > 50);
     assert!(drivers.iter().map(|driver| driver.log.len()).sum::<usize>() > 500);
-    assert!(drivers.iter().all(|driver| driver.tags().iter().any(|tag| *tag > 0)));
+    assert!(drivers.iter().filter(|driver| driver.tags().iter().any(|tag| *tag > 0)).count() > 10);
 }
 
 #[test]
