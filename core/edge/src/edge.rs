@@ -288,5 +288,5 @@ fn on_admin(from: NodeId, request: &AdminRequest, context: &mut Context<'_>) {
 }
 
 fn status(shared: &Shared) -> RoleStatus {
-    RoleStatus::Edge { remembered: ByteCount(shared.remembered), counters: shared.counters.values() }
+    RoleStatus::Edge { remembered: ByteCount(shared.remembered), counters: shared.counters.values().to_vec() }
 }
