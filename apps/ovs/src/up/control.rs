@@ -1,0 +1,231 @@
+//! What operators ask of the running cluster, answered by asking its roles.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::model::{ClusterStatus, Facts, Kv, LostRange, Metrics, Osd, OsdState, Settings, Vdisk, WriteBuffer};
+use api::{Admin, Kind, Refusal};
+use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus, VdiskStatus};
+use formats::registry::{ClusterRecord, OsdRecord};
+use glossary::{ByteCount, NodeId, OsdId, VdiskName};
+use io::{AskError, Handle, Port};
+use roles::Role;
+
+use super::directory::Directory;
+use super::folders::{self, Absent};
+use super::record::Recorder;
+use super::roles::Casting;
+use super::{Started, ask, ids};
+use crate::cli;
+
+/// What stands behind the API.
+pub(crate) struct Control {
+    handle: Handle<Role>,
+    directory: Arc<Directory>,
+    recorder: Option<Arc<Recorder>>,
+    record: ClusterRecord,
+    settings: Settings,
+    memory_limit: ByteCount,
+    /// Disks that an operator stopped.
+    stopped: Mutex<BTreeSet<OsdId>>,
+    /// Disks whose folder was missing or damaged.
+    absent: Mutex<Vec<Absent>>,
+}
+
+impl Control {
+    pub(crate) fn new(arguments: &cli::Up, started: &Started, nbd: SocketAddr, memory_limit: ByteCount) -> Self {
+        let record = started.record.clone();
+        let settings = Settings {
+            disks: record.osds.len() as u32,
+            policies: record.policies.clone(),
+            sco_size: record.sco_size,
+            write_buffer: record.write_buffer,
+            disk_size: record.osds.first().map_or(ByteCount(0), |osd| osd.capacity),
+            nbd,
+            io: format!("{:?}", arguments.io).to_lowercase(),
+            frames: arguments.frames,
+        };
+        Control {
+            handle: started.runtime.handle(),
+            directory: Arc::clone(&started.directory),
+            recorder: started.recorder.clone(),
+            record,
+            settings,
+            memory_limit,
+            stopped: Mutex::new(BTreeSet::new()),
+            absent: Mutex::new(started.absent.clone()),
+        }
+    }
+
+    fn osd(&self, osd: OsdId) -> Result<&OsdRecord, Refusal> {
+        self.record.osds.iter().find(|record| record.osd == osd).ok_or_else(|| Refusal::no_osd(osd))
+    }
+
+    fn osd_facts(&self, port: &mut Port, record: &OsdRecord, patience: Duration) -> Osd {
+        let mut facts = Osd {
+            osd: record.osd,
+            name: format!("asd-{}", record.osd),
+            state: OsdState::Failed,
+            used: ByteCount(0),
+            capacity: record.capacity,
+            dead: ByteCount(0),
+            keys: 0,
+            trouble: None,
+        };
+        let absent = self.absent.lock().expect("nobody panics with it");
+        if let Some(absent) = absent.iter().find(|absent| absent.osd.osd == record.osd) {
+            (facts.state, facts.trouble) = (OsdState::Missing, Some(absent.why.clone()));
+        } else if self.stopped.lock().expect("nobody panics with it").contains(&record.osd) {
+            facts.state = OsdState::Stopped;
+        } else if let Some(RoleStatus::Asd { used, dead, keys, trouble, .. }) =
+            ask::status(port, ids::asd(record.osd), patience)
+        {
+            (facts.used, facts.dead, facts.keys) = (used, dead, keys);
+            facts.state = if trouble.is_none() { OsdState::Up } else { OsdState::Failed };
+            facts.trouble = trouble;
+        } else {
+            facts.trouble = Some("it does not answer".into());
+        }
+        facts
+    }
+
+    /// Asks a volume driver's verb; what it refuses is a conflict with how things are.
+    fn verb(&self, body: AdminBody, patience: Duration) -> Result<(), Refusal> {
+        let mut port = self.handle.port();
+        match ask::admin(&mut port, ids::VOLUME_DRIVER, body, patience) {
+            Ok(AdminAnswer::Failed(why)) => Err(Refusal::new(Kind::Conflict, why)),
+            Ok(_) => Ok(()),
+            Err(AskError::TimedOut(_)) => {
+                let refusal = Refusal::new(Kind::TimedOut, "no answer in time; it may still happen");
+                Err(refusal.hint("`ovs status` says how the cluster is; --timeout allows more time"))
+            }
+            Err(AskError::NotRunning(_)) => Err(Refusal::new(Kind::Unavailable, "the volume driver does not run")),
+        }
+    }
+
+    fn volume_facts(&self, status: Option<RoleStatus>, facts: &mut Facts) {
+        let Some(RoleStatus::VolumeDriver { vdisks, buffered, buffer_limit, .. }) = status else {
+            facts.troubles.push("the volume driver does not answer".into());
+            return;
+        };
+        facts.write_buffer = WriteBuffer { used: buffered, limit: buffer_limit };
+        facts.vdisks = vdisks.into_iter().map(|vdisk| self.vdisk_facts(vdisk)).collect();
+    }
+
+    fn vdisk_facts(&self, status: VdiskStatus) -> Vdisk {
+        let lost = |(offset, length)| LostRange { offset: ByteCount(offset), length: ByteCount(length) };
+        Vdisk {
+            uri: format!("nbd://{}/{}", self.settings.nbd, status.name),
+            name: status.name,
+            id: status.vdisk.0,
+            size: status.size,
+            generation: status.generation.0,
+            stored: status.stored,
+            unsafe_bytes: status.unsafe_bytes,
+            halted: status.halted,
+            lost: status.lost.into_iter().map(lost).collect(),
+        }
+    }
+
+    fn halted_roles(&self) -> Vec<String> {
+        let states = self.handle.states().into_iter();
+        let halted = states.filter_map(|(_, (name, state))| match state {
+            io::NodeState::Halted(why) => Some(format!("{name} has stopped: {why}")),
+            _ => None,
+        });
+        halted.collect()
+    }
+}
+
+impl Admin for Control {
+    fn status(&self, patience: Duration) -> Result<ClusterStatus, Refusal> {
+        let mut port = self.handle.port();
+        // Roles answer at once or not at all.
+        let each = patience.min(Duration::from_secs(2));
+        let kv = match ask::status(&mut port, ids::KV, each) {
+            Some(RoleStatus::Kv { keys, index, trouble, .. }) => Kv { copies: 1, keys, index, trouble },
+            _ => Kv { copies: 1, keys: 0, index: 0, trouble: Some("it does not answer".into()) },
+        };
+        let mut facts = Facts {
+            cluster: self.record.identity.to_string(),
+            policies: self.record.policies.clone(),
+            osds: self.record.osds.iter().map(|osd| self.osd_facts(&mut port, osd, each)).collect(),
+            vdisks: Vec::new(),
+            write_buffer: WriteBuffer { used: ByteCount(0), limit: self.record.write_buffer },
+            kv,
+            memory_limit: self.memory_limit,
+            troubles: self.halted_roles(),
+        };
+        let volume_driver = ask::status(&mut port, ids::VOLUME_DRIVER, each);
+        self.volume_facts(volume_driver, &mut facts);
+        Ok(ClusterStatus::of(facts))
+    }
+
+    fn metrics(&self, patience: Duration) -> Result<Metrics, Refusal> {
+        let mut metrics = Metrics::of(&self.status(patience)?);
+        let mut port = self.handle.port();
+        let mut nodes: Vec<(NodeId, String)> = vec![
+            (ids::EDGE, "edge".into()),
+            (ids::VOLUME_DRIVER, "volume-driver".into()),
+            (ids::OBJECTS, "objects".into()),
+            (ids::KV, "kv".into()),
+        ];
+        nodes.extend(self.record.osds.iter().map(|osd| (ids::asd(osd.osd), format!("asd-{}", osd.osd))));
+        for (node, name) in nodes {
+            let Some(status) = ask::status(&mut port, node, patience.min(Duration::from_secs(2))) else { continue };
+            let (role, described, values) = roles::counters_of(&status);
+            metrics.add_counters(role, &name, described, values);
+        }
+        Ok(metrics)
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    fn create_vdisk(&self, name: &VdiskName, size: ByteCount, patience: Duration) -> Result<(), Refusal> {
+        self.verb(AdminBody::CreateVdisk { name: name.clone(), size }, patience)
+    }
+
+    fn resize_vdisk(&self, name: &VdiskName, size: ByteCount, patience: Duration) -> Result<(), Refusal> {
+        self.verb(AdminBody::ResizeVdisk { name: name.clone(), size }, patience)
+    }
+
+    fn delete_vdisk(&self, name: &VdiskName, patience: Duration) -> Result<(), Refusal> {
+        self.verb(AdminBody::DeleteVdisk { name: name.clone() }, patience)
+    }
+
+    fn sync_vdisk(&self, name: Option<&VdiskName>, patience: Duration) -> Result<(), Refusal> {
+        let names = match name {
+            Some(name) => vec![name.clone()],
+            None => self.list_vdisks(patience)?.into_iter().map(|vdisk| vdisk.name).collect(),
+        };
+        names.into_iter().try_for_each(|name| self.verb(AdminBody::SyncVdisk { name }, patience))
+    }
+
+    fn stop_osd(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {
+        self.osd(osd)?;
+        let stopped = self.handle.stop_node(ids::asd(osd), patience);
+        self.stopped.lock().expect("nobody panics with it").insert(osd);
+        stopped.map_err(|_| Refusal::new(Kind::TimedOut, format!("asd-{osd} is stopping; its disk takes its time")))
+    }
+
+    fn start_osd(&self, osd: OsdId, _patience: Duration) -> Result<(), Refusal> {
+        let record = self.osd(osd)?;
+        let absent = folders::check_asds(&self.directory, &self.record)
+            .map_err(|failure| Refusal::new(Kind::Conflict, failure.message))?;
+        if let Some(absent) = absent.iter().find(|absent| absent.osd.osd == osd) {
+            return Err(Refusal::new(Kind::Conflict, format!("asd-{osd} can't start: {}", absent.why)));
+        }
+        let casting = Casting { directory: &self.directory, recorder: self.recorder.as_deref() };
+        match self.handle.start_node(casting.asd(record)) {
+            Ok(()) | Err(io::StartError::Running(_)) => {}
+            Err(error) => return Err(Refusal::new(Kind::Unavailable, error.to_string())),
+        }
+        self.stopped.lock().expect("nobody panics with it").remove(&osd);
+        self.absent.lock().expect("nobody panics with it").retain(|absent| absent.osd.osd != osd);
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The folders of a cluster against what its record says of them.
+
+use formats::identity::{Folder, Identity};
+use formats::registry::{ClusterRecord, OsdRecord};
+use glossary::{BufferIdentity, ClusterIdentity};
+
+use super::directory::{Claim, Directory, claim};
+use super::failure::Failure;
+
+/// An ASD that can't start, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Absent {
+    pub(crate) osd: OsdRecord,
+    pub(crate) why: String,
+}
+
+/// Makes every folder of a new cluster.
+pub(crate) fn make_all(directory: &Directory, record: &ClusterRecord) -> Result<(), Failure> {
+    let cluster = record.identity;
+    for osd in &record.osds {
+        let folder = Folder::Asd { osd: osd.osd, identity: osd.identity };
+        directory.make(&directory.asd(osd.osd), &Identity { cluster, folder })?;
+    }
+    make_write_buffer(directory, cluster, record.buffer)?;
+    directory.make(&directory.kv(), &Identity { cluster, folder: Folder::Kv })
+}
+
+pub(crate) fn make_write_buffer(
+    directory: &Directory,
+    cluster: ClusterIdentity,
+    identity: BufferIdentity,
+) -> Result<(), Failure> {
+    directory.make(&directory.write_buffer(), &Identity { cluster, folder: Folder::WriteBuffer { identity } })
+}
+
+/// The KV's folder must be there and this cluster's: without it nothing is known of the rest.
+pub(crate) fn check_kv(directory: &Directory, cluster: ClusterIdentity) -> Result<(), Failure> {
+    let kv = directory.kv();
+    match claim(&kv)? {
+        Claim::Is(Identity { cluster: of, folder: Folder::Kv }) if of == cluster => Ok(()),
+        Claim::Is(_) => Err(Failure::refused(format!(
+            "{} belongs to another cluster, or is another folder: put the right one back",
+            kv.display()
+        ))),
+        Claim::Missing => Err(Failure::refused(format!(
+            "{} is missing: it holds where everything is, as a single copy until the KV is replicated; put it back",
+            kv.display()
+        ))),
+        Claim::Damaged(why) => Err(Failure::refused(format!("{}: {why}; put the right folder back", kv.display()))),
+    }
+}
+
+/// The ASDs that can't start. Folders that were swapped or copied, or that belong elsewhere, are refused.
+pub(crate) fn check_asds(directory: &Directory, record: &ClusterRecord) -> Result<Vec<Absent>, Failure> {
+    let mut absent = Vec::new();
+    for osd in &record.osds {
+        let path = directory.asd(osd.osd);
+        match claim(&path)? {
+            Claim::Is(Identity { cluster, folder: Folder::Asd { osd: number, identity } }) => {
+                if cluster != record.identity {
+                    return Err(Failure::refused(format!(
+                        "{} belongs to another cluster: put the right folder back, or remove it to go on without",
+                        path.display()
+                    )));
+                }
+                if number != osd.osd || identity != osd.identity {
+                    return Err(Failure::refused(format!(
+                        "{} is the folder of asd-{number}: folders were swapped or copied; put each where it belongs",
+                        path.display()
+                    )));
+                }
+            }
+            Claim::Is(_) => {
+                return Err(Failure::refused(format!("{} is no ASD's folder: put the right one back", path.display())));
+            }
+            Claim::Missing => absent.push(Absent { osd: *osd, why: "its folder is missing".into() }),
+            Claim::Damaged(why) => absent.push(Absent { osd: *osd, why }),
+        }
+    }
+    Ok(absent)
+}
+
+/// Whether the write buffer that is there is the cluster's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BufferState {
+    Ours,
+    /// Missing, damaged or another's; what was found, in words.
+    Lost(String),
+}
+
+pub(crate) fn check_write_buffer(directory: &Directory, record: &ClusterRecord) -> Result<BufferState, Failure> {
+    let path = directory.write_buffer();
+    Ok(match claim(&path)? {
+        Claim::Is(Identity { cluster, folder: Folder::WriteBuffer { identity } })
+            if cluster == record.identity && identity == record.buffer =>
+        {
+            BufferState::Ours
+        }
+        Claim::Is(_) => BufferState::Lost(format!("{} is another cluster's or an older one", path.display())),
+        Claim::Missing => BufferState::Lost(format!("{} is missing", path.display())),
+        Claim::Damaged(why) => BufferState::Lost(format!("{}: {why}", path.display())),
+    })
+}

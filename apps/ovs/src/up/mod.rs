@@ -1,0 +1,145 @@
+//! `ovs up`: a whole cluster in one process.
+//!
+//! Everything that can be refused is refused before anything is touched; then the KV starts, says what the
+//! cluster is, and the other roles follow.
+
+mod ask;
+mod banner;
+mod cluster;
+mod control;
+mod directory;
+mod failure;
+mod folders;
+mod ids;
+mod limits;
+mod record;
+mod roles;
+mod serve;
+mod settings;
+mod signals;
+
+pub(crate) use failure::{ExitCode, Failure};
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::roles::Role;
+use formats::registry::ClusterRecord;
+use glossary::ClusterIdentity;
+use io::{Builder, Runtime, Settings};
+use step::Entropy;
+
+use crate::cli;
+use directory::{Directory, Found};
+use folders::Absent;
+use record::Recorder;
+use roles::Casting;
+
+/// How long a stop may take.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What is known when all roles can start.
+struct Started {
+    directory: Arc<Directory>,
+    runtime: Runtime<Role>,
+    record: ClusterRecord,
+    absent: Vec<Absent>,
+    recorder: Option<Arc<Recorder>>,
+    entropy: Entropy,
+}
+
+/// Runs a cluster until a signal ends it.
+pub(crate) fn run(arguments: &cli::Up) -> Result<(), Failure> {
+    let listener = bind(arguments)?;
+    let (directory, found) = Directory::open(&arguments.dir)?;
+    let mut entropy = Entropy::new(seed()?);
+    let directory = Arc::new(directory);
+    let recorder = arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new);
+    let signals = signals::Signals::catch()?;
+    let mut started = match found {
+        Found::New => first_start(arguments, directory, recorder, &mut entropy)?,
+        Found::Cluster(identity) => next_start(arguments, directory, identity, recorder, &mut entropy)?,
+    };
+    started.entropy = entropy;
+    serve::serve(arguments, started, listener, &signals)
+}
+
+/// Takes the port before anything is touched.
+fn bind(arguments: &cli::Up) -> Result<TcpListener, Failure> {
+    let address = arguments.nbd.unwrap_or(cli::DEFAULT_NBD);
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::new(
+            ExitCode::Busy,
+            format!("port {} of {} is in use: stop what uses it, or give another --nbd", address.port(), address.ip()),
+        ),
+        _ => Failure::system(&format!("listening on {address}"), &error),
+    })
+}
+
+fn first_start(
+    arguments: &cli::Up,
+    directory: Arc<Directory>,
+    recorder: Option<Arc<Recorder>>,
+    entropy: &mut Entropy,
+) -> Result<Started, Failure> {
+    let record = settings::new_cluster(arguments, entropy)?;
+    limits::raise_descriptors(record.osds.len())?;
+    let mut ours: Vec<_> = record.osds.iter().map(|osd| directory.asd(osd.osd)).collect();
+    ours.extend([directory.write_buffer(), directory.kv()]);
+    directory.begin(&ours)?;
+    folders::make_all(&directory, &record)?;
+    let runtime = start_kv(arguments, &directory, record.identity, recorder.as_deref())?;
+    cluster::store(&mut runtime.port(), entropy, &record)?;
+    directory.finish(record.identity)?;
+    let entropy = entropy.clone();
+    Ok(Started { directory, runtime, record, absent: Vec::new(), recorder, entropy })
+}
+
+fn next_start(
+    arguments: &cli::Up,
+    directory: Arc<Directory>,
+    identity: ClusterIdentity,
+    recorder: Option<Arc<Recorder>>,
+    entropy: &mut Entropy,
+) -> Result<Started, Failure> {
+    folders::check_kv(&directory, identity)?;
+    let runtime = start_kv(arguments, &directory, identity, recorder.as_deref())?;
+    let mut port = runtime.port();
+    let record = cluster::load(&mut port)?;
+    settings::check_against_stored(arguments, &record)?;
+    limits::raise_descriptors(record.osds.len())?;
+    let absent = folders::check_asds(&directory, &record)?;
+    let accept = arguments.accept_write_buffer_loss;
+    let (record, lost) = cluster::settle_write_buffer(&directory, &mut port, entropy, record, accept)?;
+    for vdisk in lost {
+        tracing::warn!("{vdisk}: what only the lost write buffer held is gone, as accepted");
+    }
+    let entropy = entropy.clone();
+    Ok(Started { directory, runtime, record, absent, recorder, entropy })
+}
+
+fn start_kv(
+    arguments: &cli::Up,
+    directory: &Directory,
+    cluster: ClusterIdentity,
+    recorder: Option<&Recorder>,
+) -> Result<Runtime<Role>, Failure> {
+    let settings =
+        Settings { shards: roles::SHARDS, io: arguments.io, frames: arguments.frames, ..Settings::default() };
+    let casting = Casting { directory, recorder };
+    Builder::new(settings).node(casting.kv(cluster)).start(::roles::perform).map_err(|e| failed_start(&e))
+}
+
+fn failed_start(error: &io::StartError) -> Failure {
+    let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::new(ExitCode::System, format!("{error}{cause}"))
+}
+
+/// Randomness of the operating system, for identities that must never be used twice.
+fn seed() -> Result<[u8; 32], Failure> {
+    let mut seed = [0; 32];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Failure::system("drawing random numbers", &error.into()))?;
+    Ok(seed)
+}

@@ -1,0 +1,142 @@
+//! From a running KV to a served cluster, and back.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus};
+use glossary::{ByteCount, VdiskName};
+use io::GatewaySpec;
+
+use super::banner::Banner;
+use super::control::Control;
+use super::failure::{ExitCode, Failure};
+use super::roles::{Casting, GUEST_SHARD};
+use super::signals::Signals;
+use super::{STOP, Started, ask, cluster, failed_start, ids};
+use crate::cli;
+
+/// How long vDisks may take to be taken over before `ready` is said all the same.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+
+/// How long one question to a role may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts everything behind the KV, serves until a signal comes, and stops.
+pub(crate) fn serve(
+    arguments: &cli::Up,
+    started: Started,
+    listener: TcpListener,
+    signals: &Signals,
+) -> Result<(), Failure> {
+    start_roles(&started)?;
+    make_vdisks(&started, &arguments.vdisk)?;
+    wait_until_taken_over(&started);
+    let nbd = listener.local_addr().map_err(|error| Failure::system("listening", &error))?;
+    let settings = gateway::Settings::new(ids::EDGE);
+    let memory_bound = ByteCount(settings.memory_bytes_max);
+    let vdisks = served(&started)?;
+    let banner = Banner {
+        directory: started.directory.root(),
+        record: &started.record,
+        absent: &started.absent,
+        vdisks: &vdisks,
+        nbd,
+        memory_bound,
+    };
+    print!("{}", banner.text());
+    let gateway = gateway::Nbd::new(listener, settings).map_err(|error| Failure::system("serving NBD", &error))?;
+    let spec = GatewaySpec { id: ids::NBD, name: "nbd".into(), shard: GUEST_SHARD, gateway: Box::new(gateway) };
+    started.runtime.start_gateway(spec).map_err(|error| failed_start(&error))?;
+    let control = Arc::new(Control::new(arguments, &started, nbd, memory_bound));
+    let api = api::serve(&started.directory.socket(), control)
+        .map_err(|error| Failure::system("serving the directory's socket", &error))?;
+    println!("ready nbd://{nbd}");
+    signals.wait()?;
+    drop(api);
+    stop(started)
+}
+
+fn start_roles(started: &Started) -> Result<(), Failure> {
+    let casting = Casting { directory: &started.directory, recorder: started.recorder.as_deref() };
+    let absent = |osd| started.absent.iter().any(|absent| absent.osd.osd == osd);
+    let present = started.record.osds.iter().filter(|osd| !absent(osd.osd));
+    let asds = present.map(|osd| casting.asd(osd));
+    let others = [casting.objects(&started.record), casting.volume_driver(), casting.edge()];
+    for spec in asds.chain(others) {
+        started.runtime.start_node(spec).map_err(|error| failed_start(&error))?;
+    }
+    Ok(())
+}
+
+/// Makes the vDisks that were asked for and aren't there. One that is there with another size is refused.
+fn make_vdisks(started: &Started, wanted: &[(VdiskName, ByteCount)]) -> Result<(), Failure> {
+    let mut port = started.runtime.port();
+    let there = cluster::vdisks(&mut port)?;
+    for (name, size) in wanted {
+        match there.iter().map(|(_, _, vdisk)| vdisk).find(|vdisk| vdisk.name == *name && !vdisk.deleting) {
+            Some(vdisk) if vdisk.size == *size => {}
+            Some(vdisk) => {
+                return Err(Failure::refused(format!(
+                    "--vdisk {name}:{size} contradicts the vDisk that is there: it has {}; leave the flag out, or grow it \
+                     with ovs vdisk resize",
+                    vdisk.size
+                )));
+            }
+            None => make_vdisk(started, name, *size)?,
+        }
+    }
+    Ok(())
+}
+
+fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<(), Failure> {
+    let mut port = started.runtime.port();
+    // The volume driver may still be starting.
+    for _ in 0..20 {
+        let body = AdminBody::CreateVdisk { name: name.clone(), size };
+        match ask::admin(&mut port, ids::VOLUME_DRIVER, body, PATIENCE) {
+            Ok(AdminAnswer::Done) => return Ok(()),
+            Ok(AdminAnswer::Failed(why)) if why.contains("still starting") => std::thread::sleep(PATIENCE / 100),
+            Ok(AdminAnswer::Failed(why)) => return Err(Failure::refused(format!("vDisk {name}: {why}"))),
+            Ok(AdminAnswer::Status(_)) | Err(_) => {}
+        }
+    }
+    Err(Failure::new(ExitCode::Failed, format!("vDisk {name} could not be made: the volume driver does not answer")))
+}
+
+fn served(started: &Started) -> Result<Vec<(VdiskName, ByteCount)>, Failure> {
+    let vdisks = cluster::vdisks(&mut started.runtime.port())?;
+    let live = vdisks.into_iter().map(|(_, _, vdisk)| vdisk).filter(|vdisk| !vdisk.deleting);
+    let mut live: Vec<_> = live.map(|vdisk| (vdisk.name, vdisk.size)).collect();
+    live.sort();
+    Ok(live)
+}
+
+/// Waits until no vDisk is being taken over any more: those that can serve do, the others say why not.
+fn wait_until_taken_over(started: &Started) {
+    let mut port = started.runtime.port();
+    let step = Duration::from_millis(20);
+    for _ in 0..TAKE_OVER.as_millis() / step.as_millis() {
+        let waiting = match ask::status(&mut port, ids::VOLUME_DRIVER, PATIENCE) {
+            Some(RoleStatus::VolumeDriver { vdisks, buffer_limit, .. }) => {
+                let busy = |why: &Option<String>| why.as_deref() == Some("being taken over");
+                buffer_limit.0 == 0 || vdisks.iter().any(|vdisk| busy(&vdisk.halted))
+            }
+            _ => true,
+        };
+        if !waiting {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+    tracing::warn!("some vDisks are still being taken over");
+}
+
+/// Stops: guests first, then everything else. What was acknowledged is in the log either way.
+fn stop(started: Started) -> Result<(), Failure> {
+    if started.runtime.stop_node(ids::NBD, STOP / 2).is_err() {
+        tracing::warn!("guests were cut off with requests in flight");
+    }
+    let stopped = started.runtime.shut_down(STOP / 2);
+    stopped.map_err(|_| Failure::new(ExitCode::Failed, "a disk takes too long to stop; nothing acknowledged is lost"))
+}

@@ -1,0 +1,184 @@
+//! Settings of a cluster: given by flags at its first start, stored in its record, and the same ever after.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use formats::registry::{ClusterRecord, OsdRecord};
+use glossary::{BufferIdentity, ByteCount, ClusterIdentity, OsdId, OsdIdentity, Policy, VdiskId};
+use step::Entropy;
+
+use super::failure::Failure;
+use crate::cli;
+
+/// Bytes of a segment of an ASD.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Bytes of log after which an ASD writes its index down anew.
+pub(crate) const CHECKPOINT_EVERY: u64 = 256 << 20;
+
+/// The fewest segments that an ASD can work with.
+const SEGMENTS_MIN: u64 = 8;
+
+/// The share of the file system's free space that a cluster's ASDs take, when nothing else is said: percent.
+const SPACE_SHARE: u64 = 90;
+
+const DEFAULT_DISKS: u32 = 8;
+const DISKS_MAX: u32 = 256;
+const DEFAULT_SCO: ByteCount = ByteCount(16 << 20);
+const SCO_MIN: ByteCount = ByteCount(4 << 20);
+const SCO_MAX: ByteCount = ByteCount(128 << 20);
+const DEFAULT_WRITE_BUFFER: ByteCount = ByteCount(2 << 30);
+
+fn default_policy() -> Policy {
+    Policy { k: 4, m: 2, c: 6, x: 1 }
+}
+
+/// The record of a new cluster, as the flags want it.
+pub(crate) fn new_cluster(arguments: &cli::Up, entropy: &mut Entropy) -> Result<ClusterRecord, Failure> {
+    let disks = arguments.disks.unwrap_or(DEFAULT_DISKS);
+    if disks == 0 || disks > DISKS_MAX {
+        return Err(Failure::usage(format!("--disks is between 1 and {DISKS_MAX}; {disks} is not")));
+    }
+    let policies = if arguments.policy.is_empty() { vec![default_policy()] } else { arguments.policy.clone() };
+    check_policies(&policies, disks)?;
+    let sco_size = arguments.sco_size.unwrap_or(DEFAULT_SCO);
+    check_sco_size(sco_size)?;
+    let write_buffer = arguments.write_buffer.unwrap_or(DEFAULT_WRITE_BUFFER);
+    check_write_buffer(write_buffer, sco_size)?;
+    let capacity = capacity(arguments, disks, write_buffer)?;
+    let osd = |number| OsdRecord {
+        osd: OsdId(number),
+        identity: OsdIdentity(entropy.next_bytes()),
+        storage_node: number,
+        capacity,
+    };
+    let osds = (0..disks).map(osd).collect();
+    Ok(ClusterRecord {
+        identity: ClusterIdentity(entropy.next_bytes()),
+        policies,
+        sco_size,
+        write_buffer,
+        buffer: BufferIdentity(entropy.next_bytes()),
+        osds,
+        next_vdisk: VdiskId(1),
+        next_sco: 1,
+    })
+}
+
+/// Refuses flags that contradict what is stored, naming both.
+pub(crate) fn check_against_stored(arguments: &cli::Up, stored: &ClusterRecord) -> Result<(), Failure> {
+    contradiction("--disks", arguments.disks, stored.osds.len() as u32)?;
+    contradiction("--sco-size", arguments.sco_size, stored.sco_size)?;
+    contradiction("--write-buffer", arguments.write_buffer, stored.write_buffer)?;
+    if let Some(osd) = stored.osds.first() {
+        contradiction("--disk-size", arguments.disk_size, osd.capacity)?;
+    }
+    let list = |policies: &[Policy]| policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(" then ");
+    let given = (!arguments.policy.is_empty()).then(|| list(&arguments.policy));
+    contradiction("--policy", given, list(&stored.policies))
+}
+
+fn contradiction<T: PartialEq + Display>(flag: &str, given: Option<T>, stored: T) -> Result<(), Failure> {
+    match given.filter(|given| *given != stored) {
+        Some(given) => Err(Failure::refused(format!(
+            "{flag} {given} contradicts what this cluster was made with: {stored}; leave the flag out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_policies(policies: &[Policy], disks: u32) -> Result<(), Failure> {
+    let possible = |policy: &Policy| policy.placeable((0..disks).map(|_| 1)) >= policy.c;
+    match policies.iter().find(|policy| !possible(policy)) {
+        Some(policy) => Err(Failure::usage(format!(
+            "--policy {policy} needs {} fragments on as many disks, and there are {disks}: give more --disks or a \
+             smaller policy",
+            policy.c
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_sco_size(size: ByteCount) -> Result<(), Failure> {
+    if size < SCO_MIN || size > SCO_MAX || !size.0.is_multiple_of(1 << 20) {
+        return Err(Failure::usage(format!("--sco-size is between {SCO_MIN} and {SCO_MAX} in whole MiB; {size} is not")));
+    }
+    Ok(())
+}
+
+fn check_write_buffer(size: ByteCount, sco_size: ByteCount) -> Result<(), Failure> {
+    let least = ByteCount(2 * sco_size.0);
+    if size < least {
+        return Err(Failure::usage(format!(
+            "--write-buffer {size} is too small: SCOs of {sco_size} need at least {least}"
+        )));
+    }
+    Ok(())
+}
+
+/// Bytes for each ASD: what was asked for, or a share of what is free.
+fn capacity(arguments: &cli::Up, disks: u32, write_buffer: ByteCount) -> Result<ByteCount, Failure> {
+    let least = SEGMENTS_MIN * SEGMENT_BYTES;
+    if let Some(size) = arguments.disk_size {
+        return if size.0 < least {
+            Err(Failure::usage(format!("--disk-size {size} is too small: a disk needs at least {}", ByteCount(least))))
+        } else {
+            Ok(size)
+        };
+    }
+    let free = free_space(&arguments.dir)?;
+    let share = (free / 100 * SPACE_SHARE).saturating_sub(write_buffer.0) / u64::from(disks);
+    let share = share / SEGMENT_BYTES * SEGMENT_BYTES;
+    if share < least {
+        return Err(Failure::refused(format!(
+            "{} of free space at {} are too few for {disks} disks of {} and a write buffer of {write_buffer}: free \
+             some, or give fewer --disks or a smaller --write-buffer",
+            ByteCount(free),
+            arguments.dir.display(),
+            ByteCount(least)
+        )));
+    }
+    Ok(ByteCount(share))
+}
+
+/// Bytes free on the file system that the directory is on, or will be.
+fn free_space(directory: &Path) -> Result<u64, Failure> {
+    let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let told = rustix::fs::statvfs(existing)
+        .map_err(|error| Failure::system(&format!("looking at {}", existing.display()), &error.into()))?;
+    Ok(told.f_bavail * told.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(text: &str) -> Policy {
+        text.parse().expect("a policy")
+    }
+
+    #[test]
+    fn impossible_policies_name_what_is_missing() {
+        assert_eq!(check_policies(&[policy("4,2,6,1")], 6), Ok(()));
+        let refusal = check_policies(&[policy("4,2,6,1")], 5).expect_err("too few disks");
+        assert!(refusal.message.contains("--policy 4,2,6,1 needs 6 fragments"), "{refusal}");
+    }
+
+    #[test]
+    fn sizes_out_of_bounds_are_refused() {
+        for size in [ByteCount(3 << 20), ByteCount(129 << 20), ByteCount((16 << 20) + 4096)] {
+            assert!(check_sco_size(size).is_err(), "{size}");
+        }
+        let refusal = check_write_buffer(ByteCount(31 << 20), DEFAULT_SCO).expect_err("too small");
+        assert!(refusal.message.contains("at least 32 MiB"), "{refusal}");
+    }
+
+    #[test]
+    fn a_contradiction_names_both_values() {
+        let refusal = contradiction("--disks", Some(4), 8).expect_err("a contradiction");
+        assert!(refusal.message.contains("--disks 4") && refusal.message.contains(": 8"), "{refusal}");
+        assert_eq!(contradiction("--disks", Some(8), 8), Ok(()));
+        assert_eq!(contradiction::<u32>("--disks", None, 8), Ok(()));
+    }
+}

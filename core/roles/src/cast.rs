@@ -1,0 +1,40 @@
+//! A role from its card: the same for servers, the simulator and replays.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use formats::recording::RoleCard;
+use formats::registry::OsdRecord;
+use glossary::NodeId;
+use step::Bug;
+
+use crate::{Role, functions};
+
+/// Makes the role that a card names, at the start of a life. `bug` is for the simulator.
+pub fn cast(card: &RoleCard, bug: Option<Bug>) -> Role {
+    match card {
+        RoleCard::Kv { cluster } => functions::kv_role(*cluster, None, bug),
+        RoleCard::Asd { identity, capacity, segment, checkpoint_every } => {
+            let (identity, capacity) = (*identity, *capacity);
+            let (segment_bytes, checkpoint_every) = (segment.0, checkpoint_every.0);
+            let config = asd::Config { identity, capacity, segment_bytes, checkpoint_every, bug };
+            Role::Asd(Box::new(asd::Asd::new(config)))
+        }
+        RoleCard::Objects { kv, osds } => {
+            let osds: Vec<_> = osds.iter().map(|(osd, node)| osd_config(osd, *node)).collect();
+            let settings = objects::Settings::default();
+            Role::Objects(Box::new(objects::Objects::new(objects::Config { kv: *kv, osds, settings, bug })))
+        }
+        RoleCard::VolumeDriver { node, kv, objects } => {
+            let config = volume::Config { bug, ..volume::Config::new(*node, *kv, *objects) };
+            Role::VolumeDriver(Box::new(volume::VolumeDriver::new(config)))
+        }
+        RoleCard::Edge { volume_driver } => {
+            let config = edge::Config { bug, ..edge::Config::new(*volume_driver) };
+            Role::Edge(Box::new(edge::Edge::new(config)))
+        }
+    }
+}
+
+fn osd_config(osd: &OsdRecord, node: NodeId) -> objects::OsdConfig {
+    objects::OsdConfig { osd: osd.osd, node, identity: osd.identity, storage_node: osd.storage_node }
+}
