@@ -268,9 +268,20 @@ impl Content {
         headers.chain(entries).chain(checkpoints).max().unwrap_or(0)
     }
 
+    /// The log file that stands at a place: none where its header is gone or still that of a file that a
+    /// checkpoint covers.
+    pub(super) fn standing_at(&self, place: usize) -> Option<u8> {
+        let covered = self.newest_checkpoint().map_or(0, |checkpoint| checkpoint.end.mark.sequence);
+        self.files[place].header.map(|header| header.sequence).filter(|sequence| *sequence > covered)
+    }
+
     /// Whether something other than the page at `at` is left that says that `at` was synced.
     pub(super) fn vouches_for(&self, at: Mark) -> bool {
-        let entries = self.entries().filter(|(place, header)| usize::from(header.page) == place.page);
+        let entries = self.entries().filter(|(location, header)| {
+            let stands_right =
+                self.standing_at(location.file).is_none_or(|sequence| sequence == header.sequence);
+            stands_right && usize::from(header.page) == location.page
+        });
         let entries = entries.filter(|(_, header)| (header.sequence, header.page) != (at.sequence, at.page));
         let headers = self.files.iter().filter_map(|file| file.header);
         let mut marks = entries

@@ -27,6 +27,8 @@ mod model;
 mod recovery;
 mod rules;
 mod run;
+#[cfg(test)]
+mod shadow;
 mod state;
 mod verdict;
 

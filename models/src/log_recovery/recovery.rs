@@ -85,7 +85,7 @@ fn read_file(
 fn highest_mark(rules: Rules, disk: &Content, found: &Found) -> Mark {
     let mut highest = Mark::default();
     for (location, entry) in disk.entries() {
-        let standing_in = disk.files[location.file].header.map(|header| header.sequence);
+        let standing_in = disk.standing_at(location.file);
         let Some((at, synced)) = mark_of(rules, location.page as u8, entry, standing_in) else { continue };
         if rules.hold(Rule::MarksBeyondDamageCount) || at < found.end.mark {
             highest = highest.max(synced);
@@ -102,7 +102,8 @@ fn highest_mark(rules: Rules, disk: &Content, found: &Found) -> Mark {
 fn mark_of(rules: Rules, page: u8, entry: EntryHeader, standing_in: Option<u8>) -> Option<(Mark, Mark)> {
     let sequence = if rules.hold(Rule::CheckCoversLog) { entry.sequence } else { standing_in? };
     let at = Mark { sequence, page };
-    let counts = standing_in == Some(sequence) || rules.hold(Rule::MarksWithoutHeaderCount);
+    let counts =
+        standing_in.map_or(rules.hold(Rule::MarksWithoutHeaderCount), |standing| standing == sequence);
     if !counts || !entry.proves(rules, at) {
         return None;
     }
