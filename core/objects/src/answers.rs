@@ -1,19 +1,18 @@
 //! Answers of ASDs and of the KV: whom they are for, and what they mean.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use formats::manifest::{Manifest, Placed};
+use formats::manifest::Placed;
 use formats::message::asd::{AsdAnswer, AsdError, AsdReply};
 use formats::message::kv::{KvAnswer, KvError, KvReply};
 use formats::message::object::{ObjectAnswer, ObjectError};
-use formats::namespace::{NamespaceAnswer, NamespaceDone, NamespaceError};
-use formats::registry;
+use formats::namespace::NamespaceAnswer;
 use glossary::{NamespaceId, NodeId, Policy};
 
 use crate::calls::{Call, Failure, Owner};
 use crate::context::{Asked, Record};
 use crate::counters::Counter;
 use crate::manifests::{Found, FullName};
+use crate::namespace::{Settled, answered, manifest, settled};
 use crate::objects::{Life, Turn};
 use crate::segment::Blocks;
 use crate::sweep::Swept;
@@ -26,8 +25,12 @@ impl Life {
         if self.hub.osds.get(osd).config.node != from {
             return;
         }
+        if reply.body == AsdAnswer::Failed(AsdError::Unavailable) {
+            self.on_not_now(osd, request, turn);
+            return;
+        }
         let Some(call) = self.take_call(request) else { return };
-        if let AsdAnswer::Failed(AsdError::WrongOsd(_) | AsdError::Unavailable) = reply.body {
+        if matches!(reply.body, AsdAnswer::Failed(AsdError::WrongOsd(_))) {
             self.lose(osd, turn);
             self.deliver(request, call, Err(Failure::Silent), turn);
             return;
@@ -174,46 +177,6 @@ impl Life {
             Task::Delete(delete) => delete.on_sequence(cx, result),
             Task::Get(_) | Task::Sweep(_) | Task::Redundancy(_) => Next::Wait,
         });
-    }
-}
-
-/// What the namespace manager settled: done, with what was deleted, or refused.
-type Settled = Result<Vec<Manifest>, NamespaceError>;
-
-/// What became of a command; `None` when that can't be known from the answer.
-fn settled(answer: KvAnswer) -> Option<Settled> {
-    match answer {
-        KvAnswer::Done(bytes) => {
-            let NamespaceDone::Done { deleted } = registry::decode(&bytes)?;
-            Some(Ok(deleted))
-        }
-        KvAnswer::Failed(KvError::Refused(bytes)) => {
-            Some(Err(registry::decode(&bytes).unwrap_or(NamespaceError::Malformed)))
-        }
-        // The KV could not even begin with it, whenever it comes.
-        KvAnswer::Failed(KvError::NoFunction(_) | KvError::TooLarge(_)) => {
-            Some(Err(NamespaceError::Malformed))
-        }
-        KvAnswer::Failed(
-            KvError::Assert { .. } | KvError::Forgotten | KvError::Full | KvError::Unavailable,
-        )
-        | KvAnswer::Value(_)
-        | KvAnswer::Range { .. } => None,
-    }
-}
-
-/// What the namespace manager answered to a question.
-fn answered(answer: KvAnswer) -> Option<NamespaceAnswer> {
-    match answer {
-        KvAnswer::Done(bytes) => registry::decode(&bytes),
-        KvAnswer::Value(_) | KvAnswer::Range { .. } | KvAnswer::Failed(_) => None,
-    }
-}
-
-fn manifest(answer: KvAnswer) -> Found {
-    match answered(answer) {
-        Some(NamespaceAnswer::Manifest(found)) => Ok(found.map(Arc::new)),
-        _ => Err(ObjectError::Unavailable),
     }
 }
 

@@ -10,6 +10,9 @@ use step::Timestamp;
 /// Tries of one request: a message may be lost, and then another one gets through.
 const TRIES: u8 = 2;
 
+/// How often an ASD may say "not now" to one request before others are asked instead.
+const POSTPONED_MAX: u8 = 8;
+
 /// Who wants the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -38,22 +41,48 @@ pub(crate) struct Call {
     pub(crate) due: Timestamp,
     pub(crate) patience: Duration,
     tries: u8,
+    postponed: u8,
+    /// It was told "not now", and waits to be sent again.
+    waits: bool,
 }
 
 impl Call {
     pub(crate) fn new(osd: usize, owner: Owner, body: AsdBody, now: Timestamp, patience: Duration) -> Self {
         let due = now.after(patience);
-        Call { osd, owner, body: Some(body), first_sent: now, due, patience, tries: 1 }
+        Call {
+            osd,
+            owner,
+            body: Some(body),
+            first_sent: now,
+            due,
+            patience,
+            tries: 1,
+            postponed: 0,
+            waits: false,
+        }
     }
 
     /// Takes another try, when there is one left.
     pub(crate) fn try_again(&mut self, now: Timestamp) -> Option<&AsdBody> {
-        if self.tries == TRIES {
-            return None;
+        if !core::mem::take(&mut self.waits) {
+            if self.tries == TRIES {
+                return None;
+            }
+            self.tries += 1;
         }
-        self.tries += 1;
         self.due = now.after(self.patience);
         self.body.as_ref()
+    }
+
+    /// Puts the next try off, when that hasn't been done too often.
+    pub(crate) fn postpone(&mut self, until: Timestamp) -> bool {
+        let may = self.postponed < POSTPONED_MAX && self.body.is_some();
+        if may {
+            self.postponed += 1;
+            self.waits = true;
+            self.due = until;
+        }
+        may
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Settings {
     pub late_fragments_max: usize,
     /// Reads at work at once; others wait in order.
     pub reads_in_flight_max: usize,
+    /// Bytes that these reads ask for; one that asks for more is at work alone.
+    pub read_bytes_in_flight_max: ByteCount,
     /// Requests taken in; more are answered with "unavailable".
     pub tasks_max: usize,
     /// Manifests kept.
@@ -83,8 +85,9 @@ impl Default for Settings {
             probe_first: Duration::from_millis(250),
             probe_longest: Duration::from_secs(60),
             chunks_in_flight_max: 4,
-            late_fragments_max: 32,
+            late_fragments_max: 8,
             reads_in_flight_max: 256,
+            read_bytes_in_flight_max: ByteCount(64 << 20),
             tasks_max: 4096,
             manifests_cached_max: 4096,
             garbage_per_osd_max: 65_536,

@@ -11,7 +11,7 @@ use formats::message::kv::{FunctionId, KvCommand, KvQuery, KvRequest};
 use formats::message::object::ObjectError;
 use formats::namespace::{NamespaceCommand, NamespaceQuery};
 use formats::work::Work;
-use formats::{Effect, Message, registry};
+use formats::{Effect, Message};
 use glossary::{AttemptId, NamespaceId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::deadlines::{Deadlines, Due};
 use crate::manifests::{FullName, Manifests};
+use crate::namespace;
 use crate::osds::Osds;
 
 /// Namespaces whose policies are kept.
@@ -230,7 +231,7 @@ impl Context<'_> {
     /// Sends a command to the namespace manager, and again until it is settled.
     pub(crate) fn command(&mut self, task: u64, command: &NamespaceCommand) -> Result<(), ObjectError> {
         self.expect_room()?;
-        let (function, command) = (FunctionId::NAMESPACES, registry::encode(command));
+        let (function, command) = (FunctionId::NAMESPACES, namespace::encode_command(command));
         let request = self.hub.kv.command(self.now, KvCommand::Function { function, command });
         self.ask(Asked::Command { task }, request);
         Ok(())
@@ -266,7 +267,7 @@ impl Context<'_> {
 
     fn query(&mut self, asked: Asked, query: &NamespaceQuery) -> Result<(), ObjectError> {
         self.expect_room()?;
-        let (function, query) = (FunctionId::NAMESPACES, registry::encode(query));
+        let (function, query) = (FunctionId::NAMESPACES, namespace::encode_query(query));
         let request = self.hub.kv.query(self.now, KvQuery::Function { function, query });
         self.ask(asked, request);
         Ok(())

@@ -1,21 +1,6 @@
 //! What an objects client counts since its start.
 
-use alloc::vec::Vec;
-
-macro_rules! counters {
-    ($($name:ident: $text:literal, $help:literal;)*) => {
-        /// Names one of [`COUNTERS`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Counter {
-            $($name,)*
-        }
-
-        /// Name and meaning of every counter, in the order in which a status lists their values.
-        pub const COUNTERS: &[(&str, &str)] = &[$(($text, $help),)*];
-    };
-}
-
-counters! {
+facts::counters! {
     Puts: "puts", "Objects stored";
     PutBytes: "put_bytes", "Bytes of objects stored";
     Gets: "gets", "Reads answered with data";
@@ -35,23 +20,4 @@ counters! {
     OsdsLost: "osds_lost", "Times that an OSD was found not to answer";
     GarbageDeleted: "garbage_deleted", "Fragments deleted from ASDs";
     GarbageLeft: "garbage_left", "Fragments left to garbage collection because too many waited";
-}
-
-/// The values, since the start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Counters([u64; COUNTERS.len()]);
-
-impl Counters {
-    pub(crate) fn new() -> Self {
-        Counters([0; COUNTERS.len()])
-    }
-
-    pub(crate) fn add(&mut self, counter: Counter, amount: u64) {
-        let value = &mut self.0[counter as usize];
-        *value = value.wrapping_add(amount);
-    }
-
-    pub(crate) fn values(&self) -> Vec<u64> {
-        self.0.to_vec()
-    }
 }

@@ -66,6 +66,11 @@ impl Get {
         self.name == other.name && self.length == other.length
     }
 
+    /// How much it asks for, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Whether it still waits for its turn.
     pub(crate) fn waits_for_turn(&self) -> bool {
         self.awaits == Awaits::Turn

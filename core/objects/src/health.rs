@@ -38,6 +38,22 @@ impl Life {
         self.deliver(request, call, Err(Failure::Silent), turn);
     }
 
+    /// An ASD says "not now": it has too much to do, or can't serve. Which of the two shows when it is asked
+    /// whether it is there, as that takes next to nothing; the request waits meanwhile.
+    pub(crate) fn on_not_now(&mut self, osd: usize, request: u64, turn: &mut Turn<'_>) {
+        let until = turn.now.after(self.hub.config.settings.probe_first);
+        let Some(mut call) = self.take_call(request) else { return };
+        if call.owner == Owner::Probe {
+            self.lose(osd, turn);
+        } else if call.postpone(until) {
+            self.hub.deadlines.insert(until, Due::Call { request });
+            self.hub.calls.insert(request, call);
+            self.probe(osd, turn);
+            return;
+        }
+        self.deliver(request, call, Err(Failure::Silent), turn);
+    }
+
     /// An OSD doesn't answer, or says that it can't: nothing more is expected from it.
     pub(crate) fn lose(&mut self, osd: usize, turn: &mut Turn<'_>) {
         let pause = self.hub.config.settings.probe_first;
@@ -77,14 +93,19 @@ impl Life {
         let state = self.hub.osds.get_mut(osd);
         let is_down = state.state == OsdState::Down;
         let is_quiet = state.last_heard.is_none_or(|heard| turn.now.since(heard) >= heartbeat);
-        let asks = !state.probing && (is_down || is_quiet);
-        state.probing |= asks;
         if is_down {
             state.probe_pause = (state.probe_pause * 2).min(longest);
         }
         let pause = if is_down { state.probe_pause } else { heartbeat };
         self.probe_at(osd, turn.now.after(pause));
-        if asks {
+        if is_down || is_quiet {
+            self.probe(osd, turn);
+        }
+    }
+
+    /// Asks an OSD whether it is there, unless that has been asked.
+    fn probe(&mut self, osd: usize, turn: &mut Turn<'_>) {
+        if !core::mem::replace(&mut self.hub.osds.get_mut(osd).probing, true) {
             // Any answer will do; this one is found in memory.
             let prefix: AsdKey = namespace_prefix(NamespaceId(0));
             let body = AsdBody::List { from: prefix.clone(), prefix, limit: 1 };

@@ -29,6 +29,7 @@ mod health;
 mod join;
 pub mod layout;
 mod manifests;
+mod namespace;
 mod objects;
 mod osds;
 mod perform;

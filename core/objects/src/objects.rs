@@ -39,6 +39,8 @@ pub(crate) struct Life {
     pub(crate) reads: VecDeque<u64>,
     /// Reads that had their turn and aren't answered.
     pub(crate) reads_at_work: usize,
+    /// The bytes that they asked for.
+    pub(crate) read_bytes_at_work: u64,
     pub(crate) last_task: u64,
 }
 
@@ -73,6 +75,7 @@ impl Life {
             uploads: VecDeque::new(),
             reads: VecDeque::new(),
             reads_at_work: 0,
+            read_bytes_at_work: 0,
             last_task: 0,
         }
     }
@@ -115,7 +118,7 @@ impl Life {
 
     fn on_admin(&mut self, from: NodeId, request: AdminRequest, turn: &mut Turn<'_>) {
         let body = if request.body == AdminBody::Status {
-            let (osds, counters) = (self.hub.osds.states(), self.hub.counters.values());
+            let (osds, counters) = (self.hub.osds.states(), self.hub.counters.values().to_vec());
             AdminAnswer::Status(RoleStatus::Objects { osds, counters })
         } else {
             AdminAnswer::Failed("An objects client knows no vDisks; ask a volume driver.".to_string())
@@ -132,7 +135,7 @@ impl Life {
                     Done::Encoded(containers) => Ok(containers),
                     Done::Damaged => {
                         self.hub.counters.add(Counter::DamagedPuts, 1);
-                        Err(ObjectError::Unavailable)
+                        Err(ObjectError::Lost)
                     }
                     Done::Reconstructed(_) | Done::Impossible => Err(ObjectError::Condition),
                 };
@@ -179,6 +182,30 @@ impl Life {
 
     /// Lets tasks go on that waited for their turn.
     fn give_turns(&mut self, turn: &mut Turn<'_>) {
+        self.give_permits(turn);
+        while let Some(length) = self.next_read_length() {
+            let Some(task) = self.reads.pop_front() else { return };
+            self.reads_at_work += 1;
+            self.read_bytes_at_work += length;
+            self.run(task, turn, |task, cx| match task {
+                Task::Get(get) => get.on_turn(cx),
+                _ => Next::Wait,
+            });
+        }
+    }
+
+    /// How much the next read wants, when it may begin: there are bounds on how many there are and how much
+    /// they want, but one that wants more than all may have its turn alone.
+    fn next_read_length(&self) -> Option<u64> {
+        let settings = &self.hub.config.settings;
+        let Task::Get(get) = &self.tasks.get(self.reads.front()?)?.task else { return None };
+        let fits = self.reads_at_work < settings.reads_in_flight_max
+            && self.read_bytes_at_work.saturating_add(get.length()) <= settings.read_bytes_in_flight_max.0;
+        (fits || self.reads_at_work == 0).then_some(get.length())
+    }
+
+    /// Lets chunks begin, in the order of their uploads.
+    fn give_permits(&mut self, turn: &mut Turn<'_>) {
         while self.hub.chunk_permits > 0
             && let Some(task) = self.uploads.front().copied()
         {
@@ -189,15 +216,6 @@ impl Life {
             }
             self.run(task, turn, |task, cx| match task {
                 Task::Put(put) => put.on_permit(cx),
-                _ => Next::Wait,
-            });
-        }
-        while self.reads_at_work < self.hub.config.settings.reads_in_flight_max
-            && let Some(task) = self.reads.pop_front()
-        {
-            self.reads_at_work += 1;
-            self.run(task, turn, |task, cx| match task {
-                Task::Get(get) => get.on_turn(cx),
                 _ => Next::Wait,
             });
         }
@@ -249,8 +267,9 @@ impl Life {
             self.hurry_probes(turn);
         }
         let Some(Entry { askers, task }) = self.tasks.get(&id) else { return };
-        if matches!(task, Task::Get(_)) {
+        if let Task::Get(get) = task {
             self.reads_at_work -= 1;
+            self.read_bytes_at_work -= get.length();
         }
         for request in &askers.requests {
             self.by_request.remove(&(askers.node, *request));
@@ -279,7 +298,7 @@ impl Life {
 
     /// The number of the first invariant (see the crate's head) that doesn't hold.
     fn broken_invariant(&self) -> Option<u8> {
-        let (mut permits, mut late, mut reads) = (0, 0, 0);
+        let (mut permits, mut late, mut reads, mut read_bytes) = (0, 0, 0, 0);
         for entry in self.tasks.values() {
             match &entry.task {
                 Task::Put(put) => {
@@ -287,7 +306,8 @@ impl Life {
                     late += put.late_fragments();
                 }
                 Task::Join(join) => late += join.late_fragments(),
-                Task::Get(get) => reads += usize::from(!get.waits_for_turn()),
+                Task::Get(get) if get.waits_for_turn() => {}
+                Task::Get(get) => (reads, read_bytes) = (reads + 1, read_bytes + get.length()),
                 Task::Delete(_) | Task::Sweep(_) | Task::Redundancy(_) => {}
             }
         }
@@ -300,7 +320,9 @@ impl Life {
         let holds = [
             permits + self.hub.chunk_permits == settings.chunks_in_flight_max,
             late == self.hub.late_fragments,
-            reads == self.reads_at_work && reads <= settings.reads_in_flight_max,
+            (reads, read_bytes) == (self.reads_at_work, self.read_bytes_at_work)
+                && reads <= settings.reads_in_flight_max.max(1)
+                && (reads <= 1 || read_bytes <= settings.read_bytes_in_flight_max.0),
             self.hub.calls.owners().all(has_task),
             self.hub.manifests.is_consistent(),
         ];

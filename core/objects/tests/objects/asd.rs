@@ -11,8 +11,14 @@ use glossary::OsdIdentity;
 pub(crate) struct FakeAsd {
     pub(crate) identity: OsdIdentity,
     pub(crate) values: BTreeMap<Vec<u8>, Bytes>,
+    /// All that was ever written.
+    written: BTreeMap<Vec<u8>, Bytes>,
     /// Says nothing.
     pub(crate) dead: bool,
+    /// Says "not now" to whatever takes a disk, so many times.
+    pub(crate) busy: u32,
+    /// Says "not now" to everything.
+    pub(crate) stopped: bool,
     /// Has no room for guests.
     pub(crate) full: bool,
     /// Hands out blocks without a look at their checks, as a disk controller would.
@@ -27,7 +33,10 @@ impl FakeAsd {
         FakeAsd {
             identity,
             values: BTreeMap::new(),
+            written: BTreeMap::new(),
             dead: false,
+            busy: 0,
+            stopped: false,
             full: false,
             careless: false,
             reads: Vec::new(),
@@ -48,6 +57,11 @@ impl FakeAsd {
     }
 
     fn body(&mut self, body: AsdBody) -> AsdAnswer {
+        let is_busy = self.busy > 0 && !matches!(body, AsdBody::List { .. });
+        if self.stopped || is_busy {
+            self.busy = self.busy.saturating_sub(1);
+            return AsdAnswer::Failed(AsdError::Unavailable);
+        }
         match body {
             AsdBody::Apply { purpose: Purpose::Guest, .. } if self.full => AsdAnswer::Failed(AsdError::Full),
             AsdBody::Apply { updates, payload, .. } => self.apply(updates, payload),
@@ -78,9 +92,9 @@ impl FakeAsd {
                 AsdUpdate::Put { key, length } => {
                     let value = bytes.slice(at..at + length as usize);
                     at += length as usize;
-                    if let Some(before) = self.values.insert(key, value.clone()) {
-                        assert_eq!(before, value, "a key is never written twice (F4)");
-                    }
+                    let first = self.written.entry(key.clone()).or_insert_with(|| value.clone());
+                    assert!(*first == value, "a key is never written with two contents (F4)");
+                    self.values.insert(key, value);
                 }
                 AsdUpdate::Delete { key } => {
                     self.values.remove(&key);

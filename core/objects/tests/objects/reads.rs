@@ -232,6 +232,7 @@ fn a_manifest_that_is_out_of_date_is_asked_for_again() {
 fn many_reads_at_once_wait_for_their_turn() {
     let mut config = crate::world::config(6);
     config.settings.reads_in_flight_max = 3;
+    config.settings.read_bytes_in_flight_max = glossary::ByteCount(2 * 4096);
     let mut world = World::with_config(config, &["4,2,6,1"], 15);
     let bytes = data(16, 1);
     world.ask(put(sco(1), &bytes));
@@ -240,4 +241,5 @@ fn many_reads_at_once_wait_for_their_turn() {
     for (request, cluster) in requests.into_iter().zip((0..50).map(|n| n % 16 * 4096)) {
         assert_eq!(bytes_of(&world.wait(request)), bytes.slice(cluster..cluster + 4096));
     }
+    assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 16))), bytes, "more than the bound, alone");
 }

@@ -183,7 +183,7 @@ fn damaged_data_is_not_certified_anew() {
     let payload = Payload::with_crcs(vec![data(8, 2)], crcs).expect("as many");
     let (generation, name) = (Generation(1), sco(1));
     let body = ObjectBody::Put { generation, name, present: Vec::new(), head: None, payload };
-    assert_eq!(world.ask(body), failed(ObjectError::Unavailable));
+    assert_eq!(world.ask(body), failed(ObjectError::Lost));
     assert_eq!((world.counter("damaged_puts"), world.stored()), (1, 0));
     let payload = Payload::entering(vec![1; 5000].into());
     let body = ObjectBody::Put { generation, name, present: Vec::new(), head: None, payload };
@@ -236,4 +236,18 @@ fn more_tasks_than_the_bound_are_told_to_come_later() {
     for request in &requests[..4] {
         assert_eq!(world.wait(*request), failed(ObjectError::NotFound));
     }
+}
+
+#[test]
+fn not_now_is_waited_for_as_long_as_the_osd_is_there() {
+    let mut world = World::new(6, &["4,2,6,1"], 15);
+    world.asds.iter_mut().for_each(|asd| asd.busy = 3);
+    assert_eq!(spare(&world.ask(put(sco(1), &data(8, 1)))), 2);
+    world.asds.iter_mut().for_each(|asd| asd.busy = 3);
+    assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 8))), data(8, 1));
+    assert_eq!((world.counter("osds_lost"), world.counter("replacements")), (0, 0));
+    // One whose disk failed says so to everything.
+    world.asds[3].stopped = true;
+    assert_eq!(world.ask(put(sco(2), &data(8, 1))), failed(ObjectError::Unavailable));
+    assert_eq!(world.status().0[3].1, OsdState::Down);
 }
