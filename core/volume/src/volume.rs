@@ -31,6 +31,9 @@ pub(crate) struct Volume {
     state: State,
     /// Numbers of disk operations below this one were used in earlier lives.
     operations_from: u64,
+    /// To be taken over anew at the driver's next tick.
+    restart_later: bool,
+    /// To be listed now: for a take-over, or for a deletion of what is there.
     restart: bool,
 }
 
@@ -47,7 +50,7 @@ enum State {
 
 impl Volume {
     pub(crate) fn waiting(id: VdiskId, record: VdiskRecord) -> Self {
-        Volume { id, record, state: State::Waiting, operations_from: 1, restart: false }
+        Volume { id, record, state: State::Waiting, operations_from: 1, restart_later: false, restart: false }
     }
 
     pub(crate) fn take_over(
@@ -147,6 +150,9 @@ impl Volume {
         if let State::TakingOver(take_over) = &mut self.state {
             let outcome = take_over.take_outcome();
             self.operations_from = take_over.operations_next();
+            if let Some(record) = take_over.known_record().filter(|_| outcome.is_some()) {
+                self.record = record.clone();
+            }
             if let Some(outcome) = outcome {
                 self.taken_over(outcome, context);
             }
@@ -182,7 +188,7 @@ impl Volume {
                 State::Deleting(Deletion::begin(self.id, record, self.operations_from, context))
             }
             Outcome::TryAgain => {
-                self.restart = true;
+                self.restart_later = true;
                 State::Waiting
             }
         };
@@ -198,7 +204,7 @@ impl Volume {
         self.state = match stop {
             Stop::Halt(why) => State::Halted(why),
             Stop::Restart => {
-                self.restart = true;
+                self.restart_later = true;
                 State::Waiting
             }
         };
@@ -226,7 +232,8 @@ impl Volume {
             State::TakingOver(take_over) => take_over.tick(context),
             State::Serving(serving) => serving.tick(context),
             State::Deleting(deletion) => deletion.tick(context),
-            State::Waiting | State::Halted(_) | State::Gone => {}
+            State::Waiting => self.restart |= core::mem::take(&mut self.restart_later),
+            State::Halted(_) | State::Gone => {}
         }
     }
 
@@ -235,7 +242,8 @@ impl Volume {
             State::TakingOver(take_over) => take_over.wants_tick(),
             State::Serving(serving) => !serving.retries.is_empty(),
             State::Deleting(deletion) => deletion.wants_tick(),
-            State::Waiting | State::Halted(_) | State::Gone => false,
+            State::Waiting => self.restart_later,
+            State::Halted(_) | State::Gone => false,
         }
     }
 

@@ -59,6 +59,7 @@ impl TakeOver {
                  place; put it back, or accept the loss with --accept-write-buffer-loss"
                     .into(),
             );
+            self.record = Some(record);
             return;
         }
         self.claim(record, context);

@@ -124,6 +124,11 @@ impl TakeOver {
         self.outcome.take()
     }
 
+    /// The registry's record: as it was read, or as it was claimed.
+    pub(crate) fn known_record(&self) -> Option<&VdiskRecord> {
+        self.record.as_ref()
+    }
+
     /// The first operation number that a later life of this volume may use.
     pub(crate) fn operations_next(&self) -> u64 {
         self.operations.next()
