@@ -42,6 +42,8 @@ enum Ask {
 
 impl KvClient {
     /// Begins a session: a number drawn at random at each start of the asker.
+    /// The numbers of its requests begin at 1: an asker that may get answers meant for an earlier life of its
+    /// own adds a random offset to them on the wire.
     pub fn new(session: u64) -> Self {
         KvClient { session, last_request: 0, last_sequence: 0, outstanding: BTreeMap::new() }
     }

@@ -100,6 +100,17 @@ impl Queue {
         core::mem::take(&mut self.waiting)
     }
 
+    /// Whether the commands that it knows are those that wait and those that are `written`.
+    pub(crate) fn knows<'a>(&'a self, written: impl Iterator<Item = &'a LoggedCommand>) -> bool {
+        let waiting = self.waiting.iter().filter_map(Asked::command);
+        let mut count = 0;
+        let known = waiting.chain(written).all(|command| {
+            count += 1;
+            self.holds(command.session, command.sequence)
+        });
+        known && count == self.commands.len()
+    }
+
     /// A command waits no longer: it is answered.
     pub(crate) fn settle(&mut self, command: &LoggedCommand) {
         self.commands.remove(&(command.session, command.sequence));

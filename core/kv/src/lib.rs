@@ -20,6 +20,7 @@ mod machine;
 mod map;
 mod overlay;
 mod recover;
+mod requests;
 mod serving;
 mod sessions;
 mod snapshot;

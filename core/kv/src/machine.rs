@@ -1,30 +1,15 @@
 //! The KV as a machine: which event goes where.
 
-use alloc::collections::BTreeSet;
-use alloc::string::String;
-use core::time::Duration;
-use formats::message::kv::{KvAnswer, KvError, KvReply};
+use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
-use step::{Bug, DiskOperation, DiskResult, Effects, FileName, Function, Machine, TimerId, Timestamp};
+use step::{DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
-use crate::asked::{Batch, Queue};
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::disk::{Disk, Named, Purpose, named, snapshot_name};
-use crate::log::{self, Log};
-use crate::snapshot::{self, Snapshot};
-use crate::start::{Start, Started};
-use crate::state::State;
-
-/// A sync that nothing follows for so long is followed by a mark.
-const MARK_AFTER: Duration = Duration::from_millis(200);
-
-/// How long a full disk is left alone before it is tried again.
-const ROOM_AFTER: Duration = Duration::from_secs(1);
-
-pub(crate) const MARK_TIMER: TimerId = TimerId(1);
-const ROOM_TIMER: TimerId = TimerId(2);
+use crate::disk::{Disk, Purpose};
+use crate::serving::{MARK_TIMER, Mark, ROOM_TIMER, Serving, reply};
+use crate::start::Start;
 
 /// An ordered map of bytes with hosted functions `F`. See the crate's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,37 +31,20 @@ enum Phase<F> {
     Halted,
 }
 
-/// What a KV has while it serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Serving<F> {
-    pub(crate) state: State<F>,
-    pub(crate) queue: Queue,
-    pub(crate) log: Log,
-    snapshot: Option<Snapshot>,
-    /// A snapshot is to begin with the next log file.
-    snapshot_due: bool,
-    /// Files that hold the state.
-    files: BTreeSet<FileName>,
-    pub(crate) mark: Mark,
-}
-
-/// Whether the last sync is followed by a mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    /// It is, or there was none.
-    Settled,
-    /// Not yet, and no timer runs.
-    Due,
-    /// A timer runs.
-    Waiting,
-    /// The timer ran out.
-    Now,
-}
-
 impl<F: Function> Kv<F> {
     /// A KV that has not started.
     pub fn new(config: Config<F>) -> Self {
         Kv { config, disk: Disk::default(), counters: Counters::new(), phase: Phase::New }
+    }
+
+    /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
+    /// documentation as far as memory alone tells.
+    fn check_invariants(&self) {
+        if cfg!(debug_assertions)
+            && let Phase::Serving(serving) = &self.phase
+        {
+            serving.check_invariants();
+        }
     }
 
     fn on_start(&mut self, effects: &mut Effects<Effect>) {
@@ -174,159 +142,6 @@ impl<F: Function> Machine for Kv<F> {
             // No work is ever asked for.
             Event::Worked { .. } => {}
         }
+        self.check_invariants();
     }
-}
-
-impl<F: Function> Serving<F> {
-    /// Serves what the start found. The log's next file is opened meanwhile.
-    fn begin(
-        started: Started<F>,
-        config: &Config<F>,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) -> Self {
-        let Started { state, end, next, kept, needless, log_bytes } = started;
-        for file in needless {
-            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
-        }
-        let mut log = Log::open(config.cluster.0, config.bug, next, end, disk, effects);
-        log.grown = log_bytes;
-        Serving {
-            state,
-            queue: Queue::default(),
-            log,
-            snapshot: None,
-            snapshot_due: false,
-            files: kept.into_iter().collect(),
-            mark: Mark::Settled,
-        }
-    }
-
-    fn on_log(
-        &mut self,
-        result: DiskResult,
-        config: &Config<F>,
-        disk: &mut Disk,
-        counters: &mut Counters,
-        effects: &mut Effects<Effect>,
-    ) -> Result<(), String> {
-        match self.log.on_done(result, disk, effects) {
-            log::Progress::None => {}
-            log::Progress::Opened => {
-                self.files.insert(crate::disk::log_name(self.log.sequence()));
-                if self.snapshot_due {
-                    self.begin_snapshot(config, disk, effects);
-                }
-            }
-            log::Progress::Durable(batch) => {
-                self.on_durable(batch, counters, effects);
-                self.snapshot_due |= self.snapshot.is_none() && self.log.grown >= config.snapshot_log_bytes;
-            }
-            log::Progress::Full => {
-                counters.add(Counter::Full, 1);
-                self.on_full(counters, effects);
-                effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
-            }
-            log::Progress::Failed(error) => return Err(log::failure(error)),
-        }
-        Ok(())
-    }
-
-    fn on_durable(&mut self, batch: Batch, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        if batch.asked.is_empty() {
-            counters.add(Counter::Marks, 1);
-            return;
-        }
-        counters.add(Counter::Batches, 1);
-        self.mark = Mark::Due;
-        for asked in batch.asked {
-            self.settle(asked, counters, effects);
-        }
-    }
-
-    /// A log file was just opened: the state is what all files before it give.
-    fn begin_snapshot(&mut self, config: &Config<F>, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        self.snapshot_due = false;
-        self.log.grown = 0;
-        self.state.map.freeze();
-        let sessions = match config.bug {
-            Some(Bug::SessionsLostInSnapshot) => Default::default(),
-            _ => self.state.sessions.records(),
-        };
-        let ahead = u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
-        let (owner, index) = (config.cluster.0, self.state.index + ahead);
-        let snapshot = Snapshot::begin(owner, self.log.sequence(), index, sessions, disk, effects);
-        self.snapshot = Some(snapshot);
-    }
-
-    fn on_snapshot(
-        &mut self,
-        result: DiskResult,
-        disk: &mut Disk,
-        counters: &mut Counters,
-        effects: &mut Effects<Effect>,
-    ) -> Result<(), String> {
-        let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
-        let sequence = snapshot.sequence();
-        match snapshot.on_done(result, &mut self.state.map, disk, effects) {
-            snapshot::Progress::None => return Ok(()),
-            snapshot::Progress::Failed(error) => return Err(log::failure(error)),
-            snapshot::Progress::Durable => {
-                counters.add(Counter::Snapshots, 1);
-                self.files.insert(snapshot_name(sequence));
-                self.delete_before(sequence, disk, effects);
-            }
-            snapshot::Progress::Full => {
-                counters.add(Counter::SnapshotsGivenUp, 1);
-                let file = snapshot_name(sequence);
-                disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
-            }
-        }
-        self.state.map.thaw();
-        self.snapshot = None;
-        Ok(())
-    }
-
-    /// Deletes what the snapshot stands for.
-    fn delete_before(&mut self, snapshot: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        let replaced = |file: &FileName| match named(*file) {
-            Some(Named::Log(sequence) | Named::Snapshot(sequence)) => sequence < snapshot,
-            None => false,
-        };
-        for file in self.files.iter().copied().filter(replaced) {
-            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
-        }
-        self.files.retain(|file| !replaced(file));
-    }
-
-    fn on_turn_end(&mut self, disk: &mut Disk, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        if !self.log.is_ready() {
-            return;
-        }
-        let index = self.state.index + 1;
-        if self.log.batch().is_some() {
-            self.log.write_again(index, disk, effects);
-        } else if self.snapshot_due {
-            self.log.rotate(disk, effects);
-        } else if let Some(batch) = self.next_batch(counters, effects) {
-            if self.mark == Mark::Waiting {
-                effects.push(Effect::ClearTimer(MARK_TIMER));
-            }
-            self.mark = Mark::Settled;
-            let grown = self.log.grown;
-            self.log.write(index, batch, disk, effects);
-            counters.add(Counter::LogBytes, self.log.grown - grown);
-        } else if self.mark == Mark::Now {
-            self.mark = Mark::Settled;
-            self.log.write(index, Batch::default(), disk, effects);
-        } else if self.mark == Mark::Due {
-            self.mark = Mark::Waiting;
-            effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
-        }
-    }
-}
-
-/// Sends an answer.
-pub(crate) fn reply(to: NodeId, request: u64, body: KvAnswer, effects: &mut Effects<Effect>) {
-    effects.push(Effect::Send { to, message: Message::KvReply(KvReply { request, body }) });
 }

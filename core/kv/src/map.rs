@@ -40,6 +40,11 @@ impl Map {
         self.frozen = Some(Frozen::default());
     }
 
+    /// Whether pairs are kept for a snapshot.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
     /// Keeps no longer.
     pub(crate) fn thaw(&mut self) {
         self.frozen = None;

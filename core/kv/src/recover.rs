@@ -183,3 +183,105 @@ fn unusable(file: FileName, error: HeaderError) -> Refusal {
 fn unfit(place: &str) -> Refusal {
     format!("{place} checks, but doesn't continue what is before it; {ADVICE}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeMap;
+    use alloc::vec;
+    use formats::journal::{FileHeader, Predecessor, Writer};
+    use formats::kv_store::encode_part;
+    use step::OrderedMap;
+
+    const OWNER: [u8; 16] = [4; 16];
+
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct NoFunction;
+
+    impl Function for NoFunction {
+        fn apply(&self, _map: &mut dyn OrderedMap, _command: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+            Err(Vec::new())
+        }
+
+        fn query(&self, _map: &dyn OrderedMap, _query: &[u8]) -> Vec<u8> {
+            Vec::new()
+        }
+    }
+
+    fn file(
+        kind: Kind,
+        sequence: u64,
+        predecessor: Option<Predecessor>,
+        bodies: &[Vec<u8>],
+    ) -> (Bytes, Writer) {
+        let header = FileHeader { kind, owner: OWNER, sequence, predecessor, label: Vec::new() };
+        let (mut writer, page) = Writer::begin(&header);
+        let mut bytes = page.to_vec();
+        for body in bodies {
+            let pieces = writer.batch(Mark::default(), vec![Bytes::copy_from_slice(body)]);
+            pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        }
+        (bytes.into(), writer)
+    }
+
+    fn restored(parts: &[SnapshotPart]) -> Result<bool, Refusal> {
+        let parts: Vec<_> = parts.iter().map(encode_part).collect();
+        let (bytes, _) = file(Kind::KV_SNAPSHOT, 2, None, &parts);
+        restore(&bytes, &OWNER, 2, &mut State::<NoFunction>::new(BTreeMap::new()))
+    }
+
+    #[test]
+    fn a_snapshot_is_whole_when_its_end_says_what_is_there() {
+        let pairs = SnapshotPart::Pairs(vec![(vec![1], vec![]), (vec![2], vec![])]);
+        let end = |pairs| SnapshotPart::End { index: 9, sessions: 0, pairs };
+        assert_eq!(restored(&[pairs.clone(), end(2)]), Ok(true));
+        assert_eq!(restored(&[pairs.clone(), end(3)]), Ok(false));
+        assert_eq!(restored(core::slice::from_ref(&pairs)), Ok(false));
+        let more = SnapshotPart::End { index: 9, sessions: 1, pairs: 2 };
+        assert_eq!(restored(&[pairs, more]), Ok(false));
+    }
+
+    fn replayed(files: &[(u64, Bytes)], snapshot: Option<u64>) -> Result<Judgement, Refusal> {
+        let read = |(sequence, bytes): &(u64, Bytes)| read_log(bytes.clone(), &OWNER, *sequence);
+        let logs = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        replay(&logs, snapshot, None, &mut State::<NoFunction>::new(BTreeMap::new()))
+    }
+
+    #[test]
+    fn logs_that_do_not_follow_one_another_are_refused() {
+        let (first, writer) = file(Kind::KV_LOG, 1, None, &[]);
+        let end = writer.as_predecessor();
+        let (second, _) = file(Kind::KV_LOG, 2, Some(end), &[]);
+        let (stray, _) = file(Kind::KV_LOG, 2, Some(Predecessor { check: !end.check, ..end }), &[]);
+        let (first, second, stray) = ((1, first), (2, second), (2, stray));
+        assert!(replayed(&[first.clone(), second.clone()], None).is_ok());
+        assert!(replayed(&[first, stray], None).is_err_and(|why| why.contains("don't follow")));
+        assert!(replayed(core::slice::from_ref(&second), None).is_err_and(|why| why.contains("middle")));
+        assert!(replayed(&[second], Some(2)).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_header_is_a_torn_creation_only_while_nothing_is_behind_it() {
+        let (bytes, _) = file(Kind::KV_LOG, 1, None, &[Vec::new()]);
+        let mut torn = bytes.to_vec();
+        torn[40] ^= 1;
+        let alone = Bytes::from(torn[..PAGE as usize].to_vec());
+        assert!(replayed(&[(1, alone)], None).is_ok_and(|judgement| judgement.kept.is_empty()));
+        assert!(replayed(&[(1, torn.into())], None).is_err_and(|why| why.contains("header")));
+    }
+
+    #[test]
+    fn a_batch_that_leaves_a_gap_is_refused() {
+        let command = formats::kv_store::LoggedCommand {
+            session: 1,
+            sequence: 1,
+            answered_below: 1,
+            command: formats::message::kv::KvCommand::Sequence(Vec::new()),
+        };
+        for (index, fits) in [(1, true), (2, false), (0, false)] {
+            let body = formats::kv_store::encode_commands(index, core::iter::once(&command));
+            let (bytes, _) = file(Kind::KV_LOG, 1, None, &[body]);
+            assert_eq!(replayed(&[(1, bytes)], None).is_ok(), fits, "from {index}");
+        }
+    }
+}

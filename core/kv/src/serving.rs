@@ -1,121 +1,222 @@
-//! Requests: answered at once, gathered for the next batch, or turned away.
+//! Serving: what becomes of batches, of the snapshot, and of a disk without room.
 
-use alloc::vec::Vec;
-use formats::Effect;
-use formats::kv_store::LoggedCommand;
-use formats::message::kv::{KvAnswer, KvBody, KvError, KvQuery, KvRequest};
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use core::time::Duration;
+use formats::message::kv::{KvAnswer, KvReply};
+use formats::{Effect, Message};
 use glossary::NodeId;
-use step::{Effects, Function};
+use step::{Bug, DiskOperation, DiskResult, Effects, FileName, Function, TimerId};
 
-use crate::asked::{Asked, Batch, What};
+use crate::asked::{Asked, Batch, Queue};
+use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::limits;
-use crate::machine::{Serving, reply};
+use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
+use crate::log::{self, Log};
+use crate::snapshot::{self, Snapshot};
+use crate::start::Started;
+use crate::state::State;
+
+/// A sync that nothing follows for so long is followed by a mark.
+const MARK_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a full disk is left alone before it is tried again.
+const ROOM_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) const MARK_TIMER: TimerId = TimerId(1);
+pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
+
+/// What a KV has while it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Serving<F> {
+    pub(crate) state: State<F>,
+    pub(crate) queue: Queue,
+    pub(crate) log: Log,
+    snapshot: Option<Snapshot>,
+    /// A snapshot is to begin with the next log file.
+    snapshot_due: bool,
+    /// Files that hold the state.
+    files: BTreeSet<FileName>,
+    pub(crate) mark: Mark,
+}
+
+/// Whether the last sync is followed by a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is, or there was none.
+    Settled,
+    /// Not yet, and no timer runs.
+    Due,
+    /// A timer runs.
+    Waiting,
+    /// The timer ran out.
+    Now,
+}
 
 impl<F: Function> Serving<F> {
-    /// A request came. `None`: its answer comes later, or has been on its way already.
-    pub(crate) fn on_request(
-        &mut self,
-        from: NodeId,
-        request: KvRequest,
-        counters: &mut Counters,
-    ) -> Option<KvAnswer> {
-        let what = match request.body {
-            KvBody::Query(query) => {
-                if let Err(error) = limits::check_query(&query) {
-                    counters.add(Counter::TooLarge, 1);
-                    return Some(KvAnswer::Failed(error));
-                }
-                if self.is_settled() {
-                    return Some(self.query(&query, counters));
-                }
-                What::Query(query)
-            }
-            KvBody::Command { session, sequence, answered_below, command } => {
-                let command = LoggedCommand { session, sequence, answered_below, command };
-                if let Some(answer) = self.without_log(&command, counters) {
-                    return answer;
-                }
-                What::Command(command)
-            }
-        };
-        self.queue.push(Asked { from, request: request.request, what }).err().map(|_| {
-            counters.add(Counter::NotNow, 1);
-            KvAnswer::Failed(KvError::Unavailable)
-        })
+    /// See [`crate::Kv`].
+    pub(crate) fn check_invariants(&self) {
+        assert_eq!(self.snapshot.is_some(), self.state.map.is_frozen(), "a map is frozen for its snapshot");
+        let written = self.log.batch().into_iter().flat_map(|batch| batch.asked.iter());
+        assert!(self.queue.knows(written.filter_map(Asked::command)), "every command has one place");
+        assert!(self.state.sessions.is_bounded(), "sessions keep their bounds");
+        assert!(self.mark == Mark::Settled || self.state.index > 0, "a mark follows a command");
     }
 
-    /// What becomes of a command that need not, or can't, be logged; `Some(None)` when it is on its way.
-    fn without_log(&self, command: &LoggedCommand, counters: &mut Counters) -> Option<Option<KvAnswer>> {
-        if let Err(error) = limits::check_command(&command.command) {
-            counters.add(Counter::TooLarge, 1);
-            return Some(Some(KvAnswer::Failed(error)));
+    /// Serves what the start found. The log's next file is opened meanwhile.
+    pub(crate) fn begin(
+        started: Started<F>,
+        config: &Config<F>,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Self {
+        let Started { state, end, next, kept, needless, log_bytes } = started;
+        for file in needless {
+            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
-        let again = self.state.sessions.answer(command.session, command.sequence);
-        if again.is_some() || self.queue.holds(command.session, command.sequence) {
-            counters.add(Counter::CommandsAgain, 1);
-            return Some(again);
+        let mut log = Log::open(config.cluster.0, config.bug, next, end, disk, effects);
+        log.grown = log_bytes;
+        Serving {
+            state,
+            queue: Queue::default(),
+            log,
+            snapshot: None,
+            snapshot_due: false,
+            files: kept.into_iter().collect(),
+            mark: Mark::Settled,
         }
-        self.log.is_full().then_some(Some(KvAnswer::Failed(KvError::Full)))
     }
 
-    /// Whether a question can be answered now: no command that came before it waits, or the disk is full and
-    /// nobody knows when one will go on.
-    fn is_settled(&self) -> bool {
-        self.log.is_full() || (self.queue.is_empty() && self.log.batch().is_none())
-    }
-
-    fn query(&self, query: &KvQuery, counters: &mut Counters) -> KvAnswer {
-        counters.add(Counter::Queries, 1);
-        self.state.query(query)
-    }
-
-    /// Answers a request whose turn has come: a command that is durable, or a question after it.
-    pub(crate) fn settle(&mut self, asked: Asked, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        let body = match &asked.what {
-            What::Query(query) => self.query(query, counters),
-            What::Command(command) => {
-                counters.add(Counter::Commands, 1);
-                self.queue.settle(command);
-                self.state.apply(command)
-            }
-        };
-        reply(asked.from, asked.request, body, effects);
-    }
-
-    /// The requests for the next batch, with a command among them. Questions that stand alone are answered.
-    pub(crate) fn next_batch(
+    pub(crate) fn on_log(
         &mut self,
+        result: DiskResult,
+        config: &Config<F>,
+        disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
-    ) -> Option<Batch> {
-        while !self.queue.is_empty() {
-            let batch = self.queue.take_batch();
-            if batch.asked.iter().any(|asked| asked.command().is_some()) {
-                return Some(batch);
-            }
-            batch.asked.into_iter().for_each(|asked| self.settle(asked, counters, effects));
-        }
-        None
-    }
-
-    /// The disk is full: questions are answered, commands that wait are turned away, and those that are being
-    /// written wait for room, since they may be on the disk.
-    pub(crate) fn on_full(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        let mut questions = Vec::new();
-        if let Some(batch) = self.log.batch_mut() {
-            let (commands, others) =
-                core::mem::take(&mut batch.asked).into_iter().partition(|asked| asked.command().is_some());
-            (batch.asked, questions) = (commands, others);
-        }
-        for asked in questions.into_iter().chain(self.queue.take_all()) {
-            match asked.command() {
-                None => self.settle(asked, counters, effects),
-                Some(command) => {
-                    self.queue.settle(command);
-                    reply(asked.from, asked.request, KvAnswer::Failed(KvError::Full), effects);
+    ) -> Result<(), String> {
+        match self.log.on_done(result, disk, effects) {
+            log::Progress::None => {}
+            log::Progress::Opened => {
+                self.files.insert(log_name(self.log.sequence()));
+                if self.snapshot_due {
+                    self.begin_snapshot(config, disk, effects);
                 }
             }
+            log::Progress::Durable(batch) => {
+                self.on_durable(batch, counters, effects);
+                self.snapshot_due |= self.snapshot.is_none() && self.log.grown >= config.snapshot_log_bytes;
+            }
+            log::Progress::Full => {
+                counters.add(Counter::Full, 1);
+                self.on_full(counters, effects);
+                effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
+            }
+            log::Progress::Failed(error) => return Err(log::failure(error)),
+        }
+        Ok(())
+    }
+
+    fn on_durable(&mut self, batch: Batch, counters: &mut Counters, effects: &mut Effects<Effect>) {
+        if batch.asked.is_empty() {
+            counters.add(Counter::Marks, 1);
+            return;
+        }
+        counters.add(Counter::Batches, 1);
+        self.mark = Mark::Due;
+        for asked in batch.asked {
+            self.settle(asked, counters, effects);
         }
     }
+
+    /// A log file was just opened: the state is what all files before it give.
+    fn begin_snapshot(&mut self, config: &Config<F>, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.snapshot_due = false;
+        self.log.grown = 0;
+        self.state.map.freeze();
+        let sessions = match config.bug {
+            Some(Bug::SessionsLostInSnapshot) => Default::default(),
+            _ => self.state.sessions.records(),
+        };
+        let ahead = u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
+        let (owner, index) = (config.cluster.0, self.state.index + ahead);
+        let snapshot = Snapshot::begin(owner, self.log.sequence(), index, sessions, disk, effects);
+        self.snapshot = Some(snapshot);
+    }
+
+    pub(crate) fn on_snapshot(
+        &mut self,
+        result: DiskResult,
+        disk: &mut Disk,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
+        let sequence = snapshot.sequence();
+        match snapshot.on_done(result, &mut self.state.map, disk, effects) {
+            snapshot::Progress::None => return Ok(()),
+            snapshot::Progress::Failed(error) => return Err(log::failure(error)),
+            snapshot::Progress::Durable => {
+                counters.add(Counter::Snapshots, 1);
+                self.files.insert(snapshot_name(sequence));
+                self.delete_before(sequence, disk, effects);
+            }
+            snapshot::Progress::Full => {
+                counters.add(Counter::SnapshotsGivenUp, 1);
+                let file = snapshot_name(sequence);
+                disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
+            }
+        }
+        self.state.map.thaw();
+        self.snapshot = None;
+        Ok(())
+    }
+
+    /// Deletes what the snapshot stands for.
+    fn delete_before(&mut self, snapshot: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        let replaced = |file: &FileName| match named(*file) {
+            Some(Named::Log(sequence) | Named::Snapshot(sequence)) => sequence < snapshot,
+            None => false,
+        };
+        for file in self.files.iter().copied().filter(replaced) {
+            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
+        }
+        self.files.retain(|file| !replaced(file));
+    }
+
+    pub(crate) fn on_turn_end(
+        &mut self,
+        disk: &mut Disk,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) {
+        if !self.log.is_ready() {
+            return;
+        }
+        let index = self.state.index + 1;
+        if self.log.batch().is_some() {
+            self.log.write_again(index, disk, effects);
+        } else if self.snapshot_due {
+            self.log.rotate(disk, effects);
+        } else if let Some(batch) = self.next_batch(counters, effects) {
+            if self.mark == Mark::Waiting {
+                effects.push(Effect::ClearTimer(MARK_TIMER));
+            }
+            self.mark = Mark::Settled;
+            let grown = self.log.grown;
+            self.log.write(index, batch, disk, effects);
+            counters.add(Counter::LogBytes, self.log.grown - grown);
+        } else if self.mark == Mark::Now {
+            self.mark = Mark::Settled;
+            self.log.write(index, Batch::default(), disk, effects);
+        } else if self.mark == Mark::Due {
+            self.mark = Mark::Waiting;
+            effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
+        }
+    }
+}
+
+/// Sends an answer.
+pub(crate) fn reply(to: NodeId, request: u64, body: KvAnswer, effects: &mut Effects<Effect>) {
+    effects.push(Effect::Send { to, message: Message::KvReply(KvReply { request, body }) });
 }

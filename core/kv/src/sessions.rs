@@ -71,6 +71,13 @@ impl Sessions {
         }
     }
 
+    /// Whether the bounds are kept.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.sessions.len() <= MAX_SESSIONS
+            && self.forgotten.len() <= MAX_FORGOTTEN
+            && (self.bytes <= MAX_ALL_BYTES || self.sessions.len() == 1)
+    }
+
     /// How many sessions are remembered.
     pub(crate) fn len(&self) -> u64 {
         self.sessions.len() as u64

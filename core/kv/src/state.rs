@@ -114,3 +114,46 @@ fn range(map: &Map, prefix: &[u8], from: &[u8], limit: u32) -> KvAnswer {
     }
     KvAnswer::Range { pairs, more: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{MAX_ANSWER_BYTES, MAX_KEY_BYTES};
+    use alloc::vec;
+
+    /// Sets a key as long as the command says, and answers as many bytes.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Wide;
+
+    impl Function for Wide {
+        fn apply(&self, map: &mut dyn OrderedMap, command: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+            let length = u32::from_le_bytes(command.try_into().expect("4 bytes")) as usize;
+            map.set(b"touched", vec![]);
+            map.set(&vec![b'k'; length.min(MAX_KEY_BYTES + 1)], vec![]);
+            Ok(vec![0; length])
+        }
+
+        fn query(&self, _map: &dyn OrderedMap, query: &[u8]) -> Vec<u8> {
+            vec![0; MAX_ANSWER_BYTES + query.len()]
+        }
+    }
+
+    #[test]
+    fn a_function_keeps_the_bounds_or_changes_nothing() {
+        let function = FunctionId(3);
+        let mut state = State::new([(function, Wide)].into());
+        let mut apply = |length: usize| {
+            let command = (length as u32).to_le_bytes().to_vec();
+            let command = KvCommand::Function { function, command };
+            let sequence = state.index + 1;
+            let answer = state.apply(&LoggedCommand { session: 1, sequence, answered_below: 1, command });
+            (answer, state.map.len())
+        };
+        assert!(matches!(apply(MAX_KEY_BYTES + 1), (KvAnswer::Failed(KvError::TooLarge(_)), 0)));
+        assert!(matches!(apply(MAX_ANSWER_BYTES + 1), (KvAnswer::Failed(KvError::TooLarge(_)), 0)));
+        assert!(matches!(apply(MAX_KEY_BYTES), (KvAnswer::Done(_), 2)));
+        let query = |query| state.query(&KvQuery::Function { function, query });
+        assert!(matches!(query(vec![]), KvAnswer::Done(_)));
+        assert!(matches!(query(vec![0]), KvAnswer::Failed(KvError::TooLarge(_))));
+    }
+}

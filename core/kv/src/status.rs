@@ -6,7 +6,7 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, RoleStatus};
 use step::Function;
 
 use crate::counters::Counters;
-use crate::machine::Serving;
+use crate::serving::Serving;
 
 /// Answers management; `serving` is none while the KV starts.
 pub(crate) fn answer<F: Function>(
