@@ -1,5 +1,6 @@
 //! Prints what each rule is for: without it, how soon which promise is broken; with all, that none is.
 //! `--steps` adds the steps.
+#![forbid(unsafe_code)]
 
 use models::log_recovery::{Rule, Rules, Search, check};
 

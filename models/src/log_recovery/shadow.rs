@@ -1,7 +1,7 @@
 //! The real code beside the model: what `formats::journal` makes of the same crash.
 //!
-//! A walk over a sample of the reachable states encodes what each crash leaves as real files and lets the real recovery judge
-//! them. It must halt where the model halts and keep what the model keeps.
+//! A walk over a sample of the reachable states encodes what each crash leaves as real files and lets the real
+//! recovery judge them. It must halt where the model halts and keep what the model keeps.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

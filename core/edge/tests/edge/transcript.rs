@@ -9,7 +9,7 @@
 //! Sessions and clients have the number of their first appearance.
 
 use std::fmt::Write;
-use std::time::Duration;
+use core::time::Duration;
 
 use bytes::Bytes;
 use edge::{Config, Edge};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use core::time::Duration;
 
 use bytes::Bytes;
 use edge::{Config, Edge};

@@ -1,6 +1,6 @@
 //! A put and a get, effect by effect, on the smallest geometry that has everything: k = 2, m = 1, c = 3.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use bytes::Bytes;
 use formats::fragment::{fragment_key, namespace_prefix};

@@ -1,6 +1,6 @@
 //! Deletion, sweeps, restarts, and mistakes that are made on purpose.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
 use formats::namespace::NamespaceCommand;

@@ -1,6 +1,6 @@
 //! Reads: one block for a cluster, any k of k + m, and never a wrong byte.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use bytes::Bytes;
 use formats::message::admin::OsdState;

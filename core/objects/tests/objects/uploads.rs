@@ -1,6 +1,6 @@
 //! Uploads: what counts, what is replaced, what is refused, and what is left behind.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use formats::Payload;
 use formats::message::admin::OsdState;

@@ -1,0 +1,53 @@
+//! What the segments say by themselves, without a checkpoint: a tombstone that is dropped too early shows
+//! (PROTOCOLS F10).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use formats::asd_record::{BODY_AT, RecordKind, records};
+use formats::journal::{Kind, scan};
+use step::FileName;
+
+use crate::disk::Disk;
+use crate::world::IDENTITY;
+
+/// The keys that have values when all segments that are there are followed in order.
+pub(crate) fn log_alone(disk: &Disk) -> Vec<Vec<u8>> {
+    follow(disk).into_keys().collect()
+}
+
+/// The records of the values that are there by the same reading: file, start, length.
+pub(crate) fn puts(disk: &Disk) -> Vec<(FileName, usize, usize)> {
+    follow(disk).into_values().collect()
+}
+
+/// How many records say that a value is lost.
+pub(crate) fn lost(disk: &Disk) -> u64 {
+    let heads = |(name, start, length): &(FileName, usize, usize)| disk.bytes(*name)[*start..][..*length][0];
+    puts(disk).iter().filter(|place| heads(place) == 3).count() as u64
+}
+
+fn follow(disk: &Disk) -> BTreeMap<Vec<u8>, (FileName, usize, usize)> {
+    let mut keys = BTreeMap::new();
+    for name in disk.names() {
+        let Some(digits) = name.as_str().strip_prefix("segment-") else { continue };
+        let sequence = u64::from_str_radix(digits, 16).expect("hex");
+        let bytes = Bytes::copy_from_slice(disk.bytes(name));
+        let Ok(scan) = scan(&bytes, Kind::ASD_SEGMENT, &IDENTITY.0, sequence) else { continue };
+        for batch in &scan.batches {
+            for record in records(sequence, &batch.body) {
+                let (at, record) = record.expect("records");
+                let start = (batch.position + BODY_AT) as usize + at;
+                match record.kind {
+                    RecordKind::Put | RecordKind::Lost => {
+                        keys.insert(record.key.to_vec(), (name, start, record.stored_bytes() as usize));
+                    }
+                    RecordKind::Delete => {
+                        keys.remove(record.key);
+                    }
+                }
+            }
+        }
+    }
+    keys
+}

@@ -1,0 +1,267 @@
+//! Starts on whatever an earlier life left, whole, torn, damaged or foreign (PROTOCOLS L3, L4, F10).
+
+use formats::message::asd::{AsdAnswer, AsdError};
+use formats::{Event, journal};
+use glossary::OsdIdentity;
+use step::{DiskOperation, FileName, TimerId};
+
+use crate::disk::Fault;
+use crate::world::{World, apply, config, value_of};
+
+fn files(world: &World, start: &str) -> Vec<FileName> {
+    world.disk.names().into_iter().filter(|name| name.as_str().starts_with(start)).collect()
+}
+
+/// Has so much written that there are two checkpoints and some segments; every key keeps its value.
+fn grown() -> World {
+    let mut world = World::serving(config());
+    for number in 0..30_u32 {
+        assert_eq!(world.put(&number.to_be_bytes(), &[number as u8; 12_000]), AsdAnswer::Applied);
+    }
+    world.rest();
+    assert_eq!(files(&world, "checkpoint").len(), 2);
+    world
+}
+
+/// As `grown`, with segments freed by compaction.
+fn compacted() -> World {
+    let mut world = grown();
+    for number in 0..20_u32 {
+        assert_eq!(world.delete(&number.to_be_bytes()), AsdAnswer::Applied);
+    }
+    world.rest();
+    assert!(world.counter("asd_freed_segments") > 1);
+    world
+}
+
+fn all_there(world: &mut World, numbers: core::ops::Range<u32>) {
+    assert_eq!(world.trouble(), None);
+    assert_eq!(world.keys().len(), numbers.len());
+    for number in numbers {
+        let value = value_of(&world.get(&number.to_be_bytes())).expect("a value");
+        assert_eq!(value, vec![number as u8; 12_000]);
+    }
+}
+
+#[test]
+fn many_starts_leave_few_files() {
+    let mut world = grown();
+    for _ in 0..100 {
+        world.restart();
+        world.rest();
+    }
+    all_there(&mut world, 0..30);
+    assert!(files(&world, "segment").len() < 20, "{:?}", files(&world, "segment"));
+}
+
+#[test]
+fn the_older_checkpoint_stands_in_for_the_newer() {
+    for name in ["checkpoint-a", "checkpoint-b"] {
+        let mut world = compacted();
+        let name = FileName::parse(name).expect("a name");
+        world.disk.rot(name, 8 * (4096 + 100));
+        world.restart();
+        all_there(&mut world, 20..30);
+        // The next checkpoint replaces the damaged one.
+        for number in 100..130_u32 {
+            assert_eq!(world.put(&number.to_be_bytes(), &[number as u8; 12_000]), AsdAnswer::Applied);
+        }
+        world.rest();
+        world.restart();
+        assert_eq!(world.keys().len(), 40);
+    }
+}
+
+#[test]
+fn without_checkpoints_the_whole_log_tells_all() {
+    let mut world = grown();
+    for name in files(&world, "checkpoint") {
+        world.disk.rot(name, 8 * 4096);
+    }
+    world.restart();
+    all_there(&mut world, 0..30);
+}
+
+#[test]
+fn without_checkpoints_a_part_of_the_log_is_not_taken_for_all() {
+    for is_missing in [false, true] {
+        let mut world = compacted();
+        for name in files(&world, "checkpoint") {
+            if is_missing {
+                world.disk.remove(name);
+            } else {
+                world.disk.rot(name, 8 * 4096);
+            }
+        }
+        world.restart();
+        let trouble = world.trouble().expect("trouble");
+        assert!(trouble.starts_with("not serving"), "{trouble}");
+        assert_eq!(world.get(&25_u32.to_be_bytes()), AsdAnswer::Failed(AsdError::Unavailable));
+        assert_eq!(world.put(b"k", b"v"), AsdAnswer::Failed(AsdError::Unavailable));
+    }
+}
+
+#[test]
+fn checkpoints_without_segments_are_damage() {
+    let mut world = grown();
+    for name in files(&world, "segment") {
+        world.disk.remove(name);
+    }
+    for _ in 0..2 {
+        world.restart();
+        assert!(world.trouble().is_some());
+        assert!(files(&world, "segment").is_empty(), "nothing is begun anew");
+        files(&world, "checkpoint").into_iter().for_each(|name| world.disk.rot(name, 8 * 4096));
+    }
+}
+
+#[test]
+fn a_missing_old_segment_damages_its_keys_and_no_others() {
+    let mut world = grown();
+    let oldest = files(&world, "segment")[0];
+    world.disk.remove(oldest);
+    for _ in 0..2 {
+        world.restart();
+        assert_eq!(world.trouble(), None);
+        assert_eq!(world.keys().len(), 30);
+        let damaged = |world: &mut World| {
+            let read = |n: &u32| world.get(&n.to_be_bytes()) == AsdAnswer::Failed(AsdError::Damaged);
+            (0..30_u32).filter(read).count()
+        };
+        assert_eq!(damaged(&mut world), 5);
+        world.rest();
+    }
+    // Putting it again heals a key, and a damaged one can be deleted.
+    assert_eq!(world.put(&0_u32.to_be_bytes(), &[0; 12_000]), AsdAnswer::Applied);
+    assert_eq!(world.delete(&1_u32.to_be_bytes()), AsdAnswer::Applied);
+    world.restart();
+    assert_eq!(value_of(&world.get(&0_u32.to_be_bytes())).map(|value| value.len()), Some(12_000));
+    assert_eq!(world.get(&1_u32.to_be_bytes()), AsdAnswer::Failed(AsdError::NotFound));
+    assert_eq!(world.get(&2_u32.to_be_bytes()), AsdAnswer::Failed(AsdError::Damaged));
+}
+
+#[test]
+fn a_missing_new_segment_is_damage() {
+    let mut world = grown();
+    let names = files(&world, "segment");
+    world.disk.remove(names[names.len() - 2]);
+    world.restart();
+    assert!(world.trouble().is_some_and(|why| why.contains("damaged or missing")));
+}
+
+#[test]
+fn rot_in_the_newest_header_is_no_torn_creation() {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"k", b"v"), AsdAnswer::Applied);
+    world.rest();
+    let newest = *files(&world, "segment").last().expect("one");
+    world.disk.rot(newest, 8 * 40);
+    world.restart();
+    assert!(world.trouble().is_some_and(|why| why.contains("damaged or missing")), "{:?}", world.trouble());
+}
+
+#[test]
+fn what_belongs_to_another_asd_is_not_touched() {
+    for prefix in ["segment", "checkpoint"] {
+        let mut other = config();
+        other.identity = OsdIdentity([8; 16]);
+        let mut foreign = World::new(other);
+        foreign.start();
+        let mut world = World::on(config(), grown().disk);
+        let theirs: Vec<FileName> = files(&world, prefix);
+        let before = world.disk.clone();
+        foreign.disk = world.disk;
+        foreign.reborn();
+        foreign.turn(Event::Start { seed: [0; 32] });
+        foreign.settle();
+        let why = foreign.trouble().expect("trouble");
+        assert!(why.contains("another ASD") || why.contains("no segment of this ASD"), "{why}");
+        assert_eq!(foreign.disk.names(), before.names());
+        world.disk = foreign.disk;
+        for name in theirs {
+            assert_eq!(world.disk.bytes(name), before.bytes(name));
+        }
+    }
+}
+
+#[test]
+fn what_a_newer_program_wrote_is_not_passed_over() {
+    for prefix in ["segment", "checkpoint"] {
+        let mut world = grown();
+        let name = *files(&world, prefix).last().expect("one");
+        world.disk.rot(name, 8 * 8 + 1);
+        world.restart();
+        assert!(world.trouble().is_some_and(|why| why.contains("format version 3")), "{:?}", world.trouble());
+    }
+}
+
+#[test]
+fn other_files_in_the_folder_are_left_alone() {
+    let mut world = World::new(config());
+    let identity = FileName::parse("identity").expect("a name");
+    world.disk.execute(&DiskOperation::Create { file: identity }).expect("created");
+    world.start();
+    assert_eq!(world.put(b"k", b"v"), AsdAnswer::Applied);
+    world.restart();
+    assert!(world.disk.names().contains(&identity));
+}
+
+#[test]
+fn a_failed_sync_ends_service_until_the_next_start() {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"a", b"v"), AsdAnswer::Applied);
+    world.disk.fault = Some(Fault::SyncFails);
+    assert_eq!(world.put(b"b", b"v"), AsdAnswer::Failed(AsdError::Unavailable));
+    let why = world.trouble().expect("trouble");
+    assert_eq!(why, "not serving: a sync of segment-0000000000000001 failed: restart when the disk is well");
+    assert_eq!(world.get(b"a"), AsdAnswer::Failed(AsdError::Unavailable));
+    while let Some(timer) = world.timers.keys().next().copied() {
+        world.fire(timer);
+    }
+    assert!(world.pending.is_empty(), "nothing is tried again");
+    world.restart();
+    assert_eq!(value_of(&world.get(b"a")).as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_failed_write_is_cut_off_and_never_retried_on_its_file() {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"a", b"v"), AsdAnswer::Applied);
+    world.settle();
+    let request = world.send(apply(formats::message::asd::Purpose::Guest, &[], &[(b"b", Some(&[1; 9000]))]));
+    world.event(Event::TurnEnd);
+    // The write arrives as a whole, and is reported as failed all the same.
+    let [(operation, what)] = &world.pending[..] else { panic!("a write") };
+    let (operation, what) = (*operation, what.clone());
+    world.disk.execute(&what).expect("written");
+    world.pending.clear();
+    world.turn(Event::Disk { operation, result: Err(step::DiskError::Failed) });
+    assert_eq!(world.take_answer(request), Some(AsdAnswer::Failed(AsdError::Unavailable)));
+    world.settle();
+    assert_eq!((world.trouble(), world.counter("asd_reloads")), (None, 1));
+    assert_eq!(world.get(b"b"), AsdAnswer::Failed(AsdError::NotFound));
+    let first = files(&world, "segment")[0];
+    let length = world.disk.bytes(first).len();
+    assert_eq!(world.put(b"b", b"other content"), AsdAnswer::Applied);
+    assert_eq!(world.disk.bytes(first).len(), length);
+    world.restart();
+    assert_eq!(value_of(&world.get(b"b")).as_deref(), Some(&b"other content"[..]));
+    assert_eq!(value_of(&world.get(b"a")).as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_lone_sync_gets_its_mark_in_a_while() {
+    let mut world = World::serving(config());
+    world.rest();
+    assert_eq!(world.put(b"a", b"v"), AsdAnswer::Applied);
+    let file = files(&world, "segment")[0];
+    let scanned = |world: &World| {
+        let bytes = bytes::Bytes::copy_from_slice(world.disk.bytes(file));
+        journal::scan(&bytes, journal::Kind::ASD_SEGMENT, &world.config.identity.0, 1).expect("a segment")
+    };
+    assert_eq!(scanned(&world).synced.position, 4096);
+    world.fire(TimerId(1));
+    world.settle();
+    assert_eq!(scanned(&world).synced.position, 8192);
+    assert!(world.timers.is_empty(), "one is enough");
+}
