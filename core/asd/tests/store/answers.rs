@@ -117,7 +117,8 @@ fn keys_and_lengths_that_cannot_be_are_refused() {
 fn a_payload_that_does_not_check_is_not_stored() {
     let mut world = World::serving(config());
     let right = Payload::entering(Bytes::from_static(b"value"));
-    let payload = Payload::with_crcs(vec![Bytes::from_static(b"vague")], right.crcs().to_vec()).expect("fits");
+    let payload =
+        Payload::with_crcs(vec![Bytes::from_static(b"vague")], right.crcs().to_vec()).expect("fits");
     let updates = vec![AsdUpdate::Put { key: b"k".to_vec(), length: 5 }];
     let body = AsdBody::Apply { purpose: Purpose::Guest, asserts: Vec::new(), updates, payload };
     assert_eq!(world.ask(body), failed(AsdError::Damaged));
@@ -145,7 +146,8 @@ fn lists_go_on_where_they_ended() {
     let mut world = World::serving(config());
     let keys: Vec<Vec<u8>> = (0..2500_u32).map(|n| [b"a", &n.to_be_bytes()[..]].concat()).collect();
     for part in keys.chunks(1000) {
-        let updates: Vec<(&[u8], Option<&[u8]>)> = part.iter().map(|key| (&key[..], Some(&b"1"[..]))).collect();
+        let updates: Vec<(&[u8], Option<&[u8]>)> =
+            part.iter().map(|key| (&key[..], Some(&b"1"[..]))).collect();
         assert_eq!(world.ask(apply(Purpose::Guest, &[], &updates)), AsdAnswer::Applied);
     }
     assert_eq!(world.put(b"b", b"1"), AsdAnswer::Applied);

@@ -59,7 +59,9 @@ fn blocks_come_with_their_entries_and_open() {
         let mut world = world(clusters);
         let geometry = geometry(clusters);
         for (first, count) in [(0, 1), (1, 2), (0, geometry.blocks()), (geometry.blocks() - 1, 1)] {
-            let AsdAnswer::Blocks { table, payload } = ask(&mut world, first, count) else { panic!("blocks") };
+            let AsdAnswer::Blocks { table, payload } = ask(&mut world, first, count) else {
+                panic!("blocks")
+            };
             let stored = payload.contiguous();
             let plain = open_blocks(&id(), &geometry, first, count, &table, stored).expect("blocks");
             let cluster = plain.clusters(first * 2, 1).expect("a cluster");
@@ -91,8 +93,14 @@ fn blocks_that_are_not_there_are_invalid() {
     for clusters in [5, 41] {
         let mut world = world(clusters);
         let blocks = geometry(clusters).blocks();
-        for (first, count) in [(blocks, 1), (0, blocks + 1), (0, 0), (u32::MAX, 1), (4_000_000, 4_096), (0, 4_097)] {
-            assert_eq!(ask(&mut world, first, count), AsdAnswer::Failed(AsdError::Invalid), "{first} {count}");
+        for (first, count) in
+            [(blocks, 1), (0, blocks + 1), (0, 0), (u32::MAX, 1), (4_000_000, 4_096), (0, 4_097)]
+        {
+            assert_eq!(
+                ask(&mut world, first, count),
+                AsdAnswer::Failed(AsdError::Invalid),
+                "{first} {count}"
+            );
         }
         let body = AsdBody::ReadBlocks { key: b"other".to_vec(), first: 0, count: 1 };
         assert_eq!(world.ask(body), AsdAnswer::Failed(AsdError::Invalid));
@@ -106,7 +114,8 @@ fn blocks_that_are_not_there_are_invalid() {
 fn any_bit_that_rots_in_what_is_read_is_seen() {
     for clusters in [5, 41] {
         let mut world = world(clusters);
-        let file = world.disk.names().into_iter().find(|name| name.as_str().starts_with("segment")).expect("one");
+        let file =
+            world.disk.names().into_iter().find(|name| name.as_str().starts_with("segment")).expect("one");
         let record = 4096 + 56;
         let container_at = record + RECORD_BYTES as usize + KEY_BYTES;
         let head = geometry(clusters).head_length() as usize;

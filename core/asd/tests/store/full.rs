@@ -13,7 +13,8 @@ const FULL: AsdAnswer = AsdAnswer::Failed(AsdError::Full);
 /// Puts values until there is no room, and says how many and how full it is then.
 fn fill(world: &mut World, purpose: Purpose, from: u32) -> (u32, u64) {
     for number in from.. {
-        let answer = world.ask(apply(purpose, &[], &[(&number.to_be_bytes(), Some(&[number as u8; 12_000]))]));
+        let answer =
+            world.ask(apply(purpose, &[], &[(&number.to_be_bytes(), Some(&[number as u8; 12_000]))]));
         if answer == FULL {
             return (number, world.used_and_dead().0);
         }
@@ -70,7 +71,8 @@ fn some_freeing_step_is_always_left() {
         for step in 0..400_u32 {
             let key = (entropy.below(300) as u32).to_be_bytes();
             let value = vec![key[3]; entropy.below(9_000) as usize];
-            let answer = if model.contains_key(&key[..]) { world.delete(&key) } else { world.put(&key, &value) };
+            let answer =
+                if model.contains_key(&key[..]) { world.delete(&key) } else { world.put(&key, &value) };
             match answer {
                 AsdAnswer::Applied if model.remove(&key[..]).is_none() => {
                     model.insert(key.to_vec(), value);

@@ -1,7 +1,7 @@
 //! An ASD on a disk, and whoever asks it.
 
-use std::collections::BTreeMap;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use asd::{Asd, Config};
 use bytes::Bytes;
