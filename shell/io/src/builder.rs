@@ -9,6 +9,7 @@ use glossary::NodeId;
 
 use crate::compute::Compute;
 use crate::disk::{Backend, Portable, Uring};
+use crate::guard::AbortOnPanic;
 use crate::hub::{Counters, FIRST_PORT, Hub, Place};
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::poller::Poller;
@@ -149,6 +150,7 @@ impl<N: Node> ShardThread<N> {
         let (told, begun) = crossbeam_channel::bounded(1);
         let body = move || {
             let _alive = alive;
+            let _whole = AbortOnPanic("a shard");
             self.run(&told);
         };
         let thread = thread::Builder::new().name("shard".into());
@@ -159,15 +161,16 @@ impl<N: Node> ShardThread<N> {
     fn run(self, told: &Sender<Result<(), StartError>>) {
         let ShardThread { index, mailbox, links, orders, starting, hub, compute, settings } = self;
         let built = (|| {
-            let poller = Poller::new()?;
-            let backend = backend(settings.io)?;
+            let poller = Poller::new().map_err(|error| StartError::system("epoll")(error.into()))?;
+            let backend = backend(settings.io).map_err(StartError::system("io_uring"))?;
             let parts = Parts { index, mailbox, poller, backend, hub, links, compute };
             Shard::new(parts, orders, settings.spin.duration(settings.shards))
+                .map_err(StartError::system("epoll"))
         })();
         // The builder waits to hear, unless another shard failed before.
         let mut shard = match built {
             Ok(shard) => shard,
-            Err(error) => return drop(told.send(Err(StartError::system("a shard's event loop")(error)))),
+            Err(error) => return drop(told.send(Err(error))),
         };
         let failure = shard.begin_all(starting).into_iter().next();
         let failure = failure.map(|(node, name, failure)| StartError::from_failure(node, name, failure));

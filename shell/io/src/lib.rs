@@ -9,6 +9,7 @@ mod clock;
 mod compute;
 mod disk;
 mod gateway;
+mod guard;
 mod hub;
 mod mailbox;
 mod poller;

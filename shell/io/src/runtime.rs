@@ -92,7 +92,8 @@ impl<N: Node> Handle<N> {
         Handle { hub, commands, settings }
     }
 
-    /// Starts a node: a new one, or one that was stopped or has halted, with a new state.
+    /// Starts a node with a new state: one that was never there, was stopped, or has halted. Stop the latter
+    /// too, so that what it had in flight has ended.
     ///
     /// # Errors
     /// When its folder can't be opened, it runs, its last life waits for its disk still, or the runtime ended.
@@ -131,10 +132,11 @@ impl<N: Node> Handle<N> {
 
     /// Stops a node, as a crash would: its state is gone, what it had in flight ends or doesn't, and none of
     /// it reaches its next life. Returns when its disk has nothing of it in flight any more. A gateway is
-    /// asked to stop ([`crate::Gateway::stop`]), and dropped when `patience` ends.
+    /// asked to stop ([`crate::Gateway::stop`]), and dropped when `patience` ends. What is unknown or has
+    /// stopped is stopped.
     ///
     /// # Errors
-    /// When something is in flight still after `patience`. Nodes that are unknown or stopped are stopped.
+    /// When something was in flight still when `patience` ended.
     pub fn stop_node(&self, node: NodeId, patience: Duration) -> Result<(), StillStopping> {
         let Some(Place::Shard(shard)) = self.hub.place(node) else { return Ok(()) };
         let (answer, stopped) = crossbeam_channel::bounded(1);

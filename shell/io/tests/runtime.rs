@@ -220,6 +220,21 @@ fn a_node_that_halts_or_panics_takes_nobody_along() {
 }
 
 #[test]
+fn a_runtime_ends_in_the_midst_of_everything() {
+    for round in 0..40 {
+        let path = tempfile::tempdir().unwrap();
+        let settings = Settings { shards: 2, frames: round % 2 == 0, ..Settings::default() };
+        let toys = Builder::new(settings).node(in_folder(&path)).node(toy(2, 1));
+        let runtime = toys.start(perform).unwrap();
+        let port = runtime.port();
+        port.send(NodeId(1), question(1, "bounce 2 1000000000"));
+        port.send(NodeId(1), question(2, "fill a"));
+        assert_eq!(ask(&runtime, 2, "echo busy"), "busy");
+        runtime.shut_down(PATIENCE).unwrap();
+    }
+}
+
+#[test]
 fn a_new_node_joins_a_runtime_that_runs() {
     everywhere(|runtime| {
         runtime.start_node(toy(3, runtime.counters().len() - 1)).unwrap();

@@ -10,6 +10,7 @@ use step::DiskResult;
 
 use super::file::{Distrust, File};
 use super::{Finished, Job, Ticket, Trace, Transfer, blocking};
+use crate::guard::AbortOnPanic;
 
 /// Takes what a pool finished to where it is waited for. Called on the pool's threads.
 pub(crate) type Sink = Arc<dyn Fn(Finished) + Send + Sync>;
@@ -74,7 +75,10 @@ impl Pool {
 
     fn grow(&mut self) {
         let (waiting, shared) = (self.waiting.clone(), Arc::clone(&self.shared));
-        let body = move || waiting.iter().for_each(|errand| shared.run(errand));
+        let body = move || {
+            let _whole = AbortOnPanic("a thread of a disk");
+            waiting.iter().for_each(|errand| shared.run(errand));
+        };
         match thread::Builder::new().name("disk".into()).stack_size(256 * 1024).spawn(body) {
             Ok(_) => self.threads += 1,
             Err(error) => tracing::warn!(%error, "no further thread for a disk"),

@@ -168,7 +168,10 @@ impl Connection {
     /// call.
     fn make_room(&mut self, wants: usize) {
         let length = self.input.len();
-        let needed = wants.saturating_sub(length).max(RECEIVE_ROOM_MIN);
+        let missing = wants.saturating_sub(length);
+        // A buffer made for something long fills to its last byte; moving it for more room would copy it all.
+        let is_long = missing > 0 && wants >= RECEIVE_ROOM_MIN;
+        let needed = if is_long { missing } else { missing.max(RECEIVE_ROOM_MIN) };
         if self.input.capacity() - length >= needed {
             return;
         }

@@ -1,4 +1,11 @@
 //! Gateways: what speaks to guests, hosted on a shard beside the roles it speaks to.
+//!
+//! The way of a request: [`Gateway::ready`] tells that a socket is readable. [`Connection::receive`] takes all
+//! that is there into one buffer; out of [`Connection::take_input`] come many requests, their payloads shared
+//! and not copied; each goes on by [`Context::send`]. Answers come by [`Gateway::message`] and are queued on
+//! their connections. At [`Gateway::turn_end`] every connection with something to say says it in one call.
+//! Who has no permit for a payload leaves the rest in the connection and receives nothing until it has one.
+//! `tests/gateway.rs` is a small gateway that does all of this.
 
 mod connection;
 mod listener;

@@ -57,7 +57,8 @@ impl Links {
     /// Sends what the sockets take.
     pub(crate) fn flush(&mut self) {
         let to = &mut self.to;
-        self.unsent.retain(|shard| !to[*shard].flush().expect("both ends of a link live in this process"));
+        // The other end breaks only when its shard has ended, which loses what is for it.
+        self.unsent.retain(|shard| to[*shard].flush().is_ok_and(|is_all| !is_all));
     }
 
     pub(crate) fn on_ready_out(&mut self, shard: u32, readiness: Readiness) {
@@ -74,7 +75,8 @@ impl Links {
         let (connection, decoder) = &mut self.from[shard as usize];
         connection.on_ready(readiness);
         loop {
-            let received = connection.receive(0).expect("both ends of a link live in this process");
+            // At an end or an error the shard that sends here has ended, and so will this one.
+            let Ok(received) = connection.receive(0) else { return };
             decoder.feed(connection.take_input());
             while let Some((from, to, message)) = decoder.next().expect("frames are written by this program")
             {
@@ -82,7 +84,6 @@ impl Links {
             }
             match received {
                 Received::Some(_) => {}
-                // At an end: the shard that sends here has ended, and so will this one.
                 Received::All(_) | Received::End => return,
             }
         }

@@ -1,5 +1,7 @@
 //! What `step::DiskOperation` promises, held by both backends.
 
+mod model;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -9,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
-use proptest::prelude::*;
 use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, OperationId};
 use tempfile::TempDir;
 
@@ -335,87 +336,4 @@ fn what_is_wanted_of_a_file_that_is_being_deleted_never_reaches_its_successor() 
             assert_eq!(bed.run(read("a", 0, 3)), was_read(b""));
         }
     });
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Create(u8),
-    Delete(u8),
-    Write(u8, u64, Vec<Vec<u8>>),
-    Read(u8, u64, u64),
-    Sync(u8),
-    List,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let file = || 0..5_u8;
-    let pieces = proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..5);
-    let step = prop_oneof![
-        2 => file().prop_map(Step::Create),
-        1 => file().prop_map(Step::Delete),
-        5 => (file(), 0..2000_u64, pieces).prop_map(|(file, at, pieces)| Step::Write(file, at, pieces)),
-        5 => (file(), 0..3000_u64, 0..3000_u64).prop_map(|(file, at, length)| Step::Read(file, at, length)),
-        1 => file().prop_map(Step::Sync),
-        1 => Just(Step::List),
-    ];
-    proptest::collection::vec(step, 0..60)
-}
-
-/// The slow reference: files as vectors.
-fn expected(model: &mut BTreeMap<FileName, Vec<u8>>, step: &Step) -> (DiskOperation, DiskResult) {
-    let file = |number: &u8| name(&format!("file-{number}"));
-    let on =
-        |number: &u8, model: &mut BTreeMap<FileName, Vec<u8>>, apply: &dyn Fn(&mut Vec<u8>) -> DiskResult| {
-            model.get_mut(&file(number)).map_or(Err(DiskError::NotFound), apply)
-        };
-    match step {
-        Step::Create(number) => {
-            model.insert(file(number), Vec::new());
-            (DiskOperation::Create { file: file(number) }, DONE)
-        }
-        Step::Delete(number) => {
-            model.remove(&file(number));
-            (DiskOperation::Delete { file: file(number) }, DONE)
-        }
-        Step::Write(number, offset, pieces) => {
-            let bytes = pieces.concat();
-            let result = on(number, model, &|content| {
-                let (start, end) = (*offset as usize, *offset as usize + bytes.len());
-                if !bytes.is_empty() {
-                    content.resize(content.len().max(end), 0);
-                    content[start..end].copy_from_slice(&bytes);
-                }
-                DONE
-            });
-            let pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
-            (DiskOperation::Write { file: file(number), offset: *offset, pieces }, result)
-        }
-        Step::Read(number, offset, length) => {
-            let result = on(number, model, &|content| {
-                let end = (*offset + *length).min(content.len() as u64) as usize;
-                was_read(content.get(*offset as usize..end).unwrap_or_default())
-            });
-            (DiskOperation::Read { file: file(number), offset: *offset, length: *length }, result)
-        }
-        Step::Sync(number) => (DiskOperation::Sync { file: file(number) }, on(number, model, &|_| DONE)),
-        Step::List => {
-            let files = model.iter().map(|(name, content)| (*name, content.len() as u64)).collect();
-            (DiskOperation::List, Ok(DiskOutcome::Listed(files)))
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn a_folder_is_a_map_of_bytes(steps in steps(), is_uring in any::<bool>()) {
-        // Few open files, so that they are closed and opened again all the time.
-        let mut bed = Bed::new(uring().filter(|_| is_uring).unwrap_or_else(portable), 2);
-        let mut model = BTreeMap::new();
-        for step in steps {
-            let (operation, result) = expected(&mut model, &step);
-            prop_assert_eq!(bed.run(operation), result, "{:?}", step);
-        }
-    }
 }
