@@ -13,7 +13,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use formats::journal::{FileHeader, FileScan, HeaderError, Judgement, Kind, Mark, PAGE, Predecessor, judge};
+use formats::journal::{
+    FileHeader, FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, Predecessor, judge,
+};
 use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult, FileName};
 
 use self::chain::passed_over;
@@ -81,10 +83,10 @@ pub(crate) struct Recovery {
     image: Option<(Place, Image)>,
     /// The segments to read, in order.
     to_read: Vec<u64>,
-    scans: Vec<(u64, Result<FileScan, HeaderError>)>,
+    scans: Vec<(u64, Result<FileScan, Headless>)>,
     /// What the batches of each segment hold.
     batches: BTreeMap<u64, Vec<Vec<Logged>>>,
-    /// The highest mark seen outside of the scans.
+    /// Up to where the log was synced, as checkpoint and life know.
     marks: Mark,
 }
 
@@ -208,10 +210,8 @@ impl Recovery {
         let sequence = self.to_read[at];
         let cut = self.cut.filter(|cut| cut.end.sequence == sequence).map(|cut| cut.end.position);
         let is_torn_taken = self.bug == Some(Bug::TornTailAccepted);
-        let SegmentScan { scan, batches, marks } =
-            segment::read(&bytes, &self.owner, sequence, cut, is_torn_taken)
-                .map_err(|why| format!("{}: {why}", segment_file(sequence)))?;
-        self.marks = self.marks.max(marks);
+        let SegmentScan { scan, batches } = segment::read(&bytes, &self.owner, sequence, cut, is_torn_taken)
+            .map_err(|why| format!("{}: {why}", segment_file(sequence)))?;
         self.batches.insert(sequence, batches);
         self.scans.push((sequence, scan));
         Ok(self.next_segment(at + 1))

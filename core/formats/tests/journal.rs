@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use formats::journal::{
-    FileHeader, FileScan, HeaderError, Judgement, Kind, Mark, PAGE, Predecessor, Writer, judge, scan,
+    FileHeader, FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, Predecessor, Writer, judge,
+    scan,
 };
 use proptest::prelude::*;
 
@@ -37,7 +38,7 @@ impl File {
         self.synced = self.bytes.len();
     }
 
-    fn scan(&self) -> Result<FileScan, HeaderError> {
+    fn scan(&self) -> Result<FileScan, Headless> {
         scan(&Bytes::from(self.bytes.clone()), Kind::TLOG, &OWNER, self.writer.end().sequence)
     }
 }
@@ -109,7 +110,7 @@ fn a_torn_creation_is_a_tail_and_a_missing_file_is_damage() {
     second.append(b"two".to_vec());
     second.sync();
     let third = File::begin(3, Some(second.writer.as_predecessor()));
-    let torn = (4, Err(HeaderError::Damaged));
+    let torn = (4, Err(Headless { error: HeaderError::Damaged, synced: Mark::default() }));
     let whole = |file: &File| (file.writer.end().sequence, file.scan());
     let judgement = judge(&[whole(&first), whole(&second), whole(&third), torn], None, Mark::default());
     assert_eq!((judgement.kept.len(), judgement.damage), (3, None));
@@ -118,6 +119,31 @@ fn a_torn_creation_is_a_tail_and_a_missing_file_is_damage() {
     let judgement = judge(&[whole(&second), whole(&third)], Some(1), Mark::default());
     assert!(judgement.damage.is_some());
     assert_eq!(judge(&[whole(&second), whole(&third)], Some(2), Mark::default()).damage, None);
+}
+
+/// A rotten header of the last file looks like a torn creation but for the marks of the batches behind it.
+#[test]
+fn a_rotten_header_is_damage_when_a_mark_says_that_it_was_synced() {
+    let mut file = File::begin(1, None);
+    file.append(b"one".to_vec());
+    file.sync();
+    for at in [0, 9, 20, 36, 50, 62, 64] {
+        let mut rotten = file.bytes.clone();
+        rotten[at] ^= 1;
+        let scan = scan(&rotten.into(), Kind::TLOG, &OWNER, 1);
+        assert!(scan.is_err(), "byte {at}");
+        let damage = judge(&[(1, scan)], None, Mark::default()).damage.expect("damage");
+        assert_eq!(damage.synced, Mark { sequence: 1, position: PAGE }, "byte {at}");
+    }
+    // Nothing of the file was synced when this batch was written: it may be a creation that was torn.
+    let (mut writer, page) = Writer::begin(&header(1, None));
+    let mut torn = vec![0; page.len()];
+    writer
+        .batch(Mark::default(), vec![Bytes::from_static(b"one")])
+        .iter()
+        .for_each(|piece| torn.extend(piece));
+    let judgement = judge(&[(1, scan(&torn.into(), Kind::TLOG, &OWNER, 1))], None, Mark::default());
+    assert_eq!((judgement.kept.len(), judgement.damage), (0, None));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::cmp::Ordering;
-use formats::journal::{FileScan, HeaderError, Judgement, Kind, Mark, PAGE, judge, scan};
+use formats::journal::{FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, judge, scan};
 use formats::kv_store::{SnapshotPart, decode_commands, decode_part};
 use step::{Bug, FileName, Function};
 
@@ -18,7 +18,7 @@ use crate::state::State;
 pub(crate) struct LogFile {
     pub(crate) sequence: u64,
     pub(crate) bytes: Bytes,
-    pub(crate) scan: Result<FileScan, HeaderError>,
+    pub(crate) scan: Result<FileScan, Headless>,
 }
 
 /// Why what was found can't be served: what, and what to do.
@@ -38,8 +38,8 @@ pub(crate) fn restore<F: Function>(
     let file = snapshot_name(sequence);
     let scan = match scan(bytes, Kind::KV_SNAPSHOT, owner, sequence) {
         Ok(scan) => scan,
-        Err(HeaderError::Damaged) => return Ok(false),
-        Err(error) => return Err(unusable(file, error)),
+        Err(Headless { error: HeaderError::Damaged, .. }) => return Ok(false),
+        Err(Headless { error, .. }) => return Err(unusable(file, error)),
     };
     let mut pairs = 0;
     for batch in &scan.batches {
@@ -68,11 +68,11 @@ pub(crate) fn restore<F: Function>(
 pub(crate) fn read_log(bytes: Bytes, owner: &[u8; 16], sequence: u64) -> Result<LogFile, Refusal> {
     let scan = scan(&bytes, Kind::KV_LOG, owner, sequence);
     match scan {
-        Err(error @ (HeaderError::Foreign | HeaderError::Newer(_))) => {
+        Err(Headless { error: error @ (HeaderError::Foreign | HeaderError::Newer(_)), .. }) => {
             Err(unusable(log_name(sequence), error))
         }
         // Its header was synced before anything behind it was written.
-        Err(HeaderError::Damaged) if bytes.len() as u64 > PAGE => {
+        Err(Headless { error: HeaderError::Damaged, .. }) if bytes.len() as u64 > PAGE => {
             Err(unusable(log_name(sequence), HeaderError::Damaged))
         }
         scan => Ok(LogFile { sequence, bytes, scan }),

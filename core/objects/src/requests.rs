@@ -121,7 +121,12 @@ impl Ask {
                 Ask::Put(wanted, payload)
             }
             ObjectBody::Get { name, offset, length } => Ask::Get { namespace, name, offset, length },
-            ObjectBody::Delete { generation, names } => Ask::Delete { namespace, generation, names },
+            ObjectBody::Delete { generation, mut names } => {
+                // A sequence may change a name once only.
+                names.sort_unstable();
+                names.dedup();
+                Ask::Delete { namespace, generation, names }
+            }
             ObjectBody::Sweep => Ask::Sweep { namespace },
             ObjectBody::Redundancy { name } => Ask::Redundancy { namespace, name },
         })

@@ -2,11 +2,11 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use formats::journal::{FileScan, HeaderError};
+use formats::journal::{FileScan, Headless};
 
 /// Files that a later one passes over: its header names an older predecessor. Their creation was torn, or a
 /// write to them failed; nothing in them was ever acknowledged.
-pub(crate) fn passed_over(files: &[(u64, Result<FileScan, HeaderError>)]) -> BTreeSet<u64> {
+pub(crate) fn passed_over(files: &[(u64, Result<FileScan, Headless>)]) -> BTreeSet<u64> {
     let mut passed = Vec::new();
     let mut predecessor = u64::MAX;
     for (sequence, scan) in files.iter().rev() {

@@ -5,18 +5,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use formats::asd_record::{BODY_AT, records};
-use formats::journal::{FileHeader, FileScan, HeaderError, Kind, Mark, PAGE, Writer, scan};
+use formats::journal::{FileScan, HeaderError, Headless, Kind, scan};
 
 use crate::index::Logged;
 
 /// What a segment holds.
 pub(crate) struct SegmentScan {
     /// Its batches, without their bodies.
-    pub(crate) scan: Result<FileScan, HeaderError>,
+    pub(crate) scan: Result<FileScan, Headless>,
     /// The records of each batch.
     pub(crate) batches: Vec<Vec<Logged>>,
-    /// Marks of batches behind a header that doesn't check.
-    pub(crate) marks: Mark,
 }
 
 /// Reads the bytes of a segment; nothing from `cut` on counts. Fails, with a reason, where it isn't this
@@ -30,12 +28,13 @@ pub(crate) fn read(
 ) -> Result<SegmentScan, String> {
     let mut scan = match scan(bytes, Kind::ASD_SEGMENT, owner, sequence) {
         Ok(scan) => scan,
-        Err(HeaderError::Damaged) => {
-            let marks = marks_behind(bytes, owner, sequence);
-            return Ok(SegmentScan { scan: Err(HeaderError::Damaged), batches: Vec::new(), marks });
+        Err(headless) => {
+            return match headless.error {
+                HeaderError::Damaged => Ok(SegmentScan { scan: Err(headless), batches: Vec::new() }),
+                HeaderError::Foreign => Err("it is no segment of this ASD".into()),
+                error @ HeaderError::Newer(_) => Err(format!("{error}")),
+            };
         }
-        Err(HeaderError::Foreign) => return Err("it is no segment of this ASD".into()),
-        Err(error @ HeaderError::Newer(_)) => return Err(format!("{error}")),
     };
     if let Some(cut) = cut {
         scan.batches.retain(|batch| batch.position < cut);
@@ -50,7 +49,7 @@ pub(crate) fn read(
     if is_torn_taken {
         batches.push(torn(bytes, sequence, scan.end));
     }
-    Ok(SegmentScan { scan: Ok(scan), batches, marks: Mark::default() })
+    Ok(SegmentScan { scan: Ok(scan), batches })
 }
 
 /// The records in the body of the batch at `position`.
@@ -79,16 +78,4 @@ fn torn(bytes: &Bytes, segment: u64, position: u64) -> Vec<Logged> {
         at += record.stored_bytes() as usize;
     }
     found.into_iter().flatten().collect()
-}
-
-/// The highest mark in a file whose header doesn't check: with another header in its place, batches count as
-/// beyond a bad one, and only their marks are taken. A header that was synced once and rotted is known by
-/// that from one whose creation was torn, in which no batch can say that it was synced.
-fn marks_behind(bytes: &Bytes, owner: &[u8; 16], sequence: u64) -> Mark {
-    let header =
-        FileHeader { kind: Kind::ASD_SEGMENT, owner: *owner, sequence, predecessor: None, label: Vec::new() };
-    let (_, page) = Writer::begin(&header);
-    let mut whole = page.to_vec();
-    whole.extend_from_slice(bytes.get(PAGE as usize..).unwrap_or_default());
-    scan(&whole.into(), Kind::ASD_SEGMENT, owner, sequence).map_or(Mark::default(), |scan| scan.synced)
 }

@@ -8,5 +8,6 @@ mod full;
 mod model;
 mod replay;
 mod starts;
+mod tidying;
 mod transcripts;
 mod world;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{FileScan, HeaderError, Mark, PAGE, Predecessor};
+use super::{FileScan, Headless, Mark, PAGE, Predecessor};
 
 /// What of a file is part of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +40,25 @@ pub struct Judgement {
 /// before it must not be passed. `known_synced` is a mark from elsewhere; the default one says nothing.
 ///
 /// A file whose header doesn't check is passed as `Err`: as the last one it may be a creation that a power
-/// cut tore, since nothing in it can have been acknowledged before its header was synced.
+/// cut tore, since nothing in it can have been acknowledged before its header was synced. When a mark in it
+/// says that it was, it is damage.
 pub fn judge(
-    files: &[(u64, Result<FileScan, HeaderError>)],
+    files: &[(u64, Result<FileScan, Headless>)],
     first: Option<u64>,
     known_synced: Mark,
 ) -> Judgement {
-    let surviving = files.iter().filter_map(|(_, scan)| scan.as_ref().ok()).map(|scan| scan.synced);
+    let surviving = files
+        .iter()
+        .map(|(_, scan)| scan.as_ref().map_or_else(|headless| headless.synced, |scan| scan.synced));
     let synced = surviving.fold(known_synced, Mark::max);
     let mut kept: Vec<Kept> = Vec::new();
     let mut end: Option<Predecessor> = None;
     let mut stop: Option<Mark> = None;
     for (index, (sequence, scan)) in files.iter().enumerate() {
-        let Ok(scan) = scan else {
-            stop = Some(Mark { sequence: *sequence, position: 0 });
-            break;
-        };
-        if !follows(scan, end, first) {
+        let Some(scan) = scan.as_ref().ok().filter(|scan| follows(scan, end, first)) else {
             stop = Some(end.map_or(Mark { sequence: *sequence, position: 0 }, |end| end.end));
             break;
-        }
+        };
         let limit = files[index + 1..].iter().find_map(|(_, next)| next.as_ref().ok()?.header.predecessor);
         let (part, part_end) = keep(scan, limit);
         kept.push(part);

@@ -33,7 +33,7 @@ mod scan;
 pub use batch::Writer;
 pub use header::{FileHeader, HeaderError, Kind, Predecessor};
 pub use judge::{Damage, Judgement, Kept, judge};
-pub use scan::{Batch, FileScan, scan};
+pub use scan::{Batch, FileScan, Headless, scan};
 
 /// Batches start at multiples of this many bytes; the header takes as many.
 pub const PAGE: u64 = 4096;

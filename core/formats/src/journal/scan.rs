@@ -39,12 +39,24 @@ pub struct FileScan {
     pub synced: Mark,
 }
 
+/// A file whose header doesn't check, and what its batches tell all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headless {
+    /// What is wrong with the header.
+    pub error: HeaderError,
+    /// The highest mark in any batch header of this file that checks by itself. When it lies in this file, the
+    /// header was synced once and is damaged; else the file may be a creation that a power cut tore.
+    pub synced: Mark,
+}
+
 /// Scans the bytes of a file whose name says that it is `sequence` of `owner`.
-pub fn scan(bytes: &Bytes, kind: Kind, owner: &[u8; 16], sequence: u64) -> Result<FileScan, HeaderError> {
-    let (header, header_check) = FileHeader::decode(bytes, kind)?;
-    if header.owner != *owner || header.sequence != sequence {
-        return Err(HeaderError::Foreign);
-    }
+pub fn scan(bytes: &Bytes, kind: Kind, owner: &[u8; 16], sequence: u64) -> Result<FileScan, Headless> {
+    let own = FileHeader::decode(bytes, kind).and_then(|(header, check)| {
+        let is_own = header.owner == *owner && header.sequence == sequence;
+        if is_own { Ok((header, check)) } else { Err(HeaderError::Foreign) }
+    });
+    let (header, header_check) =
+        own.map_err(|error| Headless { error, synced: lone_marks(bytes, owner, sequence, PAGE) })?;
     let mut synced = header.predecessor.map_or(Mark::default(), |p| p.end);
     let (mut batches, mut check, mut position) = (Vec::new(), header_check, PAGE);
     while let Some(batch) = read_batch(bytes, owner, sequence, position, Some(check)) {
@@ -52,15 +64,9 @@ pub fn scan(bytes: &Bytes, kind: Kind, owner: &[u8; 16], sequence: u64) -> Resul
         synced = synced.max(batch.synced);
         batches.push(batch);
     }
-    let end = position;
     // Beyond the first bad batch nothing is taken; but what still checks there may tell that this was damage.
-    while position < bytes.len() as u64 {
-        if let Some(mark) = lone_mark(bytes, owner, sequence, position) {
-            synced = synced.max(mark);
-        }
-        position += PAGE;
-    }
-    Ok(FileScan { header, header_check, batches, end, synced })
+    synced = synced.max(lone_marks(bytes, owner, sequence, position));
+    Ok(FileScan { header, header_check, batches, end: position, synced })
 }
 
 fn read_batch(
@@ -102,7 +108,11 @@ fn read_batch(
     Some(Batch { position, end, synced, check, body: bytes.slice(body_range) })
 }
 
-/// The mark of a batch header that checks by itself, whatever came before it and whatever its body is.
-fn lone_mark(bytes: &Bytes, owner: &[u8; 16], sequence: u64, position: u64) -> Option<Mark> {
-    read_batch(bytes, owner, sequence, position, None).map(|batch| batch.synced)
+/// The highest mark from `position` on in batch headers that check by themselves, whatever came before them and
+/// whatever their bodies are.
+fn lone_marks(bytes: &Bytes, owner: &[u8; 16], sequence: u64, position: u64) -> Mark {
+    let positions = (position..bytes.len() as u64).step_by(PAGE as usize);
+    let marks =
+        positions.filter_map(|at| read_batch(bytes, owner, sequence, at, None)).map(|batch| batch.synced);
+    marks.fold(Mark::default(), Mark::max)
 }

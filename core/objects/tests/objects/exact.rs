@@ -166,6 +166,8 @@ fn put_until_published(
     requests: &[(NodeId, AsdRequest)],
     osds: &[objects::OsdConfig],
 ) -> Manifest {
+    let stranger = (KV, requests[2].1.clone());
+    assert_eq!(bench.asd_reply(&stranger, AsdAnswer::Applied), [], "only the ASD itself says so");
     assert_eq!(bench.asd_reply(&requests[2], AsdAnswer::Applied), []);
     assert_eq!(bench.asd_reply(&requests[2], AsdAnswer::Applied), [], "doubled");
     assert_eq!(bench.asd_reply(&requests[0], AsdAnswer::Applied), []);
@@ -237,4 +239,25 @@ fn before_its_start_it_does_nothing() {
     let body = get(sco(1), 0, 1);
     let message = Message::Object(ObjectRequest { request: 1, namespace: NAMESPACE, body });
     assert_eq!(bench.message(DRIVER, message), []);
+}
+
+#[test]
+fn answers_to_an_earlier_life_are_not_taken() {
+    let mut bench = Bench { objects: Objects::new(config(3)), now: Timestamp(0) };
+    let ask = |request, number| {
+        let body = put(sco(number), &data(1, number));
+        Message::Object(ObjectRequest { request, namespace: NAMESPACE, body })
+    };
+    bench.step(Event::Start { seed: [1; 32] });
+    let before = kv_request(&bench.message(DRIVER, ask(1, 1)));
+    let effects = bench.step(Event::Start { seed: [2; 32] });
+    let probe = asd_requests(&effects).remove(0);
+    let after = kv_request(&bench.message(DRIVER, ask(2, 2)));
+    assert_eq!(before.body, after.body);
+    let none = KvAnswer::Done(registry::encode(&NamespaceAnswer::Record(None)));
+    assert_eq!(bench.kv_reply(before.request, none.clone()), []);
+    let keys = AsdAnswer::Keys { keys: Vec::new(), more: false };
+    bench.asd_reply(&probe, keys);
+    let body = ObjectAnswer::Failed(formats::message::object::ObjectError::NotFound);
+    assert_eq!(reply(&bench.kv_reply(after.request, none)), ObjectReply { request: 2, body });
 }

@@ -23,7 +23,7 @@ fn what_is_deleted_is_gone_from_the_disks() {
     for number in 1..=3 {
         world.ask(put(sco(number), &data(8, number)));
     }
-    assert_eq!(world.ask(delete([1, 3, 7].into_iter())), ObjectAnswer::Done);
+    assert_eq!(world.ask(delete([1, 3, 7, 3].into_iter())), ObjectAnswer::Done);
     assert_eq!(world.ask(get(sco(1), 0, 1)), failed(ObjectError::NotFound));
     world.run_for(Duration::from_secs(1));
     assert_eq!((world.stored(), world.named().len()), (6, 6));
@@ -185,4 +185,35 @@ fn the_planted_mix_up_answers_one_read_with_another_s_data() {
         (world.send(NAMESPACE, get(sco(1), 0, 1)), world.send(NAMESPACE, get(sco(1), 9, 1)));
     assert_eq!(bytes_of(&world.wait(first)), bytes.slice(9 * 4096..10 * 4096));
     assert_eq!(bytes_of(&world.wait(second)), bytes.slice(..4096));
+}
+
+#[test]
+fn what_may_have_been_published_is_never_deleted() {
+    let mut world = World::new(6, &["4,2,6,1"], 11);
+    let bytes = data(8, 1);
+    world.kv.forgetful = true;
+    assert_eq!(world.ask(put(sco(1), &bytes)), failed(ObjectError::Unavailable));
+    world.run_for(Duration::from_secs(30));
+    world.check_manifests();
+    assert_eq!(world.kv.manifests.len(), 1, "it had been published");
+    let answer = world.ask(put(sco(1), &bytes));
+    assert!(matches!(answer, ObjectAnswer::Stored { spare: 2, .. }), "under a new session: {answer:?}");
+    world.run_for(Duration::from_secs(1));
+    world.check_manifests();
+    assert_eq!((bytes_of(&world.ask(get(sco(1), 0, 8))), world.stored()), (bytes, 6));
+}
+
+#[test]
+fn a_number_that_is_used_again_belongs_to_the_new_question() {
+    let mut world = World::new(6, &["4,2,6,1"], 12);
+    world.ask(put(sco(1), &data(8, 1)));
+    world.kv.dead = true;
+    world.send_as(500, NAMESPACE, put(sco(2), &data(8, 2)));
+    world.run_for(Duration::from_secs(1));
+    world.send_as(500, NAMESPACE, get(sco(1), 0, 8));
+    assert_eq!(bytes_of(&world.wait(500)), data(8, 1));
+    world.kv.dead = false;
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.answer_to(500), None, "nobody waits for the upload any more");
+    assert_eq!(bytes_of(&world.ask(get(sco(2), 0, 8))), data(8, 2), "but it came to its end");
 }

@@ -1,6 +1,6 @@
 //! A namespace manager behind a KV, in memory: commands once, conditions checked, all or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formats::manifest::Manifest;
 use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
@@ -18,6 +18,9 @@ pub(crate) struct FakeKv {
     answers: BTreeMap<(u64, u64), KvAnswer>,
     /// Says nothing.
     pub(crate) dead: bool,
+    /// Applies the next command, and says of it and its session that they are forgotten.
+    pub(crate) forgetful: bool,
+    forgotten: Option<u64>,
     /// Commands that were applied, in order.
     pub(crate) applied: Vec<NamespaceCommand>,
 }
@@ -42,7 +45,12 @@ impl FakeKv {
             KvBody::Query(query) => self.query(query),
             KvBody::Command { session, sequence, answered_below, command } => {
                 self.answers.retain(|(of, number), _| *of != session || *number >= answered_below);
+                if std::mem::take(&mut self.forgetful) {
+                    self.command(command.clone());
+                    self.forgotten = Some(session);
+                }
                 match self.answers.get(&(session, sequence)) {
+                    _ if self.forgotten == Some(session) => KvAnswer::Failed(KvError::Forgotten),
                     Some(answer) => answer.clone(),
                     None => {
                         let answer = self.command(command);
@@ -108,6 +116,7 @@ impl FakeKv {
         if let Some(index) = asserts.iter().position(|assert| !holds(assert)) {
             return Err(NamespaceError::Assert { index: index as u32 });
         }
+        self.expect_sound(namespace, asserts, &updates)?;
         let mut deleted = Vec::new();
         for update in updates {
             match update {
@@ -121,5 +130,31 @@ impl FakeKv {
             }
         }
         Ok(deleted)
+    }
+
+    /// What replaces a manifest names what it replaces (F5), and a name is changed once.
+    fn expect_sound(
+        &self,
+        namespace: NamespaceId,
+        asserts: &[NamespaceAssert],
+        updates: &[NamespaceUpdate],
+    ) -> Result<(), NamespaceError> {
+        let mut names = BTreeSet::new();
+        for update in updates {
+            let name = match update {
+                NamespaceUpdate::Put { name, .. } | NamespaceUpdate::Delete(name) => *name,
+                NamespaceUpdate::Head(_) => continue,
+            };
+            let replaced = self.manifests.get(&(namespace, name));
+            let is_named = replaced.is_none_or(|old| {
+                let (object, revision) = (old.object, old.revision);
+                asserts.contains(&NamespaceAssert::Revision { name, object, revision })
+            });
+            let is_put = matches!(update, NamespaceUpdate::Put { .. });
+            if !names.insert(name) || (is_put && !is_named) {
+                return Err(NamespaceError::Malformed);
+            }
+        }
+        Ok(())
     }
 }

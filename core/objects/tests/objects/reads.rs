@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use formats::fragment::{TableWriter, decode};
 use formats::message::admin::OsdState;
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
 use glossary::OsdId;
@@ -115,6 +116,40 @@ fn damage_beyond_parity_is_an_error_and_never_a_wrong_byte() {
     assert!(world.counter("damaged_blocks") >= 3);
 }
 
+/// Changes the first cluster of a fragment before its container is made: all checks of the container hold.
+fn store_wrongly(world: &mut World, index: usize) {
+    let (asd, key) = place_of(world, index);
+    let (header, plain) = decode(&world.asds[asd].values[&key]).expect("it is whole");
+    let mut bytes = plain.bytes().to_vec();
+    bytes[10] ^= 1;
+    let mut table = TableWriter::new(header.id, header.geometry);
+    for block in 0..header.geometry.blocks() {
+        let range = header.geometry.plain_range(block, 1);
+        table.add(&[&bytes[range.start as usize..range.end as usize]]);
+    }
+    world.asds[asd].values.insert(key, [table.finish(), bytes].concat().into());
+}
+
+#[test]
+fn clusters_are_held_against_the_checksums_they_entered_with() {
+    let (mut world, bytes) = stored(16);
+    store_wrongly(&mut world, 0);
+    assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 16))), bytes);
+    assert_eq!(world.counter("damaged_blocks"), 1);
+}
+
+#[test]
+fn parity_that_was_coded_wrong_is_found_out() {
+    let (mut world, bytes) = stored(17);
+    store_wrongly(&mut world, 4);
+    let (asd, key) = place_of(&world, 0);
+    world.asds[asd].values.remove(&key);
+    assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 16))), bytes, "the other parity is right");
+    let (asd, key) = place_of(&world, 5);
+    world.asds[asd].values.remove(&key);
+    assert_eq!(world.ask(get(sco(1), 0, 1)), failed(ObjectError::Lost), "and no wrong byte without it");
+}
+
 #[test]
 fn a_fragment_in_the_place_of_another_is_seen() {
     let (mut world, bytes) = stored(7);
@@ -166,9 +201,14 @@ fn redundancy_counts_osds_that_answer_even_when_nobody_reads() {
     world.run_for(Duration::from_secs(20));
     assert_eq!(world.ask(ObjectBody::Redundancy { name: sco(1) }), ObjectAnswer::Redundancy { spare: 1 });
     assert_eq!(world.status().0[3], (OsdId(3), OsdState::Down));
+    world.run_for(Duration::from_secs(600));
     world.asds[3].dead = false;
     world.run_for(Duration::from_secs(61));
     assert_eq!(world.ask(ObjectBody::Redundancy { name: sco(1) }), ObjectAnswer::Redundancy { spare: 2 });
+    // The pauses have grown while it was away; once it is back it is looked after as before.
+    world.asds[3].dead = true;
+    world.run_for(Duration::from_secs(12));
+    assert_eq!(world.ask(ObjectBody::Redundancy { name: sco(1) }), ObjectAnswer::Redundancy { spare: 1 });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs by seed: objects come, are read and go, while messages are lost and ASDs fail and come back.
 
-use std::collections::BTreeMap;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
 use glossary::Generation;

@@ -1,7 +1,7 @@
 //! An objects client among ASDs and a namespace manager in memory, over a network that can misbehave.
 
-use std::collections::BTreeMap;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use formats::fragment::fragment_key;

@@ -98,7 +98,7 @@ impl TakeOver {
                 context.query(self.id, VolumeAsk::NamespaceRecord, namespace_query(&query));
             }
             KvAnswer::Failed(KvError::Refused(why))
-                if matches!(postcard::from_bytes(why), Ok(NamespaceError::Fenced { .. })) =>
+                if matches!(registry::decode(why), Some(NamespaceError::Fenced { .. })) =>
             {
                 self.read_record(context);
             }
@@ -111,8 +111,8 @@ impl TakeOver {
             self.halt("the namespace manager does not answer what was asked".into());
             return;
         };
-        match postcard::from_bytes(bytes) {
-            Ok(NamespaceAnswer::Record(Some(record))) => {
+        match registry::decode(bytes) {
+            Some(NamespaceAnswer::Record(Some(record))) => {
                 self.head = record.head;
                 self.list_objects(None, context);
             }
@@ -130,7 +130,7 @@ impl TakeOver {
             self.halt("the namespace manager does not answer what was asked".into());
             return;
         };
-        let Ok(NamespaceAnswer::List { objects, more }) = postcard::from_bytes(bytes) else {
+        let Some(NamespaceAnswer::List { objects, more }) = registry::decode(bytes) else {
             self.halt("the namespace manager's listing can't be read".into());
             return;
         };
@@ -145,12 +145,12 @@ impl TakeOver {
 
 /// A command for the namespace manager, as the KV takes it.
 pub(crate) fn namespace_command(command: &NamespaceCommand) -> KvCommand {
-    let command = postcard::to_allocvec(command).expect("commands encode");
+    let command = registry::encode(command);
     KvCommand::Function { function: FunctionId::NAMESPACES, command }
 }
 
 /// A question to the namespace manager, as the KV takes it.
 pub(crate) fn namespace_query(query: &NamespaceQuery) -> KvQuery {
-    let query = postcard::to_allocvec(query).expect("queries encode");
+    let query = registry::encode(query);
     KvQuery::Function { function: FunctionId::NAMESPACES, query }
 }

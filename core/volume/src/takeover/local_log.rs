@@ -1,7 +1,10 @@
 //! The local log: TLogs in the write buffer that are not published yet.
 
 use alloc::vec::Vec;
-use formats::journal::{Batch, FileScan, HeaderError, Judgement, Kind, Mark, Predecessor, judge, scan};
+use bytes::Bytes;
+use formats::journal::{
+    Batch, FileScan, HeaderError, Headless, Judgement, Kind, Mark, Predecessor, judge, scan,
+};
 use formats::tlog::{Entry, decode_label};
 use glossary::{ClientId, TlogId};
 use step::{Bug, DiskOutcome, DiskResult};
@@ -14,7 +17,9 @@ use crate::files::{LocalFile, journal_owner, sequence_of_tlog, tlog_of_sequence}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundTlog {
     pub(super) tlog: TlogId,
-    pub(super) scan: Option<Result<FileScan, HeaderError>>,
+    pub(super) scan: Option<Result<FileScan, Headless>>,
+    /// The file as it was read.
+    pub(super) bytes: Bytes,
 }
 
 /// A batch of the local log that is kept so far.
@@ -37,7 +42,7 @@ impl TakeOver {
             LocalFile::Tlog(tlog) if matters && published.is_none_or(|head| *tlog > head) => Some(*tlog),
             _ => None,
         });
-        self.tlogs = tlogs.map(|tlog| FoundTlog { tlog, scan: None }).collect();
+        self.tlogs = tlogs.map(|tlog| FoundTlog { tlog, scan: None, bytes: Bytes::new() }).collect();
         self.read_next_tlog(context);
     }
 
@@ -58,7 +63,7 @@ impl TakeOver {
             }
         };
         let scanned = scan(&bytes, Kind::TLOG, &journal_owner(self.id), sequence_of_tlog(tlog));
-        if let Err(HeaderError::Newer(version)) = scanned {
+        if let Err(Headless { error: HeaderError::Newer(version), .. }) = scanned {
             self.halt(alloc::format!(
                 "TLog {tlog} has format version {version}: this program is older than its data"
             ));
@@ -66,15 +71,14 @@ impl TakeOver {
         }
         let found = self.tlogs.iter_mut().find(|found| found.tlog == tlog).expect("it was asked for");
         found.scan = Some(scanned);
+        found.bytes = bytes;
         self.read_next_tlog(context);
     }
 
     fn judge_local(&mut self, context: &mut Context<'_>) {
-        let taken = core::mem::take(&mut self.tlogs);
-        let files: Vec<(u64, Result<FileScan, HeaderError>)> = taken
-            .into_iter()
-            .map(|found| (sequence_of_tlog(found.tlog), found.scan.expect("every file was read")))
-            .collect();
+        let scan = |found: &mut FoundTlog| found.scan.take().expect("every file was read");
+        let files: Vec<(u64, Result<FileScan, Headless>)> =
+            self.tlogs.iter_mut().map(|found| (sequence_of_tlog(found.tlog), scan(found))).collect();
         let judgement = judge(&files, None, Mark::default());
         let broken = judgement.damage.is_some() || !self.continues_chain(&files);
         if broken && !context.config.has(Bug::DamageTakenForTail) {
@@ -85,6 +89,7 @@ impl TakeOver {
             );
             return;
         }
+        self.opening.vouched = judgement.synced;
         match self.keep(&files, &judgement) {
             Some(batches) => self.verify_tail(batches, context),
             None => self
@@ -93,7 +98,7 @@ impl TakeOver {
     }
 
     /// Whether the first local TLog follows the last published one.
-    fn continues_chain(&self, files: &[(u64, Result<FileScan, HeaderError>)]) -> bool {
+    fn continues_chain(&self, files: &[(u64, Result<FileScan, Headless>)]) -> bool {
         let Some((_, Ok(first))) = files.first() else { return true };
         let before = first.header.predecessor.map(|predecessor| predecessor.end.sequence);
         before == self.head.map(|head| sequence_of_tlog(head.tlog))
@@ -101,7 +106,7 @@ impl TakeOver {
 
     fn keep(
         &mut self,
-        files: &[(u64, Result<FileScan, HeaderError>)],
+        files: &[(u64, Result<FileScan, Headless>)],
         judgement: &Judgement,
     ) -> Option<Vec<KeptBatch>> {
         let mut batches = Vec::new();

@@ -4,6 +4,8 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use formats::journal::{FileHeader, Kind, Mark, Predecessor, Writer};
 use formats::namespace::ObjectName;
+use formats::payload::zero_pieces;
+use formats::sco::cluster_position;
 use formats::tlog::encode_label;
 use glossary::{CLUSTER_BYTES, ScoId, TlogId};
 use step::{DiskOperation, DiskResult};
@@ -21,6 +23,10 @@ pub(super) struct Opening {
     pub(super) kept_end: Option<Predecessor>,
     /// A TLog of the chain is to be asked for again.
     pub(super) fetch_again: bool,
+    /// Up to here the local log was synced once, as surviving marks tell.
+    pub(super) vouched: Mark,
+    /// Writes that are left before anything is synced.
+    rewriting: usize,
     /// Syncs and deletions that are left.
     settling: usize,
     settled: bool,
@@ -29,8 +35,54 @@ pub(super) struct Opening {
 }
 
 impl TakeOver {
-    /// Syncs what was kept and deletes what was not, all at once.
+    /// Writes again what no mark vouches for, before it is synced: after a sync that failed, what is read may
+    /// be nowhere but in the kernel's memory, and a second sync would find nothing to write (L4).
     pub(super) fn open(&mut self, context: &mut Context<'_>) {
+        let mut writes = Vec::new();
+        for (_, (sco, offset), bytes) in core::mem::take(&mut self.tail.data) {
+            let file = LocalFile::Sco(sco).name(self.id);
+            writes.push(DiskOperation::Write {
+                file,
+                offset: cluster_position(offset),
+                pieces: alloc::vec![bytes],
+            });
+        }
+        for found in core::mem::take(&mut self.tlogs) {
+            let Some(closed) = self.closed.iter().find(|closed| closed.tlog == found.tlog) else { continue };
+            let sequence = sequence_of_tlog(found.tlog);
+            let vouched = self.opening.vouched;
+            let from = if vouched.sequence == sequence { vouched.position } else { 0 };
+            if vouched.sequence <= sequence && from < closed.file_bytes {
+                // A batch may check though a power cut took a part of its padding.
+                let (end, there) = (closed.file_bytes as usize, found.bytes.len());
+                let mut pieces = alloc::vec![found.bytes.slice(from as usize..end.min(there))];
+                pieces.extend(zero_pieces(end.saturating_sub(there)));
+                let file = LocalFile::Tlog(found.tlog).name(self.id);
+                writes.push(DiskOperation::Write { file, offset: from, pieces });
+            }
+        }
+        self.opening.rewriting = writes.len();
+        for what in writes {
+            self.operations.start(Operation::Rewrite, what, context);
+        }
+        if self.opening.rewriting == 0 {
+            self.settle(context);
+        }
+    }
+
+    pub(super) fn rewritten(&mut self, result: &DiskResult, context: &mut Context<'_>) {
+        if let Err(error) = result {
+            self.disk_failed(*error, "writing the local log again");
+            return;
+        }
+        self.opening.rewriting -= 1;
+        if self.opening.rewriting == 0 {
+            self.settle(context);
+        }
+    }
+
+    /// Syncs what was kept and deletes what was not, all at once.
+    fn settle(&mut self, context: &mut Context<'_>) {
         let tlogs: BTreeSet<TlogId> = self.closed.iter().map(|closed| closed.tlog).collect();
         let mut whats = Vec::new();
         for file in self.files.keys() {

@@ -3,6 +3,7 @@
 //! nothing of it was acknowledged, unless a power cut took what was never synced.
 
 use alloc::vec::Vec;
+use bytes::Bytes;
 use formats::Payload;
 use formats::sco::cluster_position;
 use formats::tlog::EntryKind;
@@ -21,11 +22,13 @@ pub(super) struct Tail {
     pub(super) batches: Vec<KeptBatch>,
     /// The next entry to look at.
     at: (usize, usize),
+    /// Clusters that were looked at: of which batch, where they rest, and their bytes.
+    pub(super) data: Vec<(usize, (ScoId, u64), Bytes)>,
 }
 
 impl TakeOver {
     pub(super) fn verify_tail(&mut self, batches: Vec<KeptBatch>, context: &mut Context<'_>) {
-        self.tail = Tail { batches, at: (0, 0) };
+        self.tail = Tail { batches, at: (0, 0), data: Vec::new() };
         self.verify_next(context);
     }
 
@@ -70,10 +73,16 @@ impl TakeOver {
             }
             _ => false,
         };
-        if whole {
-            self.tail.at = (batch, entry + 1);
-        } else {
-            self.tail.batches.truncate(batch);
+        match (whole, result) {
+            (true, Ok(DiskOutcome::Read(bytes))) => {
+                let place = (expected.location.sco(), u64::from(expected.location.offset().0));
+                self.tail.data.push((batch, place, bytes.clone()));
+                self.tail.at = (batch, entry + 1);
+            }
+            _ => {
+                self.tail.batches.truncate(batch);
+                self.tail.data.retain(|(of, ..)| *of < batch);
+            }
         }
         self.verify_next(context);
     }

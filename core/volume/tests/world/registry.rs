@@ -93,7 +93,7 @@ impl Registry {
                 KvAnswer::Range { pairs: pairs.map(|(k, v)| (k.clone(), v.clone())).collect(), more: false }
             }
             KvQuery::Function { query, .. } => {
-                let answer = match postcard::from_bytes(query).expect("a query") {
+                let answer = match registry::decode(query).expect("a query") {
                     NamespaceQuery::Record { .. } => NamespaceAnswer::Record(self.namespace.clone()),
                     NamespaceQuery::List { .. } => {
                         let objects = self.backend.objects.iter();
@@ -102,7 +102,7 @@ impl Registry {
                     }
                     NamespaceQuery::Manifest { .. } => unreachable!("the driver reads no manifests"),
                 };
-                KvAnswer::Done(postcard::to_allocvec(&answer).expect("encodes"))
+                KvAnswer::Done(registry::encode(&answer))
             }
         }
     }
@@ -129,7 +129,7 @@ impl Registry {
     }
 
     fn namespace_command(&mut self, command: &[u8]) -> KvAnswer {
-        match postcard::from_bytes(command).expect("a command") {
+        match registry::decode(command).expect("a command") {
             NamespaceCommand::Create { policies, .. } => {
                 let (generation, gc_epoch) = (Generation(0), 1);
                 self.namespace.get_or_insert(NamespaceRecord {
@@ -144,15 +144,13 @@ impl Registry {
                 let record = self.namespace.as_mut().expect("created first");
                 if generation < record.generation {
                     let error = NamespaceError::Fenced { generation: record.generation };
-                    return KvAnswer::Failed(KvError::Refused(
-                        postcard::to_allocvec(&error).expect("encodes"),
-                    ));
+                    return KvAnswer::Failed(KvError::Refused(registry::encode(&error)));
                 }
                 record.generation = generation;
             }
             other => unreachable!("{other:?}"),
         }
         let done = NamespaceDone::Done { deleted: Vec::new() };
-        KvAnswer::Done(postcard::to_allocvec(&done).expect("encodes"))
+        KvAnswer::Done(registry::encode(&done))
     }
 }
