@@ -19,6 +19,8 @@ pub(crate) struct FakeAsd {
     pub(crate) busy: u32,
     /// Says "not now" to everything.
     pub(crate) stopped: bool,
+    /// Finds what guests want stored against a bound of its own.
+    pub(crate) refuses: bool,
     /// Has no room for guests.
     pub(crate) full: bool,
     /// Hands out blocks without a look at their checks, as a disk controller would.
@@ -38,6 +40,7 @@ impl FakeAsd {
             busy: 0,
             stopped: false,
             full: false,
+            refuses: false,
             careless: false,
             reads: Vec::new(),
             bytes_read: 0,
@@ -64,6 +67,9 @@ impl FakeAsd {
         }
         match body {
             AsdBody::Apply { purpose: Purpose::Guest, .. } if self.full => AsdAnswer::Failed(AsdError::Full),
+            AsdBody::Apply { purpose: Purpose::Guest, .. } if self.refuses => {
+                AsdAnswer::Failed(AsdError::Invalid)
+            }
             AsdBody::Apply { updates, payload, .. } => self.apply(updates, payload),
             AsdBody::ReadBlocks { key, first, count } => {
                 self.reads.push((first, count));

@@ -166,7 +166,7 @@ fn put_until_published(
     requests: &[(NodeId, AsdRequest)],
     osds: &[objects::OsdConfig],
 ) -> Manifest {
-    let stranger = (KV, requests[2].1.clone());
+    let stranger = (KV, requests[1].1.clone());
     assert_eq!(bench.asd_reply(&stranger, AsdAnswer::Applied), [], "only the ASD itself says so");
     assert_eq!(bench.asd_reply(&requests[2], AsdAnswer::Applied), []);
     assert_eq!(bench.asd_reply(&requests[2], AsdAnswer::Applied), [], "doubled");

@@ -251,3 +251,18 @@ fn not_now_is_waited_for_as_long_as_the_osd_is_there() {
     assert_eq!(world.ask(put(sco(2), &data(8, 1))), failed(ObjectError::Unavailable));
     assert_eq!(world.status().0[3].1, OsdState::Down);
 }
+
+#[test]
+fn an_osd_that_refuses_gets_no_second_chance_from_the_same_chunk() {
+    let mut world = World::new(6, &["4,2,6,1"], 16);
+    world.asds[2].refuses = true;
+    assert_eq!(world.ask(put(sco(1), &data(8, 1))), failed(ObjectError::Unavailable));
+    assert_eq!((world.counter("replacements"), world.counter("osds_lost")), (0, 0));
+    let mut world = World::new(7, &["4,2,6,1"], 16);
+    world.asds[2].refuses = true;
+    for number in 1..=10 {
+        assert_eq!(spare(&world.ask(put(sco(number), &data(8, number)))), 2);
+    }
+    let replaced = world.counter("replacements");
+    assert!((1..10).contains(&replaced), "{replaced}");
+}
