@@ -164,7 +164,7 @@ impl Asd {
                 Life::Needed if sequence < horizon => {
                     eligible.push((segment.live * 1000 / segment.bytes, sequence, *segment));
                 }
-                Life::Needed => beyond += segment.bytes - segment.live,
+                Life::Needed => beyond += segment.dead(),
                 Life::Doomed => beyond += segment.bytes,
                 Life::Leaving => {}
             }
@@ -322,7 +322,7 @@ impl Asd {
 
 /// What moving all that is needed elsewhere would gain, about: there it takes a batch and perhaps a header.
 fn gain(segment: &Segment) -> u64 {
-    let dead = segment.bytes - segment.live;
+    let dead = segment.dead();
     if segment.live == 0 { dead } else { dead.saturating_sub(PAGE * (2 + segment.live / MOVE_BYTES)) }
 }
 

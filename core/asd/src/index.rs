@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Range;
+use alloc::vec::Vec;
 use core::iter::Peekable;
 use core::ops::Bound;
 use formats::asd_record::{RECORD_BYTES, RecordKind};
@@ -169,10 +170,23 @@ impl Index {
         }
     }
 
-    /// Says that a value is damaged whose segment isn't there at all.
-    pub(crate) fn mark_lost(&mut self, segments: &Segments) -> u64 {
-        let lost = self.values.values_mut().filter(|v| !v.damaged && !segments.contains(v.segment));
-        lost.map(|value| value.damaged = true).count() as u64
+    /// Says of values that they are damaged whose segments aren't there, or end before them. How many.
+    pub(crate) fn mark_lost(&mut self, segments: &mut Segments) -> u64 {
+        let ends_before = |value: &Value| {
+            let bytes = segments.get(value.segment).map_or(0, |segment| segment.bytes);
+            !value.damaged && u64::from(value.position) >= bytes
+        };
+        let lost: Vec<(Key, Value)> = self
+            .values
+            .iter()
+            .filter(|(_, value)| ends_before(value))
+            .map(|(key, value)| (key.clone(), Value { damaged: true, ..*value }))
+            .collect();
+        for (key, value) in &lost {
+            self.forget(key, segments);
+            self.load(key.clone(), Slot::Value(*value), segments);
+        }
+        lost.len() as u64
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Slot> {

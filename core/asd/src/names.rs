@@ -27,6 +27,9 @@ impl Place {
     }
 }
 
+/// The highest sequence of a segment. They count up from 1, so a higher one was not made by us.
+pub(crate) const MAX_SEQUENCE: u64 = u64::MAX / 2;
+
 pub(crate) fn segment_file(sequence: u64) -> FileName {
     FileName::new(format_args!("segment-{sequence:016x}"))
 }
@@ -35,8 +38,7 @@ pub(crate) fn segment_file(sequence: u64) -> FileName {
 pub(crate) fn parse_segment(file: FileName) -> Option<u64> {
     let digits = file.as_str().strip_prefix("segment-")?;
     let sequence = u64::from_str_radix(digits, 16).ok()?;
-    // Sequences count up from 1; one this large was not made by us.
-    (1..=u64::MAX / 2).contains(&sequence).then_some(sequence).filter(|s| file == segment_file(*s))
+    (1..=MAX_SEQUENCE).contains(&sequence).then_some(sequence).filter(|s| file == segment_file(*s))
 }
 
 #[cfg(test)]

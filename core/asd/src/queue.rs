@@ -42,7 +42,7 @@ pub(crate) struct Waiting {
     pub(crate) purpose: Purpose,
     pub(crate) asserts: Vec<AsdAssert>,
     pub(crate) updates: Vec<Change>,
-    /// Bytes of its records, were all of them written.
+    /// Bytes of its records, were all of them written, and of the keys of its asserts.
     pub(crate) bytes: u64,
 }
 
@@ -64,7 +64,8 @@ impl Waiting {
             return Err(AsdError::Damaged);
         }
         let updates = cut(updates, payload).ok_or(AsdError::Invalid)?;
-        let bytes = updates.iter().map(Change::record_bytes).sum();
+        let asserted = asserts.iter().map(|assert| head_bytes(assert_key(assert)));
+        let bytes = updates.iter().map(Change::record_bytes).chain(asserted).sum();
         if bytes > max_bytes {
             return Err(AsdError::Invalid);
         }

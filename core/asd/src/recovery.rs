@@ -285,7 +285,7 @@ impl Recovery {
         let mut index = Index::default();
         load(&mut index, image.slots, &mut segments);
         self.follow(&mut index, judgement, mark, &mut segments);
-        let lost = index.mark_lost(&segments);
+        let lost = index.mark_lost(&mut segments);
         Found {
             index,
             segments,

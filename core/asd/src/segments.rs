@@ -26,6 +26,13 @@ pub(crate) struct Segment {
     pub(crate) life: Life,
 }
 
+impl Segment {
+    /// Bytes that no key needs. A file that lost its end may be needed for more than it has.
+    pub(crate) fn dead(&self) -> u64 {
+        self.bytes.saturating_sub(self.live)
+    }
+}
+
 /// All segments whose files are there, the open one included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Segments {
@@ -122,6 +129,6 @@ impl Segments {
 
     /// Bytes that no key needs.
     pub(crate) fn dead(&self) -> u64 {
-        self.used - self.table.values().map(|segment| segment.live).sum::<u64>()
+        self.table.values().map(Segment::dead).sum()
     }
 }

@@ -8,6 +8,7 @@ use formats::journal::{Kind, Mark, scan};
 
 use crate::holders::Holders;
 use crate::index::{Key, Slot, Tombstone, Value};
+use crate::names::MAX_SEQUENCE;
 
 /// What a whole checkpoint says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,9 @@ impl Image {
             }
             count += 1;
         }
-        is_over.then_some(image)
+        let newest =
+            image.slots.iter().map(|(_, slot)| slot.segment()).chain(image.segments.iter().copied()).max();
+        let is_possible = newest.max(Some(image.mark.sequence)) <= Some(MAX_SEQUENCE);
+        (is_over && is_possible).then_some(image)
     }
 }

@@ -155,12 +155,24 @@ impl Disk {
         }
     }
 
+    /// A file loses its end, on the medium.
+    pub(crate) fn truncate(&mut self, file: FileName, length: usize) {
+        let file = self.files.get_mut(&file).expect("there");
+        file.current.truncate(length);
+        file.durable.truncate(length);
+    }
+
     pub(crate) fn names(&self) -> Vec<FileName> {
         self.files.keys().copied().collect()
     }
 
     pub(crate) fn bytes(&self, file: FileName) -> &[u8] {
         &self.files[&file].current
+    }
+
+    /// What a power cut would leave of a file for sure; nothing of one that isn't there.
+    pub(crate) fn durable(&self, file: FileName) -> Bytes {
+        self.files.get(&file).map_or(Bytes::new(), |file| Bytes::copy_from_slice(&file.durable))
     }
 
     pub(crate) fn remove(&mut self, file: FileName) {

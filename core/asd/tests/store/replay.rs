@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use formats::asd_record::checkpoint::{Entry, entries};
 use formats::asd_record::{BODY_AT, RecordKind, records};
-use formats::journal::{Kind, scan};
+use formats::journal::{FileHeader, Kind, scan};
 use step::FileName;
 
 use crate::disk::Disk;
@@ -25,6 +26,30 @@ pub(crate) fn puts(disk: &Disk) -> Vec<(FileName, usize, usize)> {
 pub(crate) fn lost(disk: &Disk) -> u64 {
     let heads = |(name, start, length): &(FileName, usize, usize)| disk.bytes(*name)[*start..][..*length][0];
     puts(disk).iter().filter(|place| heads(place) == 3).count() as u64
+}
+
+/// Whether the newest whole checkpoint that is durable mentions a segment in any way (PROTOCOLS F10).
+pub(crate) fn is_mentioned(disk: &Disk, segment: u64) -> bool {
+    let mut newest = (0, false);
+    for name in ["checkpoint-a", "checkpoint-b"] {
+        let name = FileName::parse(name).expect("a name");
+        let bytes = disk.durable(name);
+        let Ok((header, _)) = FileHeader::decode(&bytes, Kind::ASD_CHECKPOINT) else { continue };
+        let scan = scan(&bytes, Kind::ASD_CHECKPOINT, &IDENTITY.0, header.sequence).expect("a header");
+        let (mut is_whole, mut mentions) = (false, false);
+        for entry in scan.batches.iter().flat_map(|batch| entries(&batch.body)) {
+            match entry.expect("entries") {
+                Entry::Segment { sequence, .. } => mentions |= sequence == segment,
+                Entry::Value(value) => mentions |= value.segment == segment && !value.damaged,
+                Entry::Tombstone(tombstone) => mentions |= tombstone.segment == segment,
+                Entry::End { .. } => is_whole = true,
+            }
+        }
+        if is_whole && header.sequence > newest.0 {
+            newest = (header.sequence, mentions);
+        }
+    }
+    newest.1
 }
 
 fn follow(disk: &Disk) -> BTreeMap<Vec<u8>, (FileName, usize, usize)> {

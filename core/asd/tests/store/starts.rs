@@ -3,7 +3,7 @@
 use formats::message::asd::{AsdAnswer, AsdError};
 use formats::{Event, journal};
 use glossary::OsdIdentity;
-use step::{DiskOperation, FileName, TimerId};
+use step::{DiskOperation, Entropy, FileName, TimerId};
 
 use crate::disk::Fault;
 use crate::world::{World, apply, config, value_of};
@@ -158,6 +158,87 @@ fn rot_in_the_newest_header_is_no_torn_creation() {
     world.disk.rot(newest, 8 * 40);
     world.restart();
     assert!(world.trouble().is_some_and(|why| why.contains("damaged or missing")), "{:?}", world.trouble());
+}
+
+#[test]
+fn a_checkpoint_knows_how_far_the_log_was_synced() {
+    let mut world = World::serving(config());
+    let checkpoints = |world: &mut World| world.counter("asd_checkpoints");
+    let mut number = 0_u32;
+    while checkpoints(&mut world) == 0 {
+        assert_eq!(world.put(&number.to_be_bytes(), &[number as u8; 12_000]), AsdAnswer::Applied);
+        number += 1;
+    }
+    // The last batch has no mark behind it, but the checkpoint was completed after its sync.
+    let newest = *files(&world, "segment").last().expect("one");
+    let length = world.disk.bytes(newest).len();
+    world.disk.rot(newest, 8 * (length - 12_288 + 8000));
+    world.restart();
+    assert!(world.trouble().is_some_and(|why| why.contains("damaged or missing")), "{:?}", world.trouble());
+}
+
+#[test]
+fn whatever_the_files_hold_it_starts_or_says_why() {
+    let whole = compacted().disk;
+    let mut entropy = Entropy::new([5; 32]);
+    let mut served = 0;
+    for _ in 0..300 {
+        let mut world = World::on(config(), whole.clone());
+        for _ in 0..=entropy.below(2) {
+            let names = world.disk.names();
+            let file = names[entropy.below(names.len() as u64) as usize];
+            let length = world.disk.bytes(file).len() as u64;
+            let at = entropy.below(length);
+            if entropy.below(3) == 0 {
+                world.disk.truncate(file, at as usize);
+            } else {
+                let bytes: Vec<u8> = (0..entropy.below(9000)).map(|_| entropy.next_u64() as u8).collect();
+                let write = DiskOperation::Write { file, offset: at, pieces: vec![bytes.into()] };
+                world.disk.execute(&write).expect("written");
+            }
+        }
+        world.start();
+        if world.trouble().is_none() {
+            served += 1;
+            assert_eq!(world.keys().len(), 10);
+            for number in 20..30_u32 {
+                match world.get(&number.to_be_bytes()) {
+                    AsdAnswer::Failed(AsdError::Damaged) => {}
+                    answer => assert_eq!(value_of(&answer).expect("a value"), vec![number as u8; 12_000]),
+                }
+                assert_eq!(world.delete(&number.to_be_bytes()), AsdAnswer::Applied);
+            }
+            world.rest();
+            world.restart();
+            assert_eq!(world.trouble(), None);
+            assert!(world.keys().is_empty());
+        }
+    }
+    assert!((30..270).contains(&served), "{served} of 300 served");
+}
+
+#[test]
+fn a_torn_creation_is_passed_over_for_ever() {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"a", b"v"), AsdAnswer::Applied);
+    world.rest();
+    // A power cut tears the creation of the second segment.
+    world.reborn();
+    let torn = FileName::parse("segment-0000000000000002").expect("a name");
+    world.disk.execute(&DiskOperation::Create { file: torn }).expect("created");
+    world.turn(Event::Start { seed: [0; 32] });
+    // In the third, data is acknowledged while the torn one is still there.
+    while world.trouble().is_some() {
+        world.complete(0);
+        world.event(Event::TurnEnd);
+    }
+    world.pending.retain(|(_, what)| !matches!(what, DiskOperation::Delete { .. }));
+    assert_eq!(world.put(b"b", b"v"), AsdAnswer::Applied);
+    assert_eq!(world.put(b"c", b"v"), AsdAnswer::Applied);
+    assert_eq!(files(&world, "segment").len(), 3);
+    world.restart();
+    assert_eq!((world.trouble(), world.keys().len()), (None, 3));
+    assert!(!files(&world, "segment").contains(&torn));
 }
 
 #[test]
