@@ -39,7 +39,7 @@ pub(crate) fn exchange(
     let deadline = Instant::now() + patience + SLACK;
     let mut stream = UnixStream::connect(socket).map_err(on_connect)?;
     stream.set_write_timeout(Some(patience + SLACK)).map_err(ClientError::Broken)?;
-    // A server that refuses early may close before it read all; its answer is there nevertheless.
+    // Its answer may be there although it did not read all.
     let written = stream.write_all(&head_and_body(request, patience));
     let bytes = receive(&mut stream, deadline)?;
     if bytes.is_empty() {
@@ -88,6 +88,10 @@ fn receive(stream: &mut UnixStream, deadline: Instant) -> Result<Vec<u8>, Client
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(ClientError::TimedOut);
+            }
+            // A server that answered before it read all closes so; whether the answer is whole, its length says.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !bytes.is_empty() => {
+                return Ok(bytes);
             }
             Err(error) => return Err(ClientError::Broken(error)),
         }

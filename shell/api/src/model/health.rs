@@ -40,13 +40,13 @@ impl Health {
 
         let mut reasons = lost;
         reasons.extend((away_count > bearable).then(|| {
-            format!("{away_count} disks are away and {bearable} may be: what needs more can't be read without them")
+            format!("{away_count} disks are away and {bearable} may be: what only they hold can't be read without them")
         }));
         reasons.extend(facts.vdisks.iter().filter_map(halted_of));
-        reasons.extend(away.iter().map(|osd| away_of(osd)));
+        reasons.extend(by_state(&away));
         reasons.extend((!away.is_empty()).then(|| "automatic repair is not there yet".to_owned()));
-        let full = facts.osds.iter().filter(|osd| osd.state == OsdState::Full);
-        reasons.extend(full.map(|osd| format!("{} is full", osd.name)));
+        let full: Vec<&Osd> = facts.osds.iter().filter(|osd| osd.state == OsdState::Full).collect();
+        reasons.extend(by_state(&full));
         reasons.extend(facts.kv.trouble.iter().map(|why| format!("the KV is in trouble: {why}")));
         reasons.extend(facts.troubles.iter().cloned());
 
@@ -70,7 +70,8 @@ fn lost_of(vdisk: &Vdisk) -> Option<String> {
     let first = vdisk.lost.first()?;
     let more = match vdisk.lost.len() - 1 {
         0 => String::new(),
-        count => format!(" and {count} more ranges"),
+        1 => ", and at another place".to_owned(),
+        count => format!(", and at {count} more places"),
     };
     Some(format!("{} can't be read at {} for {}{more}", vdisk.name, first.offset, first.length))
 }
@@ -79,11 +80,16 @@ fn halted_of(vdisk: &Vdisk) -> Option<String> {
     vdisk.halted.as_ref().map(|why| format!("{} does not serve: {why}", vdisk.name))
 }
 
-fn away_of(osd: &Osd) -> String {
-    let state = osd.state.word();
-    let verb = if osd.state == OsdState::Failed { "has" } else { "is" };
-    match &osd.trouble {
-        Some(why) => format!("{} {verb} {state} ({why})", osd.name),
-        None => format!("{} {verb} {state}", osd.name),
+/// One line for all disks that are the same way for the same reason.
+fn by_state(osds: &[&Osd]) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for osd in osds {
+        let why = osd.trouble.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let how = format!("{}{why}", osd.state.word());
+        match groups.iter_mut().find(|(known, _)| *known == how) {
+            Some((_, names)) => names.push(&osd.name),
+            None => groups.push((how, vec![&osd.name])),
+        }
     }
+    groups.into_iter().map(|(how, names)| format!("{} {how}", names.join(", "))).collect()
 }

@@ -24,8 +24,8 @@ use crate::wait;
 /// Bytes that the body of a request may have: the largest of ours has about a hundred.
 const BODY_MAX_BYTES: usize = 64 * 1024;
 
-/// How much longer than its asker a question may take.
-const SLACK: Duration = Duration::from_secs(1);
+/// How much longer than its asker wants to wait a question may take: its own time-out says more than ours.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// Who is asked, and how long that may take.
 #[derive(Clone)]
