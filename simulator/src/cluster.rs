@@ -65,6 +65,8 @@ pub struct Layout {
     pub nodes: Vec<NodeSpec>,
     /// The guests.
     pub guests: Vec<GuestSpec>,
+    /// Requests that an operator makes before all else, of the nodes that they are for; answered with success.
+    pub prologue: Vec<(NodeId, Message)>,
     /// How many ASDs may hold damaged data at any time without any object becoming unreadable.
     pub damaged_asds_max: usize,
     /// Whether the cluster can be told to push everything to the ASDs ([`AdminBody::SyncVdisk`]).

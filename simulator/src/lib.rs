@@ -3,6 +3,7 @@
 //! The same seed gives the same run. A failing seed is a bug report.
 #![forbid(unsafe_code)]
 
+pub mod bugs;
 pub mod checkers;
 pub mod cluster;
 mod digest;
@@ -12,6 +13,7 @@ pub mod faults;
 mod moment;
 pub mod network;
 mod random;
+pub mod roles_cluster;
 pub mod runs;
 mod tally;
 mod trace;

@@ -87,12 +87,12 @@ struct Question<'a> {
 
 impl Question<'_> {
     fn answer(&self, seen: Seen) -> Vec<Violation> {
-        let members = self.smallest_prefix(&seen);
+        let prefix = self.smallest_prefix(&seen);
         let mut after: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         for (&cell, &(value, read)) in &seen {
-            for &change in self.facts.changes[cell].iter().filter(|change| members.contains(change)) {
+            for &change in self.facts.changes[cell].iter().filter(|change| prefix.whole.contains(change)) {
                 match self.fits(cell, change, value) {
-                    Fit::Lost => return vec![self.lost(cell, change, value, read, &members)],
+                    Fit::Lost => return vec![self.lost(cell, change, value, read, &prefix)],
                     Fit::Before(last) => {
                         after.entry(change).or_default().insert(last);
                     }
@@ -100,7 +100,7 @@ impl Question<'_> {
                 }
             }
         }
-        self.one_order(&members, &after).into_iter().collect()
+        self.one_order(&prefix.members, &after).into_iter().collect()
     }
 
     /// Whether a change came after the previous loss. One of an Edge that died before may have come late, but
@@ -119,17 +119,19 @@ impl Question<'_> {
             && !self.loss.is_some_and(|loss| facts.may_be_lost(number, loss))
     }
 
-    fn smallest_prefix(&self, seen: &Seen) -> BTreeSet<u64> {
+    fn smallest_prefix(&self, seen: &Seen) -> Prefix {
         let facts = self.facts;
-        let numbers =
-            (1..=facts.history.operations.len() as u64).filter(|&number| self.is_asked_about(number));
-        let numbers: Vec<u64> = numbers.collect();
+        let all = 1..=facts.history.operations.len() as u64;
+        let asked_about: Vec<u64> = all.filter(|&number| self.is_asked_about(number)).collect();
         let values: BTreeSet<Value> = seen.values().map(|(value, _)| *value).collect();
         let is_rooted = |number: u64| self.is_certain(number) || values.contains(&Value::Of(number));
-        let roots = numbers.iter().copied().filter(|&number| is_rooted(number));
-        let latest = roots.map(|number| facts.sent(number)).max().unwrap_or(Moment::BEGIN);
+        let mut members: BTreeSet<u64> = asked_about.iter().copied().filter(|&n| is_rooted(n)).collect();
+        let latest = members.iter().map(|&number| facts.sent(number)).max().unwrap_or(Moment::BEGIN);
         let precedes = |number: u64| facts.is_acknowledged(number) && facts.effective(number) < latest;
-        numbers.into_iter().filter(|&number| is_rooted(number) || precedes(number)).collect()
+        let whole = asked_about.into_iter().filter(|&number| self.is_certain(number) || precedes(number));
+        let whole: BTreeSet<u64> = whole.collect();
+        members.extend(&whole);
+        Prefix { members, whole }
     }
 
     /// Whether a change of the prefix can hide behind what is seen.
@@ -153,7 +155,7 @@ impl Question<'_> {
         }
     }
 
-    fn lost(&self, cell: usize, change: u64, value: Value, read: u64, members: &BTreeSet<u64>) -> Violation {
+    fn lost(&self, cell: usize, change: u64, value: Value, read: u64, prefix: &Prefix) -> Violation {
         let facts = self.facts;
         let shown = match value {
             Value::Of(number) => facts.tell(number),
@@ -165,7 +167,7 @@ impl Question<'_> {
         } else if self.is_certain(change) {
             (Promise::P1, "nothing that happened could excuse its loss".into())
         } else {
-            let later = members.iter().copied().max_by_key(|&member| facts.sent(member)).unwrap_or(change);
+            let later = prefix.members.iter().copied().max_by_key(|&member| facts.sent(member)).unwrap_or(change);
             (Promise::P3, format!("a later change is there: {}", facts.tell(later)))
         };
         let what =
@@ -211,6 +213,14 @@ impl Question<'_> {
         let last = facts.history.operations.iter().map(|operation| operation.sent).max();
         Violation { promise: Promise::P3, at: self.at.min(last.unwrap_or_default()), range, what }
     }
+}
+
+/// The smallest prefix that may be.
+struct Prefix {
+    members: BTreeSet<u64>,
+    /// Those that something forces to be there: they are certain, or come before another. A member that is only
+    /// seen may be the last one, cut in its middle: of it some clusters may be there and others not (L2).
+    whole: BTreeSet<u64>,
 }
 
 enum Fit {

@@ -174,6 +174,33 @@ fn p3_a_write_in_doubt_that_is_there_counts_as_later_too() {
 }
 
 #[test]
+fn p3_a_write_in_doubt_may_be_there_in_part() {
+    let mut told = Told::new();
+    told.write(10, 0);
+    let in_doubt = told.0.sent(Moment(20), write(1, 2));
+    told.lose_everything(50);
+    told.read(60, 1, in_doubt);
+    told.read(70, 2, 0);
+    assert_eq!(told.broken(), []);
+    told.read(80, 0, 0);
+    assert_eq!(told.broken(), [Promise::P3]);
+}
+
+#[test]
+fn p3_only_the_last_write_of_the_prefix_may_be_cut() {
+    for cut_is_last in [false, true] {
+        let mut told = Told::new();
+        let cut = told.add(10, write(1, 2), Outcome::Done);
+        let later = told.write(20, 0);
+        told.lose_everything(50);
+        told.read(60, 1, cut);
+        told.read(70, 2, 0);
+        told.read(80, 0, if cut_is_last { 0 } else { later });
+        assert_eq!(told.broken(), if cut_is_last { vec![] } else { vec![Promise::P3] });
+    }
+}
+
+#[test]
 fn p3_what_was_lost_does_not_come_back() {
     let mut told = Told::new();
     let lost = told.write(10, 0);

@@ -18,6 +18,10 @@ const STORM_MAX: Duration = Duration::from_secs(1800);
 impl<C: Cluster> Run<C> {
     /// Runs it all.
     pub(super) fn play(&mut self, operations: u64) {
+        self.begin();
+        if !self.run_until(PATIENCE, Run::has_begun) {
+            return self.stuck("the prologue");
+        }
         self.start_all();
         self.wake_guests();
         let share = (operations / self.guests.len() as u64) as u32 + 1;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
+use formats::message::kv::KvAnswer;
 use glossary::NodeId;
 
 use crate::checkers::{Promise, Violation};
@@ -73,6 +74,8 @@ pub(super) struct Run<C: Cluster> {
     pub(super) downs: BTreeMap<NodeId, Duration>,
     /// vDisks that are to be pushed to the ASDs, by the number of the operator's request.
     pushes: BTreeMap<u64, usize>,
+    /// What is to be asked before all else, the first last.
+    prologue: Vec<(NodeId, Message)>,
     requests: u64,
     deadlines: u32,
     /// From then on what is read back rests on the ASDs alone.
@@ -104,6 +107,7 @@ impl<C: Cluster> Run<C> {
             Guest::new(NodeId(OUTSIDE.0 + index as u32), spec.clone(), profile, random)
         });
         let guests = guests.collect();
+        let prologue = layout.prologue.iter().rev().cloned().collect();
         let mut engine = Engine::new(cluster, seed, plan.weather);
         engine.trace = trace;
         Run {
@@ -119,6 +123,7 @@ impl<C: Cluster> Run<C> {
             halts: BTreeMap::new(),
             downs: BTreeMap::new(),
             pushes: BTreeMap::new(),
+            prologue,
             requests: 0,
             deadlines: 0,
             disaster: Moment::NEVER,
@@ -147,6 +152,18 @@ impl<C: Cluster> Run<C> {
             let after = self.random.microseconds(1, 20_000);
             self.alarm(after, Alarm::Start(node));
         }
+    }
+
+    /// Starts the nodes of the prologue, and has its requests made.
+    pub(super) fn begin(&mut self) {
+        let nodes: BTreeSet<NodeId> = self.prologue.iter().map(|(node, _)| *node).collect();
+        nodes.into_iter().for_each(|node| self.engine.start(node));
+        self.alarm(Duration::from_micros(1), Alarm::Ask);
+    }
+
+    /// Whether the prologue is over.
+    pub(super) fn has_begun(&self) -> bool {
+        self.prologue.is_empty()
     }
 
     /// Lets guests begin.
@@ -309,6 +326,10 @@ impl<C: Cluster> Run<C> {
     }
 
     fn ask(&mut self) {
+        if let Some((to, message)) = self.prologue.last() {
+            self.engine.send(OPERATOR, *to, message.clone());
+            return self.alarm(Duration::from_secs(1), Alarm::Ask);
+        }
         let pushes: Vec<(u64, usize)> =
             self.pushes.iter().map(|(&request, &index)| (request, index)).collect();
         for (request, index) in &pushes {
@@ -323,10 +344,15 @@ impl<C: Cluster> Run<C> {
     }
 
     fn on_operator_mail(&mut self, message: Message) {
-        if let Message::AdminReply(reply) = message {
-            if reply.body == AdminAnswer::Done {
+        match message {
+            Message::AdminReply(reply) if reply.body == AdminAnswer::Done => {
                 self.pushes.remove(&reply.request);
             }
+            Message::KvReply(reply) if matches!(reply.body, KvAnswer::Done(_)) => {
+                self.prologue.pop();
+                self.alarm(Duration::from_micros(1), Alarm::Ask);
+            }
+            _ => {}
         }
     }
 

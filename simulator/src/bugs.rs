@@ -1,0 +1,65 @@
+//! Bugs that can be planted, by name: each must be found by the promises alone.
+
+use step::Bug;
+
+/// Seeds within which a planted bug must be found.
+pub const SEEDS_MAX: u64 = 200;
+
+/// A planted bug, its name, and what goes wrong with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Planted {
+    /// What roles are told.
+    pub bug: Bug,
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// All of them.
+pub const ALL: [Planted; 18] = [
+    planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
+    planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
+    planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
+    planted(Bug::DamageTakenForTail, "damage-taken-for-tail", "recovery takes damage for the end of a log"),
+    planted(Bug::CheckpointAheadOfLog, "checkpoint-ahead-of-log", "a checkpoint names what is not durable"),
+    planted(Bug::SegmentReusedEarly, "segment-reused-early", "a segment goes before its checkpoint is durable"),
+    planted(Bug::ReplyMixedUp, "reply-mixed-up", "two reads in flight get each other's data"),
+    planted(Bug::CrcUnchecked, "crc-unchecked", "a read doesn't check what it got"),
+    planted(Bug::CrcMadeAnew, "crc-made-anew", "checksums are made anew after decoding"),
+    planted(Bug::OverlapInTwoOrders, "overlap-in-two-orders", "log and map disagree on who came last"),
+    planted(Bug::FragmentCountedBeforeSync, "fragment-counted-before-sync", "an ASD answers before its sync"),
+    planted(Bug::SyncRetried, "sync-retried", "a failed sync is tried again and believed"),
+    planted(Bug::DiscardNotLogged, "discard-not-logged", "a discard changes the map but not the log"),
+    planted(Bug::ChangeAppliedTwice, "change-applied-twice", "a write that was sent again is applied again"),
+    planted(Bug::LiveScoDeleted, "live-sco-deleted", "a SCO goes though the map still needs it"),
+    planted(Bug::KvAnswersBeforeSync, "kv-answers-before-sync", "the KV answers before its log is synced"),
+    planted(
+        Bug::SessionsLostInSnapshot,
+        "sessions-lost-in-snapshot",
+        "a command sent again after a snapshot is applied again",
+    ),
+    planted(Bug::EdgeForgetsEarly, "edge-forgets-early", "the Edge forgets what is acknowledged but not stable"),
+];
+
+const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {
+    Planted { bug, name, about }
+}
+
+/// A bug by its name.
+pub fn by_name(name: &str) -> Option<Planted> {
+    ALL.into_iter().find(|planted| planted.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_has_a_name_of_its_own() {
+        for planted in ALL {
+            assert_eq!(by_name(planted.name).map(|found| found.bug), Some(planted.bug));
+        }
+        assert!(by_name("no-such-bug").is_none());
+    }
+}

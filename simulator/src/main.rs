@@ -1,0 +1,178 @@
+//! `cargo xtask sim`: runs seeds and says what came of them.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use simulator::bugs::{self, Planted};
+use simulator::roles_cluster::RolesFactory;
+use simulator::runs::{Factory, Report, Settings, Summary, run_many, run_one};
+use simulator::workload::Profile;
+
+/// Runs whole clusters by seed, under faults, and checks the promises.
+#[derive(Parser)]
+#[command(name = "cargo xtask sim")]
+struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// What guests do; drawn by seed when nothing is said.
+    #[arg(long)]
+    profile: Option<Profile>,
+    /// Plants a bug; it must be found.
+    #[arg(long, conflicts_with = "all_bugs")]
+    bug: Option<String>,
+    /// Plants every bug, one after another; each must be found.
+    #[arg(long)]
+    all_bugs: bool,
+    /// Prints the account of the last events of the first seed, whatever came of it.
+    #[arg(long)]
+    trace: bool,
+    /// Lines of an account.
+    #[arg(long, default_value_t = 120)]
+    trace_lines: usize,
+    /// How many failing seeds are told in full.
+    #[arg(long, default_value_t = 3)]
+    accounts: usize,
+    /// Guest operations of a seed.
+    #[arg(long, default_value_t = 500)]
+    operations: u64,
+    /// Threads; the result doesn't depend on it.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    // A panic of a role is told with its seed; where it came from is not lost.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    if let Some(name) = &arguments.bug {
+        let names = bugs::ALL.map(|planted| planted.name).join(", ");
+        let planted = bugs::by_name(name).with_context(|| format!("no bug {name}; there are {names}"))?;
+        return find(arguments, planted);
+    }
+    if arguments.all_bugs {
+        return find_all(arguments);
+    }
+    let settings = settings(arguments);
+    let factory = RolesFactory { bug: None };
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    let summary = run_many(&factory, seeds, &settings, arguments.threads, false);
+    for (index, report) in summary.failed.iter().enumerate() {
+        if index < arguments.accounts {
+            tell(&factory, report, &settings, arguments);
+        } else {
+            println!("seed {} failed: {}", report.seed, headline(report));
+        }
+    }
+    if arguments.trace {
+        let settings = Settings { trace_lines: arguments.trace_lines, ..settings.clone() };
+        let report = run_one(|| factory.make(arguments.from), arguments.from, &settings);
+        report.trace.lines().iter().for_each(|line| println!("{line}"));
+    }
+    conclude(&summary)
+}
+
+fn settings(arguments: &Arguments) -> Settings {
+    Settings { operations: arguments.operations, profile: arguments.profile, ..Settings::default() }
+}
+
+/// What went wrong in a seed: the line that runs it again, what is broken, and what led to it.
+fn tell(factory: &RolesFactory, report: &Report, settings: &Settings, arguments: &Arguments) {
+    let seed = report.seed;
+    println!("seed {seed} failed; again: cargo xtask sim --seeds 1 --from {seed}{}", extras(arguments));
+    if let Some(panic) = &report.panic {
+        println!("  panic: {panic}");
+    }
+    for violation in report.violations.iter().take(3) {
+        println!("  {violation}");
+    }
+    let trace_until = report.violations.first().map_or(settings.trace_until, |violation| violation.at);
+    let settings = Settings { trace_lines: arguments.trace_lines, trace_until, ..settings.clone() };
+    let again = run_one(|| factory.make(seed), seed, &settings);
+    again.trace.lines().iter().for_each(|line| println!("    {line}"));
+}
+
+/// What is wrong with a seed, in one line.
+fn headline(report: &Report) -> String {
+    match (&report.panic, report.violations.first()) {
+        (Some(panic), _) => format!("panic: {panic}"),
+        (None, Some(violation)) => violation.to_string(),
+        (None, None) => "nothing".into(),
+    }
+}
+
+fn extras(arguments: &Arguments) -> String {
+    let mut extras = String::new();
+    if let Some(profile) = arguments.profile {
+        extras.push_str(&format!(" --profile {profile}"));
+    }
+    if arguments.operations != 500 {
+        extras.push_str(&format!(" --operations {}", arguments.operations));
+    }
+    extras
+}
+
+fn conclude(summary: &Summary) -> Result<()> {
+    println!("{} guest operations, {} events", summary.operations, summary.steps);
+    println!("{}", summary.tally);
+    let failed = summary.failed.len();
+    println!(
+        "simulator: {} seeds passed, {failed} failed, digest {:016x}",
+        summary.passed, summary.digest
+    );
+    if failed > 0 {
+        let seeds: Vec<String> = summary.failed.iter().map(|report| report.seed.to_string()).collect();
+        bail!("failed: {}", seeds.join(", "));
+    }
+    if !summary.tame.is_empty() {
+        bail!("too little happened in seeds {:?}", summary.tame);
+    }
+    // Few seeds can't have everything.
+    let missing = summary.tally.missing();
+    if summary.passed >= 50 && !missing.is_empty() {
+        bail!("these never happened: {missing:?}");
+    }
+    Ok(())
+}
+
+/// Plants a bug and demands that a promise is seen broken.
+fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
+    let factory = RolesFactory { bug: Some(planted.bug) };
+    let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
+    let summary = run_many(&factory, seeds, &settings(arguments), arguments.threads, true);
+    let by_promise = summary.failed.iter().find(|report| !report.violations.is_empty());
+    let Some(report) = by_promise else {
+        bail!("{} ({}) was not found in {} seeds", planted.name, planted.about, bugs::SEEDS_MAX);
+    };
+    println!("{}: seed {}: {}", planted.name, report.seed, report.violations[0]);
+    if arguments.trace {
+        tell(&factory, report, &settings(arguments), arguments);
+    }
+    Ok(())
+}
+
+fn find_all(arguments: &Arguments) -> Result<()> {
+    let mut missed = Vec::new();
+    for planted in bugs::ALL {
+        if let Err(error) = find(arguments, planted) {
+            println!("{error}");
+            missed.push(planted.name);
+        }
+    }
+    println!("simulator: {} of {} planted bugs found", bugs::ALL.len() - missed.len(), bugs::ALL.len());
+    if missed.is_empty() { Ok(()) } else { bail!("not found: {}", missed.join(", ")) }
+}

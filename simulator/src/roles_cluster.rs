@@ -1,0 +1,283 @@
+//! The real thing: the roles of `core/roles`, as small as they go, so that everything that takes long in a data
+//! centre (a SCO is full, a TLog is published, a segment is compacted) happens often in a run.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use formats::frame::{self, Decoder};
+use formats::identity::{Folder, Identity};
+use formats::message::admin::RoleStatus;
+use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
+use formats::registry::{self, ClusterRecord, OsdRecord};
+use formats::work::{Done, Work};
+use formats::Message;
+use glossary::{
+    BufferIdentity, ByteCount, CLUSTER_BYTES, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy, VdiskId, VdiskName,
+};
+use roles::Role;
+use step::{Bug, FileName};
+
+use crate::Random;
+use crate::cluster::{Cluster, Gauge, GuestSpec, Layout, NodeSpec, Part};
+use crate::runs::Factory;
+
+const KV: NodeId = NodeId(0);
+const OBJECTS: NodeId = NodeId(1);
+const VOLUME_DRIVER: NodeId = NodeId(2);
+const EDGES: u32 = 3;
+
+const CLUSTER: ClusterIdentity = ClusterIdentity([0xc1; 16]);
+const BUFFER: BufferIdentity = BufferIdentity([0xbf; 16]);
+
+/// Bytes of every simulated disk, above what settings allow each role.
+const DISK_BYTES: u64 = 128 << 20;
+
+/// Policies, with the number of ASDs and how many of them share a storage node.
+const SHAPES: [(Policy, u32, u32); 5] = [
+    (Policy { k: 4, m: 2, c: 6, x: 1 }, 8, 1),
+    (Policy { k: 4, m: 2, c: 5, x: 1 }, 7, 1),
+    (Policy { k: 2, m: 1, c: 3, x: 1 }, 5, 1),
+    (Policy { k: 2, m: 2, c: 4, x: 2 }, 8, 2),
+    (Policy { k: 1, m: 2, c: 3, x: 1 }, 5, 1),
+];
+
+/// Sizes and times of a cluster, drawn by seed.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    edges: u32,
+    asds: u32,
+    asds_per_node: u32,
+    policy: Policy,
+    sco_clusters: u64,
+    write_buffer: u64,
+    tlog_covers: u64,
+    vdisk_bytes: u64,
+    remember_bytes: u64,
+    segment_bytes: u64,
+    checkpoint_every: u64,
+    snapshot_log_bytes: u64,
+    /// Whether everything but the ASDs is on one machine.
+    together: bool,
+    retry: Duration,
+    through_frames: bool,
+}
+
+impl Sizes {
+    fn draw(seed: u64) -> Self {
+        let mut random = Random::stream(seed, "sizes");
+        let (policy, asds, asds_per_node) = SHAPES[random.weighted(&[5, 2, 2, 1, 1])];
+        let sco_clusters = *random.pick(&[16, 32, 64]);
+        Sizes {
+            edges: random.between(1, 2) as u32,
+            asds,
+            asds_per_node,
+            policy,
+            sco_clusters,
+            write_buffer: *random.pick(&[2, 4, 8]) << 20,
+            tlog_covers: sco_clusters * CLUSTER_BYTES * random.between(1, 4),
+            vdisk_bytes: random.between(256, 1024) * CLUSTER_BYTES,
+            remember_bytes: *random.pick(&[1, 4]) << 20,
+            segment_bytes: *random.pick(&[512, 1024]) << 10,
+            checkpoint_every: *random.pick(&[128, 512]) << 10,
+            snapshot_log_bytes: *random.pick(&[64, 256, 1024]) << 10,
+            together: random.coin(),
+            retry: Duration::from_millis(*random.pick(&[20, 100, 1000])),
+            through_frames: random.chance(2_500),
+        }
+    }
+
+    fn asd(&self, index: u32) -> NodeId {
+        NodeId(EDGES + self.edges + index)
+    }
+
+    fn osds(&self) -> Vec<OsdRecord> {
+        let osds = (0..self.asds).map(|index| OsdRecord {
+            osd: OsdId(index + 1),
+            identity: osd_identity(index),
+            storage_node: index / self.asds_per_node,
+            capacity: ByteCount(asd_capacity()),
+        });
+        osds.collect()
+    }
+}
+
+fn osd_identity(index: u32) -> OsdIdentity {
+    OsdIdentity([0xa0 + index as u8; 16])
+}
+
+fn asd_capacity() -> u64 {
+    DISK_BYTES / 4
+}
+
+/// A cluster of roles.
+pub struct RolesCluster {
+    sizes: Sizes,
+    layout: Layout,
+    bug: Option<Bug>,
+}
+
+/// Makes clusters of roles, all with the same planted bug or none.
+#[derive(Clone, Copy, Debug)]
+pub struct RolesFactory {
+    /// The mistake that every role is told to make.
+    pub bug: Option<Bug>,
+}
+
+impl Factory for RolesFactory {
+    type Cluster = RolesCluster;
+
+    fn make(&self, seed: u64) -> RolesCluster {
+        let sizes = Sizes::draw(seed);
+        RolesCluster { layout: layout(&sizes), sizes, bug: self.bug }
+    }
+}
+
+fn layout(sizes: &Sizes) -> Layout {
+    let on = |host: u32| if sizes.together { 0 } else { host };
+    let mut nodes = vec![
+        node("kv".into(), Part::Kv, on(0), Some(Folder::Kv)),
+        node("objects".into(), Part::Objects, on(1), None),
+        node("volume".into(), Part::VolumeDriver, on(2), Some(Folder::WriteBuffer { identity: BUFFER })),
+    ];
+    for index in 0..sizes.edges {
+        nodes.push(node(format!("edge-{index}"), Part::Edge, on(EDGES + index), None));
+    }
+    for index in 0..sizes.asds {
+        let folder = Folder::Asd { osd: OsdId(index + 1), identity: osd_identity(index) };
+        let host = 100 + index / sizes.asds_per_node;
+        nodes.push(node(format!("asd-{index}"), Part::Asd, host, Some(folder)));
+    }
+    let guests = (0..sizes.edges).map(|index| GuestSpec {
+        edge: NodeId(EDGES + index),
+        volume_driver: VOLUME_DRIVER,
+        vdisk: VdiskName::new(&format!("disk{index}")).expect("a name"),
+        size_bytes: sizes.vdisk_bytes,
+    });
+    Layout {
+        nodes,
+        guests: guests.collect(),
+        prologue: vec![(KV, found_cluster(sizes))],
+        damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
+        can_sync: true,
+        tells_rot: true,
+    }
+}
+
+fn node(name: String, part: Part, host: u32, folder: Option<Folder>) -> NodeSpec {
+    let identity = folder.map(|folder| Identity { cluster: CLUSTER, folder }.encode());
+    let file = |bytes: Vec<u8>| (FileName::new(format_args!("identity")), Bytes::from(bytes));
+    NodeSpec { name, part, host, capacity: DISK_BYTES, files: identity.map(file).into_iter().collect() }
+}
+
+/// What the first start of a cluster puts into the KV.
+fn found_cluster(sizes: &Sizes) -> Message {
+    let record = ClusterRecord {
+        identity: CLUSTER,
+        policies: vec![sizes.policy],
+        sco_size: ByteCount(sizes.sco_clusters * CLUSTER_BYTES),
+        write_buffer: ByteCount(sizes.write_buffer),
+        buffer: BUFFER,
+        osds: sizes.osds(),
+        next_vdisk: VdiskId(1),
+        next_sco: 1,
+    };
+    let steps =
+        vec![KvStep::Set { key: registry::CLUSTER_KEY.to_vec(), value: registry::encode(&record) }];
+    let command = KvCommand::Sequence(steps);
+    let body = KvBody::Command { session: 1, sequence: 1, answered_below: 1, command };
+    Message::Kv(KvRequest { request: 1, body })
+}
+
+impl RolesCluster {
+    fn volume_driver(&self) -> Role {
+        let usual = volume::Config::new(VOLUME_DRIVER, KV, OBJECTS);
+        Role::VolumeDriver(Box::new(volume::VolumeDriver::new(volume::Config {
+            tlog_covers: self.sizes.tlog_covers,
+            retry_first: self.sizes.retry,
+            retry_max: self.sizes.retry * 8,
+            bug: self.bug,
+            ..usual
+        })))
+    }
+
+    fn edge(&self) -> Role {
+        let usual = edge::Config::new(VOLUME_DRIVER);
+        Role::Edge(Box::new(edge::Edge::new(edge::Config {
+            remember_max: ByteCount(self.sizes.remember_bytes),
+            retry_first: self.sizes.retry,
+            retry_max: self.sizes.retry * 8,
+            silence: self.sizes.retry * 10,
+            bug: self.bug,
+            ..usual
+        })))
+    }
+
+    fn objects(&self) -> Role {
+        let osds = self.sizes.osds().into_iter().enumerate().map(|(index, record)| objects::OsdConfig {
+            osd: record.osd,
+            node: self.sizes.asd(index as u32),
+            identity: record.identity,
+            storage_node: record.storage_node,
+        });
+        let settings = objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
+        let config = objects::Config { kv: KV, osds: osds.collect(), settings, bug: self.bug };
+        Role::Objects(Box::new(objects::Objects::new(config)))
+    }
+
+    fn asd(&self, index: u32) -> Role {
+        Role::Asd(Box::new(asd::Asd::new(asd::Config {
+            identity: osd_identity(index),
+            capacity: ByteCount(asd_capacity()),
+            segment_bytes: self.sizes.segment_bytes,
+            checkpoint_every: self.sizes.checkpoint_every,
+            bug: self.bug,
+        })))
+    }
+}
+
+impl Cluster for RolesCluster {
+    type Node = Role;
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn build(&self, node: NodeId) -> Role {
+        match self.layout.node(node).part {
+            Part::Kv => roles::kv_role(CLUSTER, Some(self.sizes.snapshot_log_bytes), self.bug),
+            Part::Objects => self.objects(),
+            Part::VolumeDriver => self.volume_driver(),
+            Part::Edge => self.edge(),
+            Part::Asd => self.asd(node.0 - self.sizes.asd(0).0),
+        }
+    }
+
+    fn perform(&self, work: Work) -> Done {
+        roles::perform(work)
+    }
+
+    /// Some runs send everything through the frame codec: what comes out is what went in.
+    fn relay(&self, message: Message) -> Message {
+        if !self.sizes.through_frames {
+            return message;
+        }
+        let mut decoder = Decoder::new();
+        frame::encode(&message, KV, KV).into_iter().for_each(|piece| decoder.feed(piece));
+        let (_, _, decoded) = decoder.next().expect("a frame of ours decodes").expect("and is whole");
+        decoded
+    }
+
+    fn gauges(&self, _node: NodeId, machine: &Role) -> Vec<Gauge> {
+        match machine {
+            Role::Edge(edge) => match edge.status() {
+                RoleStatus::Edge { remembered, .. } => {
+                    // One change may be remembered whatever its size, so that none is starved.
+                    let bound = self.sizes.remember_bytes + (1 << 20);
+                    vec![Gauge { name: "remembered bytes", value: remembered.0, bound }]
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+}
