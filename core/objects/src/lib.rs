@@ -40,6 +40,8 @@ mod requests;
 mod segment;
 mod sweep;
 mod task;
+mod wanted;
+mod whole;
 
 pub use config::{Config, OsdConfig, Settings};
 pub use counters::COUNTERS;

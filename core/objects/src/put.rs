@@ -8,13 +8,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use formats::Payload;
-use formats::fragment::fragment_key;
 use formats::manifest::{Manifest, Placed};
 use formats::message::object::{ObjectAnswer, ObjectError};
-use formats::namespace::{
-    HeadChange, NamespaceAssert, NamespaceCommand, NamespaceError, NamespaceUpdate, ObjectName,
-};
-use glossary::{CLUSTER_BYTES, FragmentId, Generation, NamespaceId, ObjectId, OsdId};
+use formats::namespace::NamespaceError;
+use glossary::{CLUSTER_BYTES, ObjectId};
 
 use crate::calls::Failure;
 use crate::chunk::{Chunk, Late, Plan, Settled};
@@ -22,23 +19,10 @@ use crate::context::{Context, Record};
 use crate::counters::Counter;
 use crate::join::Join;
 use crate::layout::Layout;
-use crate::manifests::{Found, FullName};
+use crate::manifests::Found;
 use crate::placement;
 use crate::task::Next;
-
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) namespace: NamespaceId,
-    pub(crate) generation: Generation,
-    pub(crate) name: ObjectName,
-    pub(crate) present: Vec<ObjectName>,
-    pub(crate) head: Option<HeadChange>,
-    /// Clusters of the object.
-    pub(crate) clusters: u64,
-    /// CRC-32C of the object's bytes.
-    pub(crate) checksum: u32,
-}
+use crate::wanted::Wanted;
 
 /// An upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,11 +178,11 @@ impl Put {
         match result {
             Some(Ok(())) => self.published(cx, manifest),
             Some(Err(NamespaceError::Assert { index })) => {
-                let epoch_ended = index as usize == self.asserts(manifest.gc_epoch).len() - 1;
+                let epoch_ended = index as usize == self.wanted.asserts(manifest.gc_epoch).len() - 1;
                 let refused = if epoch_ended { ObjectError::Unavailable } else { ObjectError::Condition };
                 cx.hub.records.remove(&self.wanted.namespace);
                 self.awaits = Awaits::Lookup { manifest, refused };
-                let name = self.name();
+                let name = self.wanted.full_name();
                 self.wait_or_fail(cx, |put, cx| cx.query_manifest(put.id, name))
             }
             Some(Err(error)) => {
@@ -229,7 +213,7 @@ impl Put {
             Err(error) => self.give_up(cx, error),
             Ok(Some(found)) if found.object == ours.object => self.published(cx, found),
             Ok(Some(found)) if same(&found) => {
-                cx.hub.manifests.insert(self.name(), found.clone());
+                cx.hub.manifests.insert(self.wanted.full_name(), found.clone());
                 let _ = self.give_up(cx, refused);
                 Next::Answer(stored(cx, &found))
             }
@@ -261,8 +245,7 @@ impl Put {
             self.discard_one(cx, *chunk, *index, *placed);
         }
         for ((chunk, index), late) in core::mem::take(&mut self.late) {
-            let placed = Placed { osd: OsdId(0), attempt: late.attempt };
-            cx.orphan(late.request, self.key(chunk, index, placed));
+            cx.orphan(late.request, self.wanted.key(self.object, chunk, index, late.attempt));
             cx.hub.late_fragments -= 1;
         }
         failed(error)
@@ -279,13 +262,13 @@ impl Put {
     fn published(&mut self, cx: &mut Context<'_>, manifest: Arc<Manifest>) -> Next {
         cx.count(Counter::Puts, 1);
         cx.count(Counter::PutBytes, manifest.size);
-        cx.hub.manifests.insert(self.name(), manifest.clone());
+        cx.hub.manifests.insert(self.wanted.full_name(), manifest.clone());
         let answer = stored(cx, &manifest);
         let (late, joining) = (core::mem::take(&mut self.late), core::mem::take(&mut self.joining));
         if late.is_empty() && joining.is_empty() {
             return Next::Answer(answer);
         }
-        Next::AnswerAndJoin(answer, Join::new(self.id, self.name(), manifest, late, joining))
+        Next::AnswerAndJoin(answer, Join::new(self.id, self.wanted.full_name(), manifest, late, joining))
     }
 
     /// Lets something happen to an active chunk and sees what comes of it.
@@ -352,29 +335,9 @@ impl Put {
             chunks,
         };
         self.data = Payload::default();
-        let command = self.sequence(&manifest);
+        let command = self.wanted.sequence(&manifest);
         self.awaits = Awaits::Sequence { manifest: Arc::new(manifest) };
         self.wait_or_fail(cx, |put, cx| cx.command(put.id, &command))
-    }
-
-    fn asserts(&self, gc_epoch: u64) -> Vec<NamespaceAssert> {
-        let mut asserts = alloc::vec![NamespaceAssert::Absent(self.wanted.name)];
-        asserts.extend(self.wanted.present.iter().map(|name| NamespaceAssert::Present(*name)));
-        asserts.extend(self.wanted.head.map(|head| NamespaceAssert::Head(head.from)));
-        asserts.push(NamespaceAssert::Epoch(gc_epoch));
-        asserts
-    }
-
-    fn sequence(&self, manifest: &Manifest) -> NamespaceCommand {
-        let put = NamespaceUpdate::Put { name: self.wanted.name, manifest: manifest.clone() };
-        let mut updates = alloc::vec![put];
-        updates.extend(self.wanted.head.map(|head| NamespaceUpdate::Head(head.to)));
-        NamespaceCommand::Sequence {
-            namespace: self.wanted.namespace,
-            generation: Some(self.wanted.generation),
-            asserts: self.asserts(manifest.gc_epoch),
-            updates,
-        }
     }
 
     /// Does something that fails only where there is no room for it, and then nothing was done.
@@ -398,16 +361,7 @@ impl Put {
     }
 
     fn discard_one(&self, cx: &mut Context<'_>, chunk: u16, index: u8, placed: Placed) {
-        cx.discard_placed(placed.osd, self.key(chunk, index, placed));
-    }
-
-    fn key(&self, chunk: u16, index: u8, placed: Placed) -> Vec<u8> {
-        let id = FragmentId { object: self.object, chunk, index, attempt: placed.attempt };
-        fragment_key(self.wanted.namespace, &id)
-    }
-
-    fn name(&self) -> FullName {
-        (self.wanted.namespace, self.wanted.name)
+        cx.discard_placed(placed.osd, self.wanted.key(self.object, chunk, index, placed.attempt));
     }
 
     fn upload(&self) -> Option<&Upload> {

@@ -5,15 +5,17 @@ use alloc::vec::Vec;
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError, ObjectReply, ObjectRequest};
 use formats::namespace::ObjectName;
 use formats::{Message, Payload};
-use glossary::{CLUSTER_BYTES, Generation, NamespaceId, NodeId};
+use glossary::{Generation, NamespaceId, NodeId};
 
 use crate::delete::Delete;
 use crate::get::Get;
 use crate::objects::{Life, Turn};
-use crate::put::{Put, Wanted};
+use crate::put::Put;
 use crate::redundancy::Redundancy;
 use crate::sweep::Sweep;
 use crate::task::{Askers, Entry, Next, Task};
+use crate::wanted::Wanted;
+use crate::whole::whole_checksum;
 
 impl Life {
     pub(crate) fn on_request(&mut self, from: NodeId, request: ObjectRequest, turn: &mut Turn<'_>) {
@@ -116,7 +118,7 @@ impl Ask {
         Some(match body {
             ObjectBody::Put { generation, name, present, head, payload } => {
                 let clusters = payload.clusters().filter(|clusters| *clusters > 0)?;
-                let checksum = checksum_of(&payload);
+                let checksum = whole_checksum(payload.crcs());
                 let wanted = Wanted { namespace, generation, name, present, head, clusters, checksum };
                 Ask::Put(wanted, payload)
             }
@@ -149,12 +151,6 @@ impl Ask {
             _ => false,
         }
     }
-}
-
-/// The CRC-32C of whole clusters, from the checksums that they came with: nothing is certified anew (F1).
-fn checksum_of(payload: &Payload) -> u32 {
-    let crcs = payload.crcs().iter().copied();
-    crcs.reduce(|whole, crc| checksum::combine(whole, crc, CLUSTER_BYTES)).unwrap_or_default()
 }
 
 fn refuse(to: NodeId, request: u64, error: ObjectError, turn: &mut Turn<'_>) {
