@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use glossary::{ByteCount, Policy, VdiskName};
 use io::IoChoice;
 
 use super::sizes;
 
 /// Where `up` listens for NBD when nothing else is said.
-pub(crate) const DEFAULT_NBD: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10809);
+pub(crate) const DEFAULT_NBD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10809);
 
 /// Runs a whole cluster in this process, until a signal ends it.
 ///
@@ -24,26 +24,26 @@ pub(crate) struct Up {
     #[arg(skip)]
     pub(crate) dir: PathBuf,
     /// How many disks (ASDs) the cluster has: 8 unless said at the first start.
-    #[arg(long, value_name = "COUNT", env = "OVS_DISKS", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "COUNT", env = "OVS_DISKS", hide_env_values = true, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) disks: Option<u32>,
     /// How data is spread: k data and m parity fragments, safe at c, at most x per storage node; repeat it for
     /// policies to be tried in order [first start: 4,2,6,1].
     #[arg(long, value_name = "K,M,C,X", value_parser = policy)]
     pub(crate) policy: Vec<Policy>,
     /// Size of the objects that writes are gathered into, 4MiB to 128MiB [first start: 16MiB].
-    #[arg(long, value_name = "SIZE", env = "OVS_SCO_SIZE", value_parser = sizes::sco_size)]
+    #[arg(long, value_name = "SIZE", env = "OVS_SCO_SIZE", hide_env_values = true, value_parser = sizes::sco_size)]
     pub(crate) sco_size: Option<ByteCount>,
     /// Room for what was written and is not on the disks yet [first start: 2GiB].
-    #[arg(long, value_name = "SIZE", env = "OVS_WRITE_BUFFER", value_parser = sizes::size)]
+    #[arg(long, value_name = "SIZE", env = "OVS_WRITE_BUFFER", hide_env_values = true, value_parser = sizes::size)]
     pub(crate) write_buffer: Option<ByteCount>,
     /// Room that each disk may take [first start: its share of the free space].
-    #[arg(long, value_name = "SIZE", env = "OVS_DISK_SIZE", value_parser = sizes::size)]
+    #[arg(long, value_name = "SIZE", env = "OVS_DISK_SIZE", hide_env_values = true, value_parser = sizes::size)]
     pub(crate) disk_size: Option<ByteCount>,
     /// A vDisk to make when it is not there yet; repeat it for more.
     #[arg(long, value_name = "NAME:SIZE", value_parser = sizes::new_vdisk)]
     pub(crate) vdisk: Vec<(VdiskName, ByteCount)>,
     /// Where to serve NBD [default: 127.0.0.1:10809].
-    #[arg(long, value_name = "ADDRESS:PORT", env = "OVS_NBD", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "OVS_NBD", hide_env_values = true, value_parser = address)]
     pub(crate) nbd: Option<SocketAddr>,
     /// Allow `--nbd` beyond this machine: NBD knows neither passwords nor encryption yet.
     #[arg(long)]
@@ -52,10 +52,10 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) accept_write_buffer_loss: bool,
     /// How disks are reached: auto, portable or uring.
-    #[arg(long, value_name = "IO", env = "OVS_IO", default_value = "auto")]
+    #[arg(long, value_name = "IO", env = "OVS_IO", hide_env_values = true, default_value = "auto")]
     pub(crate) io: IoChoice,
     /// Encode every message between roles and send it through a socket, as between processes.
-    #[arg(long, env = "OVS_FRAMES")]
+    #[arg(long, env = "OVS_FRAMES", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub(crate) frames: bool,
     /// Write what each role receives to a file, for `cargo xtask replay`.
     #[arg(long, value_name = "FILE")]

@@ -8,7 +8,7 @@ use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequ
 use glossary::NodeId;
 use io::{AskError, Port};
 
-use super::failure::{ExitCode, Failure};
+use crate::failure::{ExitCode, Failure};
 use super::ids;
 
 /// How long one try may take before it is made again.

@@ -8,7 +8,7 @@ use step::Entropy;
 
 use super::ask;
 use super::directory::Directory;
-use super::failure::{ExitCode, Failure};
+use crate::failure::{ExitCode, Failure};
 use super::folders::{self, BufferState};
 
 /// Keys of one page of the registry.

@@ -132,7 +132,7 @@ impl Control {
     fn halted_roles(&self) -> Vec<String> {
         let states = self.handle.states().into_iter();
         let halted = states.filter_map(|(_, (name, state))| match state {
-            io::NodeState::Halted(why) => Some(format!("{name} has stopped: {why}")),
+            io::NodeState::Halted { reason } => Some(format!("{name} has stopped: {reason}")),
             _ => None,
         });
         halted.collect()

@@ -18,7 +18,7 @@ use formats::identity::{Folder, Identity, IdentityError};
 use glossary::{ClusterIdentity, OsdId};
 use rustix::fs::{FlockOperation, flock};
 
-use super::failure::{ExitCode, Failure};
+use crate::failure::{ExitCode, Failure};
 
 const IDENTITY: &str = "identity";
 const CREATING: &str = "creating";

@@ -5,7 +5,7 @@ use formats::registry::{ClusterRecord, OsdRecord};
 use glossary::{BufferIdentity, ClusterIdentity};
 
 use super::directory::{Claim, Directory, claim};
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// An ASD that can't start, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::failure::{ExitCode, Failure};
+use crate::failure::{ExitCode, Failure};
 
 /// Descriptors for connections, sockets and the KV.
 const BASE: u64 = 512;

@@ -8,7 +8,6 @@ mod banner;
 mod cluster;
 mod control;
 mod directory;
-mod failure;
 mod folders;
 mod ids;
 mod limits;
@@ -17,8 +16,6 @@ mod roles;
 mod serve;
 mod settings;
 mod signals;
-
-pub(crate) use failure::{ExitCode, Failure};
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -31,6 +28,7 @@ use io::{Builder, Runtime, Settings};
 use step::Entropy;
 
 use crate::cli;
+use crate::failure::{ExitCode, Failure};
 use directory::{Directory, Found};
 use folders::Absent;
 use record::Recorder;

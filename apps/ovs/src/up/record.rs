@@ -12,7 +12,7 @@ use glossary::NodeId;
 use io::Tap;
 use step::Timestamp;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// Writes a recording. Roles on different shards share the file, a whole step at a time.
 pub(crate) struct Recorder {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus};
+use gateway::Nbd;
 use glossary::{ByteCount, VdiskName};
 use io::GatewaySpec;
 
 use super::banner::Banner;
 use super::control::Control;
-use super::failure::{ExitCode, Failure};
+use crate::failure::{ExitCode, Failure};
 use super::roles::{Casting, GUEST_SHARD};
 use super::signals::Signals;
 use super::{STOP, Started, ask, cluster, failed_start, ids};
@@ -34,7 +35,7 @@ pub(crate) fn serve(
     wait_until_taken_over(&started);
     let nbd = listener.local_addr().map_err(|error| Failure::system("listening", &error))?;
     let settings = gateway::Settings::new(ids::EDGE);
-    let memory_bound = ByteCount(settings.memory_bytes_max);
+    let memory_bound = settings.memory_bound();
     let vdisks = served(&started)?;
     let banner = Banner {
         directory: started.directory.root(),
@@ -45,12 +46,12 @@ pub(crate) fn serve(
         memory_bound,
     };
     print!("{}", banner.text());
-    let gateway = gateway::Nbd::new(listener, settings).map_err(|error| Failure::system("serving NBD", &error))?;
+    let gateway = Nbd::new(listener, settings).map_err(|error| Failure::system("serving NBD", &error))?;
     let spec = GatewaySpec { id: ids::NBD, name: "nbd".into(), shard: GUEST_SHARD, gateway: Box::new(gateway) };
     started.runtime.start_gateway(spec).map_err(|error| failed_start(&error))?;
     let control = Arc::new(Control::new(arguments, &started, nbd, memory_bound));
     let api = api::serve(&started.directory.socket(), control)
-        .map_err(|error| Failure::system("serving the directory's socket", &error))?;
+        .map_err(|error| Failure::new(ExitCode::System, error.to_string()))?;
     println!("ready nbd://{nbd}");
     signals.wait()?;
     drop(api);

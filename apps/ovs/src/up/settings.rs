@@ -7,7 +7,7 @@ use formats::registry::{ClusterRecord, OsdRecord};
 use glossary::{BufferIdentity, ByteCount, ClusterIdentity, OsdId, OsdIdentity, Policy, VdiskId};
 use step::Entropy;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 use crate::cli;
 
 /// Bytes of a segment of an ASD.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::mpsc;
 
-use super::failure::{ExitCode, Failure};
+use crate::failure::{ExitCode, Failure};
 
 /// Told when the process is asked to end.
 pub(crate) struct Signals {
