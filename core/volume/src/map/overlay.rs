@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use glossary::{ClusterAddress, Location};
 
-use super::Run;
+use super::{Base, Run};
 
 /// Runs by their first cluster. Bounded by what the write buffer holds; a discard is one run, however long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,18 +37,24 @@ impl Overlay {
         })
     }
 
-    /// Forgets a published entry: what of it was not overwritten since now comes from the base.
-    pub(crate) fn forget(&mut self, published: Run) {
-        let superseded = |run: &Run| match run.cut(published.address.0, published.end()) {
-            Some(part) => {
-                let same =
-                    published.cut(part.address.0, part.end()).is_some_and(|p| p.location == part.location);
-                !same
+    /// Forgets a published entry, once the base has all of its TLog: what of it was not overwritten since now
+    /// comes from the base. A location belongs to one entry, so an overlay that still says it is that entry's.
+    /// Discards all say the same: of them only what the base reads as unwritten too is forgotten.
+    pub(crate) fn forget(&mut self, published: Run, base: &Base) {
+        let still: Vec<Run> = self.runs(published.address.0, published.end()).collect();
+        let mut same = Vec::new();
+        for run in still {
+            if run.location.is_none() && published.location.is_none() {
+                let mut below = Vec::new();
+                base.runs(run.address.0, run.end(), &mut below);
+                same.extend(below.into_iter().filter(|run| run.location.is_none()));
+            } else if published
+                .cut(run.address.0, run.end())
+                .is_some_and(|part| part.location == run.location)
+            {
+                same.push(run);
             }
-            None => true,
-        };
-        let same: Vec<Run> =
-            self.runs(published.address.0, published.end()).filter(|run| !superseded(run)).collect();
+        }
         same.iter().for_each(|run| self.clear(run.address.0, run.end()));
     }
 

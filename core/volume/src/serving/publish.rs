@@ -180,7 +180,7 @@ impl Serving {
             let run = run_of(entry);
             self.base.apply(run, &mut self.dead);
         }
-        tlog.entries.iter().for_each(|entry| self.overlay.forget(run_of(entry)));
+        tlog.entries.iter().for_each(|entry| self.overlay.forget(run_of(entry), &self.base));
         self.map_file.add_delta(head, &tlog.entries);
         self.retire(&tlog, context);
         // A SCO that lost its last live cluster within the TLog may have got one again later in it.
