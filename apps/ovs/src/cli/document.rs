@@ -23,7 +23,9 @@ fn sections(command: &Command, path: &str, text: &mut String) {
         let mut shown = command.clone().bin_name(&path).term_width(100);
         if !is_root {
             // What all verbs know is said once.
-            shown = ["dir", "log", "log_format"].iter().fold(shown, |shown, name| shown.mut_arg(name, |arg| arg.hide(true)));
+            shown = ["dir", "log", "log_format"]
+                .iter()
+                .fold(shown, |shown, name| shown.mut_arg(name, |arg| arg.hide(true)));
         }
         let help = shown.render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
@@ -45,4 +47,12 @@ fn the_document_is_what_the_program_says() {
     }
     let found = std::fs::read_to_string(Path::new(PATH)).unwrap_or_default();
     assert!(found == wanted, "docs/cli.md has drifted: `UPDATE=1 cargo test -p ovs document` writes it");
+}
+
+#[test]
+fn the_readme_has_every_exit_code() {
+    let readme = include_str!("../../README.md");
+    for (code, meaning) in crate::failure::ExitCode::TABLE {
+        assert!(readme.contains(&format!("| {code} | {meaning} |\n")), "{code}");
+    }
 }

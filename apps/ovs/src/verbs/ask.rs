@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use api::{Client, ClientError, Kind, Refusal};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::Asking;
@@ -67,8 +68,8 @@ pub(super) fn done(asking: &Asking, sentence: String, value: &Value) -> String {
 }
 
 /// JSON for people and programs.
-pub(super) fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
+pub(super) fn pretty<T: Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).expect("what the API says can be said again") + "\n"
 }
 
 /// A failure as one line of JSON.

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 pub(crate) fn list(asking: &Asking, directory: &Path) -> Result<String, Failure> {
     let osds = ask(asking, directory, QUICK, api::Client::osds)?;
-    Ok(if asking.json { pretty(&json!(osds)) } else { render(&osds) })
+    Ok(if asking.json { pretty(&osds) } else { render(&osds) })
 }
 
 fn render(osds: &[Osd]) -> String {

@@ -6,7 +6,6 @@ use std::path::Path;
 use api::Client;
 use api::model::{ClusterStatus, Verdict};
 use glossary::ByteCount;
-use serde_json::json;
 
 use super::ask::{QUICK, ask, pretty};
 use crate::cli::Asking;
@@ -17,12 +16,12 @@ const REASONS_SHOWN: usize = 10;
 
 pub(crate) fn run(asking: &Asking, directory: &Path) -> Result<String, Failure> {
     let status = ask(asking, directory, QUICK, Client::status)?;
-    Ok(if asking.json { pretty(&json!(status)) } else { render(&status) })
+    Ok(if asking.json { pretty(&status) } else { render(&status) })
 }
 
 pub(crate) fn metrics(asking: &Asking, directory: &Path) -> Result<String, Failure> {
     let metrics = ask(asking, directory, QUICK, Client::metrics)?;
-    Ok(if asking.json { pretty(&json!(metrics)) } else { metrics.render() })
+    Ok(if asking.json { pretty(&metrics) } else { metrics.render() })
 }
 
 /// The verdict and its reasons, then a line for each question that an operator has.

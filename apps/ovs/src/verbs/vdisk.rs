@@ -34,7 +34,7 @@ fn create(arguments: &Sized, directory: &Path) -> Result<String, Failure> {
 fn list(asking: &Asking, directory: &Path) -> Result<String, Failure> {
     let vdisks = ask(asking, directory, QUICK, api::Client::vdisks)?;
     if asking.json {
-        return Ok(pretty(&json!(vdisks)));
+        return Ok(pretty(&vdisks));
     }
     if vdisks.is_empty() {
         return Ok("no vDisk yet: make one with `ovs vdisk create disk1 --size 10GiB`\n".into());
@@ -66,7 +66,7 @@ fn state(vdisk: &Vdisk) -> &'static str {
 fn info(arguments: &Named, directory: &Path) -> Result<String, Failure> {
     let Named { name, asking } = arguments;
     let vdisk = ask(asking, directory, QUICK, |client| client.vdisk(name))?;
-    Ok(if asking.json { pretty(&json!(vdisk)) } else { render(&vdisk) })
+    Ok(if asking.json { pretty(&vdisk) } else { render(&vdisk) })
 }
 
 fn render(vdisk: &Vdisk) -> String {

@@ -93,3 +93,80 @@ fn by_state(osds: &[&Osd]) -> Vec<String> {
     }
     groups.into_iter().map(|(how, names)| format!("{} {how}", names.join(", "))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use glossary::{ByteCount, OsdId, Policy};
+
+    use super::super::status::{Kv, WriteBuffer};
+    use super::*;
+
+    fn facts(disks: u32) -> Facts {
+        let osd = |number| Osd {
+            osd: OsdId(number),
+            name: format!("asd-{number}"),
+            state: OsdState::Up,
+            used: ByteCount(0),
+            capacity: ByteCount(0),
+            dead: ByteCount(0),
+            keys: 0,
+            trouble: None,
+        };
+        Facts {
+            cluster: String::new(),
+            policies: vec![Policy { k: 4, m: 2, c: 6, x: 1 }],
+            osds: (0..disks).map(osd).collect(),
+            vdisks: Vec::new(),
+            write_buffer: WriteBuffer { used: ByteCount(0), limit: ByteCount(0) },
+            kv: Kv { copies: 1, keys: 0, index: 0, trouble: None },
+            memory_limit: ByteCount(0),
+            troubles: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_disk_that_is_away_is_one_less_to_fail() {
+        let mut facts = facts(8);
+        let expected = [(0, Verdict::Healthy, 2), (1, Verdict::Degraded, 1), (2, Verdict::Degraded, 0)];
+        for (away, verdict, may_fail) in expected.into_iter().chain([(3, Verdict::DataLost, 0)]) {
+            facts.osds.iter_mut().take(away).for_each(|osd| osd.state = OsdState::Failed);
+            let health = Health::of(&facts);
+            assert_eq!((health.verdict, health.disks_may_fail), (verdict, may_fail), "{away} away");
+        }
+    }
+
+    #[test]
+    fn the_weakest_policy_counts_and_only_what_is_waited_for() {
+        let mut facts = facts(8);
+        facts.policies.push(Policy { k: 2, m: 2, c: 3, x: 1 });
+        assert_eq!(Health::of(&facts).disks_may_fail, 1);
+        facts.policies.push(Policy { k: 1, m: 0, c: 1, x: 1 });
+        assert_eq!(Health::of(&facts).disks_may_fail, 0);
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_degrades() {
+        let mut full = facts(8);
+        full.osds[3].state = OsdState::Full;
+        let health = Health::of(&full);
+        assert_eq!((health.verdict, health.disks_may_fail), (Verdict::Degraded, 2));
+        assert_eq!(health.reasons, ["asd-3 full"]);
+        let mut sick = facts(8);
+        sick.kv.trouble = Some("a sync failed".into());
+        assert_eq!(Health::of(&sick).reasons, ["the KV is in trouble: a sync failed"]);
+        let mut other = facts(8);
+        other.troubles.push("the Edge does not answer".into());
+        assert_eq!(Health::of(&other).verdict, Verdict::Degraded);
+    }
+
+    #[test]
+    fn disks_with_one_trouble_share_a_line() {
+        let mut facts = facts(8);
+        for number in [1, 4, 6] {
+            facts.osds[number].state = OsdState::Missing;
+            facts.osds[number].trouble = Some(if number == 4 { "damaged" } else { "gone" }.into());
+        }
+        let reasons = Health::of(&facts).reasons;
+        assert_eq!(reasons[1..3], ["asd-1, asd-6 missing (gone)", "asd-4 missing (damaged)"]);
+    }
+}
