@@ -217,6 +217,10 @@ impl Client {
         if moved {
             self.progress = now;
         }
+        if self.waiting.is_some() {
+            let is_deaf = self.connection.unsent() >= UNSENT_MAX;
+            if is_deaf { hall.permits.park(self.id) } else { hall.permits.unpark(self.id) }
+        }
         Ok(all && self.ending && self.in_flight == 0)
     }
 

@@ -46,11 +46,13 @@ pub(crate) struct Permits {
     max: u64,
     used: u64,
     queue: VecDeque<(SocketId, u64)>,
+    /// Those who first have to take the answers that they hold memory with: nobody waits behind them.
+    parked: Vec<(SocketId, u64)>,
 }
 
 impl Permits {
     pub(crate) fn new(max: u64) -> Self {
-        Permits { max, used: 0, queue: VecDeque::new() }
+        Permits { max, used: 0, queue: VecDeque::new(), parked: Vec::new() }
     }
 
     /// Takes `cost` bytes for a connection, or lets it wait; then [`Permits::next`] will name it.
@@ -77,9 +79,22 @@ impl Permits {
         Some(who)
     }
 
+    /// A connection that waits doesn't take its answers: it lets others pass until [`Permits::unpark`].
+    pub(crate) fn park(&mut self, who: SocketId) {
+        if let Some(place) = self.queue.iter().position(|(waiting, _)| *waiting == who) {
+            self.parked.extend(self.queue.remove(place));
+        }
+    }
+
+    /// It took them, and waits again, behind the others.
+    pub(crate) fn unpark(&mut self, who: SocketId) {
+        self.queue.extend(self.parked.extract_if(.., |(waiting, _)| *waiting == who));
+    }
+
     /// A connection is gone: it waits no more.
     pub(crate) fn forget(&mut self, who: SocketId) {
         self.queue.retain(|(waiting, _)| *waiting != who);
+        self.parked.retain(|(waiting, _)| *waiting != who);
     }
 
     pub(crate) fn someone_waits(&self) -> bool {
@@ -110,6 +125,19 @@ mod tests {
             [Some(SocketId(2)), Some(SocketId(1)), None]
         );
         assert_eq!(permits.used(), 60);
+    }
+
+    #[test]
+    fn nobody_waits_behind_one_who_does_not_take_his_answers() {
+        let mut permits = Permits::new(100);
+        assert!(permits.take(SocketId(1), 60));
+        assert!(!permits.take(SocketId(1), 60));
+        permits.park(SocketId(1));
+        assert!(permits.take(SocketId(2), 40));
+        assert!(!permits.take(SocketId(2), 40));
+        permits.unpark(SocketId(1));
+        permits.release(100);
+        assert_eq!([permits.next(), permits.next()], [Some(SocketId(2)), Some(SocketId(1))]);
     }
 
     #[test]

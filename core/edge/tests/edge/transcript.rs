@@ -8,8 +8,8 @@
 //! ```
 //! Sessions and clients have the number of their first appearance.
 
-use std::fmt::Write;
 use core::time::Duration;
+use std::fmt::Write;
 
 use bytes::Bytes;
 use edge::{Config, Edge};

@@ -1,9 +1,9 @@
 //! An Edge, two gateways, and a volume driver behind a network that loses, doubles and reorders, while the
 //! driver dies and power fails. What guests see is checked against what they were promised.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use core::time::Duration;
 
 use bytes::Bytes;
 use edge::{Config, Edge};
