@@ -1,4 +1,5 @@
 //! `ovs`: a cluster in one process, and the verbs that operate it.
+#![forbid(unsafe_code)]
 
 mod cli;
 mod failure;

@@ -149,7 +149,7 @@ mod tests {
             "NBDMAGIC\r\n\r\n",
             "HTTP/1.1\r\n\r\n",
             "HTTP/1.1 abc\r\n\r\n",
-            "HTTP/1.1 é\r\n\r\n",
+            "HTTP/1.1 \u{e9}\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ] {
             assert!(matches!(parse(text.as_bytes()), Err(ClientError::Nonsense(_))), "{text}");
