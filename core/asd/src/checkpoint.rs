@@ -252,6 +252,16 @@ impl Asd {
         }
     }
 
+    /// A step of a checkpoint that is no longer wanted ended. A failed sync is final all the same: the file
+    /// would look whole when the log is read again, and be gone after a power cut (L4).
+    pub(crate) fn on_drained_checkpoint(&mut self, result: &DiskResult, effects: &mut Outbox) {
+        let is_syncing = |job: &Job| job.stage == Stage::Syncing;
+        if let (Some(job), Err(_)) = (self.checkpoints.job.as_ref().filter(|job| is_syncing(job)), result) {
+            let file = job.place.file();
+            self.stop(format!("a sync of {file} failed: restart when the disk is well"), effects);
+        }
+    }
+
     fn checkpointed(&mut self, effects: &mut Outbox) {
         let Some(job) = self.checkpoints.job.take() else { return };
         self.checkpoints.durable = Some(Durable { place: job.place, mark: job.mark });

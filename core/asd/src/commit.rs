@@ -23,12 +23,16 @@ impl Asd {
         if self.phase != Phase::Serving || self.log.in_flight.is_some() {
             return;
         }
+        if self.compaction.take_close() {
+            self.log.begin_segment();
+            return self.go_on(effects);
+        }
         let mut draft = Draft::default();
         if self.compaction.is_starved() {
-            self.draft_moves(&mut draft);
+            self.draft_moves(&mut draft, effects);
         }
         self.draft_applies(&mut draft, effects);
-        self.draft_moves(&mut draft);
+        self.draft_moves(&mut draft, effects);
         if draft.changes.is_empty() {
             // Everything was as wanted, or refused, judged by what is durable.
             let Draft { answers, tally, .. } = draft;
@@ -73,14 +77,15 @@ impl Asd {
 
     /// Records that compaction moves fill what guests leave of the batch. Where guests leave too little, the
     /// next batch starts with one.
-    fn draft_moves(&mut self, draft: &mut Draft) {
+    fn draft_moves(&mut self, draft: &mut Draft, effects: &mut Outbox) {
         let room = max_body(self.config.segment_bytes);
         draft.tally.round = self.compaction.round_number();
         let mut count = 0;
         while let Some(bytes) = self.compaction.next_move_bytes() {
             if self.used_after(draft.bytes + bytes) > self.marks.capacity() {
-                // Less room than when the round began: a smaller one may do.
+                // Less room than when the round began: later, a smaller one may do.
                 self.compaction.abort();
+                self.arm(RETRY_TIMER, RETRY_AFTER, effects);
                 return;
             }
             let is_enough = self.compaction.is_starved() && count > 0;

@@ -53,6 +53,8 @@ pub(crate) struct Compaction {
     is_off: bool,
     /// Whether the last batch had no room for a move that waited.
     is_starved: bool,
+    /// Whether the open segment should be closed, because it is the deadest.
+    closes_segment: bool,
     /// Counts rounds: what was read for an earlier one is of no use.
     rounds: u64,
 }
@@ -81,11 +83,16 @@ impl Compaction {
         self.is_dirty = true;
     }
 
-    /// Forgets the round: what was copied so far is in the log, and what wasn't stays where it is.
+    /// Forgets the round: what was copied so far is in the log, and what wasn't stays where it is. Whoever
+    /// calls this says when to look again.
     pub(crate) fn abort(&mut self) {
         self.round = None;
         self.is_starved = false;
-        self.is_dirty = true;
+    }
+
+    /// Whether the open segment should be closed; asked for once.
+    pub(crate) fn take_close(&mut self) -> bool {
+        core::mem::take(&mut self.closes_segment)
     }
 
     pub(crate) fn is_starved(&self) -> bool {
@@ -175,11 +182,14 @@ impl Asd {
             self.compaction.rounds += 1;
             let number = self.compaction.rounds;
             self.compaction.round = Some(Round { number, victims, ..Round::default() });
-        } else if beyond > 0
-            && !self.checkpoints.is_busy()
-            && (beyond >= self.checkpoint_estimate() || self.marks.is_pressing(used))
-        {
-            self.checkpoints.want();
+        } else if beyond > 0 {
+            let is_worth = beyond >= self.checkpoint_estimate() || self.marks.is_pressing(used);
+            if is_worth && !self.checkpoints.is_busy() {
+                self.checkpoints.want();
+            }
+        } else if self.marks.is_pressing(used) {
+            let gained = self.segments.get(open).map_or(0, gain);
+            self.compaction.closes_segment = gained >= MIN_GAIN_BYTES + PAGE;
         }
     }
 

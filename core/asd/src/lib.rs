@@ -63,7 +63,7 @@ pub(crate) enum Phase {
     New,
     /// Reads its log.
     Recovering(Box<Recovery>),
-    /// Syncs what it keeps of the log.
+    /// Syncs what it keeps: its checkpoint and its log.
     Syncing,
     /// Begins a segment, which cuts off whatever lies behind what is kept.
     Opening,
@@ -172,6 +172,9 @@ impl Asd {
         let is_over = matches!(self.phase, Phase::Draining | Phase::Stopped(_));
         match waits {
             Waits::Read(read) => self.on_read(read, result, effects),
+            Waits::Checkpoint if self.phase == Phase::Draining => {
+                self.on_drained_checkpoint(&result, effects)
+            }
             _ if is_over => {}
             Waits::Recovery => self.on_recovery(result, effects),
             Waits::Kept => self.on_kept(result, effects),

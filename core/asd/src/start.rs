@@ -49,27 +49,34 @@ impl Asd {
         self.junk = junk;
         self.counters.add(Counter::Damaged, lost);
         self.index_changed = true;
-        match end {
-            // What is kept may be there without ever having been synced (L3). In a life that knows the end it
-            // was, and a sync after a failed write would say nothing.
-            Some(end) if !is_known => {
-                self.phase = Phase::Syncing;
-                self.disk(Waits::Kept, DiskOperation::Sync { file: segment_file(end.end.sequence) }, effects);
-            }
-            _ => self.open_segment(effects),
+        self.phase = Phase::Syncing;
+        // What is kept may be there without ever having been synced (L3), and the checkpoint too: the next
+        // one overwrites the other.
+        if let Some(durable) = durable {
+            self.disk(Waits::Kept, DiskOperation::Sync { file: durable.place.file() }, effects);
+        }
+        // In a life that knows the log's end, that was synced, and a sync after a failed write says nothing.
+        if let Some(end) = end.filter(|_| !is_known) {
+            self.disk(Waits::Kept, DiskOperation::Sync { file: segment_file(end.end.sequence) }, effects);
+        }
+        if self.operations.is_empty() {
+            self.open_segment(effects);
         }
     }
 
+    /// One of the files that are kept is synced. Only after both, the new segment cuts the tail.
     pub(crate) fn on_kept(&mut self, result: DiskResult, effects: &mut Outbox) {
-        match result {
-            Ok(_) => self.open_segment(effects),
-            Err(_) => self.stop("a sync of its log failed: restart when the disk is well".into(), effects),
+        if result.is_err() {
+            self.stop("a sync of what it keeps failed: restart when the disk is well".into(), effects);
+        } else if self.operations.is_empty() {
+            self.open_segment(effects);
         }
     }
 
     /// The time has come to try again what had no room or no disk.
     pub(crate) fn retry(&mut self, effects: &mut Outbox) {
         self.checkpoints.rested();
+        self.compaction.look_again();
         match self.phase {
             Phase::NoRoom => self.open_segment(effects),
             Phase::Serving => self.disk(Waits::Space, DiskOperation::Space, effects),

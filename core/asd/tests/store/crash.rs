@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use asd::Config;
 use formats::Event;
 use formats::message::asd::{AsdAnswer, AsdAssert, AsdBody, AsdError, Purpose};
+use glossary::ByteCount;
 use step::{Bug, DiskOperation, Entropy, TimerId};
 
 use crate::disk::Fault;
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) faults: bool,
     /// Whether bits rot.
     pub(crate) rot: bool,
+    /// Whether the disk is so small that it is often full.
+    pub(crate) small: bool,
 }
 
 /// What happened in runs, so that a test knows that it tested something.
@@ -84,12 +87,13 @@ impl Run {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         // Rot below a checkpoint's mark is of another kind than above: have both.
         let checkpoint_every = if plan.rot { 16 << 10 } else { config().checkpoint_every };
-        let config = Config { bug: plan.bug, checkpoint_every, ..config() };
+        let capacity = if plan.small { ByteCount(8 * config().segment_bytes) } else { config().capacity };
+        let config = Config { bug: plan.bug, checkpoint_every, capacity, ..config() };
         Run {
             world: World::new(config),
             entropy: Entropy::new(bytes),
             plan,
-            keys: if plan.rot { 100 } else { 24 },
+            keys: if plan.rot || plan.small { 100 } else { 24 },
             possible: vec![Map::new()],
             sent: Vec::new(),
             readings: BTreeMap::new(),
@@ -422,6 +426,14 @@ fn crashes_lose_nothing_and_make_nothing_up() {
         "asd_freed_segments",
         "asd_marks",
     ] {
+        assert!(totals.counters[name] > 20, "{name}: {}", totals.counters[name]);
+    }
+}
+
+#[test]
+fn crashes_of_full_disks_lose_nothing_and_make_nothing_up() {
+    let totals = run_all(2000..2040, Plan { small: true, ..Plan::default() });
+    for name in ["asd_full", "asd_compactions", "asd_freed_segments"] {
         assert!(totals.counters[name] > 20, "{name}: {}", totals.counters[name]);
     }
 }

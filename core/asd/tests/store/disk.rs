@@ -145,6 +145,14 @@ impl Disk {
         }
     }
 
+    /// The power goes, and nothing of what wasn't synced stays.
+    pub(crate) fn lose_unsynced(&mut self) {
+        for file in self.files.values_mut() {
+            let durable = core::mem::take(&mut file.durable);
+            *file = File { current: durable.clone(), durable, dirty: BTreeSet::new() };
+        }
+    }
+
     /// Flips a bit of a file, on the medium.
     pub(crate) fn rot(&mut self, file: FileName, bit: usize) {
         let file = self.files.get_mut(&file).expect("there");

@@ -1,6 +1,6 @@
 //! Starts on whatever an earlier life left, whole, torn, damaged or foreign (PROTOCOLS L3, L4, F10).
 
-use formats::message::asd::{AsdAnswer, AsdError};
+use formats::message::asd::{AsdAnswer, AsdError, Purpose};
 use formats::{Event, journal};
 use glossary::OsdIdentity;
 use step::{DiskOperation, Entropy, FileName, TimerId};
@@ -98,6 +98,80 @@ fn without_checkpoints_a_part_of_the_log_is_not_taken_for_all() {
         assert!(trouble.starts_with("not serving"), "{trouble}");
         assert_eq!(world.get(&25_u32.to_be_bytes()), AsdAnswer::Failed(AsdError::Unavailable));
         assert_eq!(world.put(b"k", b"v"), AsdAnswer::Failed(AsdError::Unavailable));
+    }
+}
+
+#[test]
+fn without_checkpoints_the_log_must_begin_with_its_first_segment() {
+    let mut world = grown();
+    for number in 0..5_u32 {
+        assert_eq!(world.delete(&number.to_be_bytes()), AsdAnswer::Applied);
+    }
+    world.rest();
+    let sequences: Vec<String> = files(&world, "segment").iter().map(|name| name.to_string()).collect();
+    assert!(sequences[0].ends_with("02") && sequences.last().is_some_and(|last| last.ends_with("07")));
+    assert_eq!(sequences.len(), 6, "only the first is gone");
+    files(&world, "checkpoint").into_iter().for_each(|name| world.disk.remove(name));
+    world.restart();
+    let why =
+        "not serving: no checkpoint is whole, and the segments before segment-0000000000000002 are gone";
+    assert_eq!(world.trouble().as_deref(), Some(why));
+}
+
+#[test]
+fn the_log_is_not_read_again_while_anything_is_in_flight() {
+    let mut world = World::serving(config());
+    write_until(&mut world, 0, |what| matches!(what, DiskOperation::Create { .. }));
+    // The checkpoint's creation is slow, and meanwhile a write fails.
+    let place = world.pending.iter().position(|(_, what)| matches!(what, DiskOperation::Create { .. }));
+    let slow = world.pending.remove(place.expect("the creation"));
+    world.settle();
+    world.send(apply(Purpose::Guest, &[], &[(b"k", Some(b"v"))]));
+    world.event(Event::TurnEnd);
+    world.disk.fault = Some(Fault::WriteFails);
+    world.settle();
+    assert!(world.pending.is_empty(), "it waits");
+    assert_eq!(world.trouble().as_deref(), Some("a write failed: it reads its log again"));
+    world.pending.push(slow);
+    world.settle();
+    assert_eq!((world.trouble(), world.counter("asd_reloads")), (None, 1));
+}
+
+/// A checkpoint was written and not synced when the process died. A start that believes it has the other one
+/// overwritten, and a power cut would take both.
+#[test]
+fn a_checkpoint_is_synced_before_the_other_is_overwritten() {
+    let mut world = compacted();
+    write_until(&mut world, 1000, |what| matches!(what, DiskOperation::Sync { .. }));
+    let keys = world.counter("asd_puts") - world.counter("asd_deletes");
+    world.reborn();
+    world.start();
+    write_until(&mut world, 2000, |what| matches!(what, DiskOperation::Write { .. }));
+    world.disk.lose_unsynced();
+    world.reborn();
+    world.start();
+    assert_eq!(world.trouble(), None);
+    assert!(world.keys().len() as u64 >= keys);
+}
+
+/// Puts values until such an operation on a checkpoint is in flight.
+fn write_until(world: &mut World, mut number: u32, is_it: impl Fn(&DiskOperation) -> bool) {
+    let is_there = |world: &World| {
+        world.pending.iter().any(|(_, what)| match what {
+            DiskOperation::Create { file }
+            | DiskOperation::Sync { file }
+            | DiskOperation::Write { file, .. } => file.as_str().starts_with("checkpoint") && is_it(what),
+            _ => false,
+        })
+    };
+    while !is_there(world) {
+        if world.pending.is_empty() {
+            world.send(apply(Purpose::Guest, &[], &[(&number.to_be_bytes(), Some(&[1; 12_000]))]));
+            number += 1;
+        } else {
+            world.complete(0);
+        }
+        world.event(Event::TurnEnd);
     }
 }
 
@@ -309,7 +383,7 @@ fn a_failed_write_is_cut_off_and_never_retried_on_its_file() {
     let mut world = World::serving(config());
     assert_eq!(world.put(b"a", b"v"), AsdAnswer::Applied);
     world.settle();
-    let request = world.send(apply(formats::message::asd::Purpose::Guest, &[], &[(b"b", Some(&[1; 9000]))]));
+    let request = world.send(apply(Purpose::Guest, &[], &[(b"b", Some(&[1; 9000]))]));
     world.event(Event::TurnEnd);
     // The write arrives as a whole, and is reported as failed all the same.
     let [(operation, what)] = &world.pending[..] else { panic!("a write") };

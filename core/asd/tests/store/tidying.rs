@@ -6,6 +6,7 @@ use formats::Event;
 use formats::message::asd::{AsdAnswer, AsdBody, AsdError, Purpose};
 use step::{DiskOperation, Entropy, FileName, TimerId};
 
+use crate::disk::Fault;
 use crate::replay::{log_alone, lost, puts};
 use crate::world::{World, apply, config, value_of};
 
@@ -190,6 +191,69 @@ fn a_victim_that_cannot_be_read_is_not_given_up() {
     world.restart();
     world.rest();
     assert_eq!(world.counter("asd_compactions"), 1);
+}
+
+#[test]
+fn guests_come_first_and_still_compaction_gets_on() {
+    let mut settings = config();
+    settings.capacity.0 = 64 << 20;
+    let mut world = World::serving(settings);
+    put(&mut world, 0..40);
+    world.rest();
+    delete(&mut world, (0..40).filter(|number| number % 5 > 1));
+    // From here on every batch could be filled by guests alone, but for less than a record.
+    let mut number = 1000;
+    for _ in 0..400 {
+        while number < 1000 + 4 * (world.counter("asd_syncs") as u32) {
+            world.send(apply(Purpose::Guest, &[], &[(&key(number), Some(&[0; 12_000]))]));
+            world.send(apply(Purpose::Guest, &[], &[(&key(number - 8), None)]));
+            number += 1;
+        }
+        world.event(Event::TurnEnd);
+        if let Some(timer) = world.timers.keys().next_back().copied() {
+            world.fire(timer);
+        }
+        if !world.pending.is_empty() {
+            world.complete(0);
+        }
+    }
+    assert_eq!(world.counter("asd_full"), 0);
+    assert!(world.counter("asd_moved_bytes") > 12_000 * 8, "{}", world.counter("asd_moved_bytes"));
+}
+
+#[test]
+fn what_was_read_for_a_round_that_was_given_up_is_of_no_use_to_the_next() {
+    let mut world = World::serving(config());
+    put(&mut world, 0..29);
+    world.rest();
+    delete(&mut world, (0..20).filter(|number| number % 5 > 1));
+    for _ in 0..2 {
+        world.fire(TimerId(2));
+    }
+    let reads: Vec<_> = std::mem::take(&mut world.pending);
+    assert!(reads.len() > 1 && reads.iter().all(|(_, what)| matches!(what, DiskOperation::Read { .. })));
+    // A creation that finds no room ends the round; the next one begins, and then the reads come.
+    for number in 100..110 {
+        world.disk.fault = Some(Fault::Full);
+        world.send(apply(Purpose::Guest, &[], &[(&key(number), Some(&[1; 12_000]))]));
+        world.event(Event::TurnEnd);
+        if matches!(world.pending[..], [(_, DiskOperation::Create { .. })]) {
+            break;
+        }
+        world.disk.fault = None;
+        world.settle();
+    }
+    world.settle();
+    world.fire(TimerId(3));
+    for _ in 0..2 {
+        world.fire(TimerId(2));
+    }
+    world.pending.splice(0..0, reads);
+    world.rest();
+    assert!(world.counter("asd_compactions") > 0);
+    for number in (0..29).filter(|number| *number > 19 || number % 5 < 2) {
+        assert_eq!(value_of(&world.get(&key(number))).map(|value| value.len()), Some(12_000));
+    }
 }
 
 /// Many more keys than a checkpoint writes, or compaction looks at, in one turn; all the while they change.

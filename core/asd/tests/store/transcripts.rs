@@ -1,6 +1,6 @@
 //! What an ASD does, effect for effect.
 
-use formats::message::asd::{AsdAnswer, Purpose};
+use formats::message::asd::{AsdAnswer, AsdBody, Purpose};
 use formats::{Effect, Event, Message};
 use step::DiskOperation;
 
@@ -32,9 +32,8 @@ fn line(effect: &Effect) -> String {
     }
 }
 
-/// Completes the only operation in flight and compares what follows.
+/// Completes the first operation in flight and compares what follows.
 fn check(world: &mut World, expected: &[&str]) {
-    assert_eq!(world.pending.len(), 1, "one operation in flight");
     let (operation, what) = world.pending.remove(0);
     let result = world.disk.execute(&what);
     let effects = world.turn(Event::Disk { operation, result });
@@ -74,4 +73,62 @@ fn what_comes_during_a_batch_is_the_next_one_and_answers_follow_its_sync() {
     );
     check(&mut world, &["sync segment-0000000000000001"]);
     check(&mut world, &["answer 3: Applied", "answer 4: Applied", "answer 5: Applied", "timer 1 in 100ms"]);
+}
+
+#[test]
+fn a_batch_that_does_not_fit_begins_the_next_segment_with_one_write() {
+    let mut world = World::serving(config());
+    world.rest();
+    for number in 0..5_u8 {
+        world.put(&[number], &[number; 12_000]);
+    }
+    world.send(apply(Purpose::Guest, &[], &[(b"k", Some(&[2; 100]))]));
+    let effects = world.event(Event::TurnEnd);
+    assert_eq!(effects.iter().map(line).collect::<Vec<_>>(), ["create segment-0000000000000002"]);
+    check(&mut world, &["write segment-0000000000000002 0+8192"]);
+    check(&mut world, &["sync segment-0000000000000002"]);
+    check(&mut world, &["answer 6: Applied", "space", "timer 2 in 100ms"]);
+    check(&mut world, &[]);
+}
+
+#[test]
+fn a_value_is_one_read() {
+    let mut world = World::serving(config());
+    world.put(b"k", &[7; 5_000]);
+    world.settle();
+    world.event(Event::TurnEnd);
+    let read = AsdBody::Get { key: b"k".to_vec() };
+    world.send(read);
+    check_reads(&world, &["read segment-0000000000000001 4152+5017"]);
+    check(&mut world, &["answer 2: value of 5000 bytes"]);
+}
+
+fn check_reads(world: &World, expected: &[&str]) {
+    let effects = world
+        .pending
+        .iter()
+        .map(|(operation, what)| line(&Effect::Disk { operation: *operation, what: what.clone() }));
+    assert_eq!(effects.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_later_start_reads_the_checkpoint_and_what_it_lacks_and_cuts_the_tail() {
+    let mut world = World::serving(config());
+    for number in 0..13_u8 {
+        world.put(&[number], &[number; 12_000]);
+    }
+    world.rest();
+    world.reborn();
+    let effects = world.turn(Event::Start { seed: [0; 32] });
+    assert_eq!(effects.iter().map(line).collect::<Vec<_>>(), ["list"]);
+    check(&mut world, &["read checkpoint-a 0+4096"]);
+    check(&mut world, &["read checkpoint-a 0+8192"]);
+    check(&mut world, &["read segment-0000000000000002 0+65536"]);
+    check(&mut world, &["read segment-0000000000000003 0+45056"]);
+    check(&mut world, &["sync checkpoint-a", "sync segment-0000000000000003"]);
+    check(&mut world, &[]);
+    check(&mut world, &["create segment-0000000000000004"]);
+    check(&mut world, &["write segment-0000000000000004 0+4096"]);
+    check(&mut world, &["sync segment-0000000000000004"]);
+    check(&mut world, &["space", "timer 2 in 100ms"]);
 }
