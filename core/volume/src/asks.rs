@@ -33,9 +33,18 @@ struct Ask<P> {
 }
 
 impl<P> Asks<P> {
-    /// Nothing asked yet. `session` was never used before.
+    /// Nothing asked yet. `session` was drawn at random for this life; so is, by it, the first request's
+    /// number: a late answer to an earlier life must find no question.
     pub(crate) fn new(kv: NodeId, objects: NodeId, session: u64, wait: (Duration, Duration)) -> Self {
-        Asks { kv, objects, wait, session, next_request: 1, next_sequence: 1, open: BTreeMap::new() }
+        Asks {
+            kv,
+            objects,
+            wait,
+            session,
+            next_request: session >> 1,
+            next_sequence: 1,
+            open: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn command(

@@ -1,7 +1,7 @@
 use super::*;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use glossary::{ScoId, ScoOffset};
+use glossary::{Generation, LogNumber, ScoId, ScoOffset};
 use proptest::prelude::*;
 
 const SIZE: u64 = 3 * PAGE_CLUSTERS;
@@ -43,24 +43,25 @@ proptest! {
     ) {
         let (mut overlay, mut base) = (Overlay::default(), Base::default());
         let (mut all, mut published) = (alloc::vec![0_u64; SIZE as usize], alloc::vec![0_u64; SIZE as usize]);
-        let mut waiting: Vec<Run> = Vec::new();
-        for (run, publish, how_many) in steps {
-            overlay.set(run);
-            waiting.push(run);
+        let mut waiting: Vec<(Run, LogNumber)> = Vec::new();
+        for (number, (run, publish, how_many)) in steps.into_iter().enumerate() {
+            let by = LogNumber { generation: Generation(1), number: number as u64 };
+            overlay.set(run, by);
+            waiting.push((run, by));
             for index in 0..run.clusters {
                 all[(run.address.0 + index) as usize] = run.location.advanced(index).bits();
             }
             if publish {
                 // Not everything that waits is published: a TLog ends somewhere.
-                let part: Vec<Run> = waiting.drain(..=how_many.index(waiting.len())).collect();
+                let part: Vec<(Run, LogNumber)> = waiting.drain(..=how_many.index(waiting.len())).collect();
                 let mut dead = Vec::new();
-                for run in &part {
+                for (run, _) in &part {
                     base.apply(*run, &mut dead);
                     for index in 0..run.clusters {
                         published[(run.address.0 + index) as usize] = run.location.advanced(index).bits();
                     }
                 }
-                part.into_iter().for_each(|run| overlay.forget(run, &base));
+                part.into_iter().for_each(|(run, by)| overlay.forget(run, by));
             }
             prop_assert_eq!(&expand(&look_up(&overlay, &base, 0, SIZE)), &all);
             let to = (window.0 + window.1).min(SIZE);
@@ -80,7 +81,7 @@ proptest! {
         let mut at = 0;
         for clusters in lengths {
             let location = Location::new(ScoId(9), ScoOffset(at as u16));
-            overlay.set(Run { address: ClusterAddress(at), clusters, location });
+            overlay.set(Run { address: ClusterAddress(at), clusters, location }, LogNumber::default());
             at += clusters;
         }
         prop_assert_eq!(overlay.len(), 1);

@@ -164,6 +164,11 @@ impl Log {
         self.roll != Roll::No
     }
 
+    /// The number of the last entry, across generations.
+    pub(crate) fn last_log_number(&self) -> LogNumber {
+        LogNumber { generation: self.generation, number: self.last_number() }
+    }
+
     /// Whether nothing is gathered or in the air.
     pub(crate) fn is_quiet(&self) -> bool {
         self.flight.is_none() && self.gathered.body.is_empty()

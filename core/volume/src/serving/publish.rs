@@ -8,7 +8,7 @@ use formats::registry::{self, VdiskRecord};
 use formats::sco::cluster_position;
 use formats::tlog::{Entry, TlogObject};
 use formats::{Effect, Message, Payload};
-use glossary::{BufferIdentity, CLUSTER_BYTES, NodeId, ScoId, TlogId};
+use glossary::{BufferIdentity, CLUSTER_BYTES, LogNumber, NodeId, ScoId, TlogId};
 use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
 
 use super::{BufferClaim, ClosedTlog, Operation, Retry, ScoState, Serving, Stop};
@@ -180,7 +180,8 @@ impl Serving {
             let run = run_of(entry);
             self.base.apply(run, &mut self.dead);
         }
-        tlog.entries.iter().for_each(|entry| self.overlay.forget(run_of(entry), &self.base));
+        let number = |entry: &Entry| LogNumber { generation: tlog.tlog.generation, number: entry.number };
+        tlog.entries.iter().for_each(|entry| self.overlay.forget(run_of(entry), number(entry)));
         self.map_file.add_delta(head, &tlog.entries);
         self.retire(&tlog, context);
         // A SCO that lost its last live cluster within the TLog may have got one again later in it.

@@ -7,7 +7,7 @@ use formats::namespace::ObjectName;
 use formats::payload::zero_pieces;
 use formats::sco::cluster_position;
 use formats::tlog::encode_label;
-use glossary::{CLUSTER_BYTES, ScoId, TlogId};
+use glossary::{CLUSTER_BYTES, LogNumber, ScoId, TlogId};
 use step::{DiskOperation, DiskResult};
 
 use super::{Operation, Outcome, TakeOver};
@@ -194,7 +194,12 @@ impl TakeOver {
         let log = Log::new(self.new_tlog(), writer, record.sco_size.0 / CLUSTER_BYTES, block);
         let closed: VecDeque<_> = core::mem::take(&mut self.closed).into();
         let mut overlay = Overlay::default();
-        closed.iter().flat_map(|tlog| &tlog.entries).for_each(|entry| overlay.set(run_of(entry)));
+        for tlog in &closed {
+            for entry in &tlog.entries {
+                let number = LogNumber { generation: tlog.tlog.generation, number: entry.number };
+                overlay.set(run_of(entry), number);
+            }
+        }
         let local = core::mem::take(&mut self.local);
         Serving {
             id: self.id,
