@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_told_what_is_one() {
-        for text in ["", "GiB", "10GB", "10G", "-1", "+1", "1.5GiB", "ten", "10gib", "10  GiB", "0x10", "\u{661}"]
+        for text in
+            ["", "GiB", "10GB", "10G", "-1", "+1", "1.5GiB", "ten", "10gib", "10  GiB", "0x10", "\u{661}"]
         {
             assert!(size(text).expect_err(text).contains("10GiB"), "{text}");
         }
