@@ -8,6 +8,7 @@ use clap::Parser;
 use simulator::bugs::{self, Planted};
 use simulator::roles_cluster::RolesFactory;
 use simulator::runs::{Factory, Report, Settings, Summary, run_many, run_one};
+use simulator::Moment;
 use simulator::workload::Profile;
 
 /// Runs whole clusters by seed, under faults, and checks the promises.
@@ -32,6 +33,9 @@ struct Arguments {
     /// Prints the account of the last events of the first seed, whatever came of it.
     #[arg(long)]
     trace: bool,
+    /// The last second of which an account is kept; when something shows to be broken, if nothing is said.
+    #[arg(long)]
+    trace_until: Option<f64>,
     /// Lines of an account.
     #[arg(long, default_value_t = 120)]
     trace_lines: usize,
@@ -100,7 +104,8 @@ fn tell(factory: &RolesFactory, report: &Report, settings: &Settings, arguments:
     for violation in report.violations.iter().take(3) {
         println!("  {violation}");
     }
-    let trace_until = report.violations.first().map_or(settings.trace_until, |violation| violation.at);
+    let shows = report.violations.first().map_or(settings.trace_until, |violation| violation.at);
+    let trace_until = arguments.trace_until.map_or(shows, |seconds| Moment((seconds * 1e9) as u64));
     let settings = Settings { trace_lines: arguments.trace_lines, trace_until, ..settings.clone() };
     let again = run_one(|| factory.make(seed), seed, &settings);
     again.trace.lines().iter().for_each(|line| println!("    {line}"));

@@ -106,17 +106,22 @@ fn check_zeros(
         reader: None,
     });
     let beginning = Zone { change: 0, first_end: era.start, last_start: Moment::BEGIN, reader: None };
-    let mut against = None;
+    let mut ruled_out = Vec::new();
     for source in discards.chain([beginning]) {
         let mut zone = source;
         zone.take_in(sight);
         match zones.iter().find(|other| other.change != source.change && other.contradicts(&zone)) {
-            Some(other) => against = Some(*other),
+            Some(other) => ruled_out.push((source.change, *other)),
             None => return None,
         }
     }
-    let other = against?;
-    let what = format!("{} saw zeros, against {}", facts.tell(sight.read), tell(facts, &other));
+    let (_, other) = *ruled_out.last()?;
+    let why = ruled_out.iter().rev().take(3).map(|(source, other)| match source {
+        0 => format!("against {}", tell(facts, other)),
+        _ => format!("not from {} against {}", facts.tell(*source), tell(facts, other)),
+    });
+    let why: Vec<String> = why.collect();
+    let what = format!("{} saw zeros, {}", facts.tell(sight.read), why.join(", "));
     Some(violation(facts, cell, &other, sight.sent, what))
 }
 

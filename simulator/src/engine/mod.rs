@@ -61,6 +61,11 @@ pub enum Happening {
         /// How.
         how: Crash,
     },
+    /// The machine of a node that was dead already lost its power.
+    LostPower {
+        /// Which.
+        node: NodeId,
+    },
     /// A node stopped for good, by its own word. It is dead.
     Halted {
         /// Which.
@@ -254,6 +259,9 @@ impl<C: Cluster> Engine<C> {
         if was_alive {
             self.say(|name| format!("=== {} dies: {how:?}", name(node)));
             self.happenings.push_back(Happening::Died { node, how });
+        } else if how == Crash::Power {
+            self.say(|name| format!("=== {} was dead and loses its power", name(node)));
+            self.happenings.push_back(Happening::LostPower { node });
         }
     }
 

@@ -62,12 +62,14 @@ impl<C: Cluster> Run<C> {
         self.engine.say(|_| "=== peace".into());
         self.engine.network.heal();
         for node in self.nodes() {
-            let lies = self.engine.folder(node).faults.lies;
-            self.engine.folder_mut(node).faults.end();
-            if lies {
+            let faults = &mut self.engine.folder_mut(node).faults;
+            faults.end();
+            if faults.lies {
                 self.alarm(Duration::from_micros(1), Alarm::Mend(node));
             }
         }
+        let now = self.engine.now();
+        self.hard_times.iter_mut().for_each(|(_, _, end)| *end = now.min(*end));
         self.start_all();
     }
 
@@ -147,9 +149,10 @@ impl<C: Cluster> Run<C> {
         use formats::message::guest::GuestError;
         let Outcome::Failed(error) = &operation.outcome else { return true };
         let owner = self.guests[index].spec.volume_driver;
-        let may_have_hurt =
-            |from: Moment| from.after(Duration::from_secs(5)) >= operation.sent && from <= operation.ended;
-        let is_hard = self.hard_times.iter().any(|&(node, at)| node == owner && may_have_hurt(at));
+        let aftermath = Duration::from_secs(5);
+        let is_hard = self.hard_times.iter().any(|&(node, from, to)| {
+            node == owner && from <= operation.ended && to.after(aftermath) >= operation.sent
+        });
         match error {
             _ if operation.ended >= self.last_injury => true,
             GuestError::NotFound => operation.request == Request::Attach,

@@ -64,8 +64,8 @@ pub(super) struct Run<C: Cluster> {
     pub(super) struck: usize,
     pub(super) random: Random,
     pub(super) violations: Vec<Violation>,
-    /// When a node's disk had trouble that it may answer for with an error or a halt.
-    pub(super) hard_times: Vec<(NodeId, Moment)>,
+    /// From when until when a node's disk had trouble that it may answer for with an error or a halt.
+    pub(super) hard_times: Vec<(NodeId, Moment, Moment)>,
     /// Whether a disk was full at any time.
     pub(super) was_full: bool,
     /// Nodes that stay dead.
@@ -229,6 +229,7 @@ impl<C: Cluster> Run<C> {
             Happening::Mail { to, message, .. } => self.on_guest_mail(to, message),
             Happening::Alarm(number) => self.on_alarm(Alarm::from_number(number)),
             Happening::Died { node, how } => self.on_died(node, how),
+            Happening::LostPower { node } => self.remember_crash(node, Crash::Power),
             Happening::Halted { node, how, reason } => self.on_halted(node, how, reason),
         }
     }
@@ -294,13 +295,18 @@ impl<C: Cluster> Run<C> {
         self.alarm(down, Alarm::Start(node));
     }
 
-    fn remember_death(&mut self, node: NodeId, how: Crash) {
+    fn remember_crash(&mut self, node: NodeId, how: Crash) {
         let now = self.engine.now();
         for guest in &mut self.guests {
             guest.history.crashed(now, node == guest.spec.volume_driver, how);
-            if node == guest.spec.edge {
-                guest.on_edge_died(now);
-            }
+        }
+    }
+
+    fn remember_death(&mut self, node: NodeId, how: Crash) {
+        self.remember_crash(node, how);
+        let now = self.engine.now();
+        for guest in self.guests.iter_mut().filter(|guest| node == guest.spec.edge) {
+            guest.on_edge_died(now);
         }
     }
 
@@ -310,7 +316,7 @@ impl<C: Cluster> Run<C> {
         self.remember_death(node, how);
         let halts = self.halts.entry(node).or_default();
         *halts += 1;
-        let is_excused = self.is_injured() || self.hard_times.iter().any(|(troubled, _)| *troubled == node);
+        let is_excused = self.is_injured() || self.hard_times.iter().any(|(troubled, ..)| *troubled == node);
         if !is_excused {
             self.complain(Promise::P10, format!("{name} halts without a reason of ours: {reason}"));
         }

@@ -72,7 +72,7 @@ impl<C: Cluster> Run<C> {
         }
         self.was_full |= matches!(what, DiskFault::Full(_));
         if what.is_hard() {
-            self.hard_times.push((node, now));
+            self.hard_times.push((node, now, Moment::NEVER));
         }
         if what.is_hard() && !what.is_damage() {
             self.alarm(mended_after, Alarm::Mend(node));
@@ -87,7 +87,9 @@ impl<C: Cluster> Run<C> {
             // It has not struck yet.
             return self.alarm(Duration::from_millis(200), Alarm::Mend(node));
         }
-        self.hard_times.push((node, self.engine.now()));
+        let now = self.engine.now();
+        let open = self.hard_times.iter_mut().filter(|(troubled, _, end)| *troubled == node && *end > now);
+        open.for_each(|(_, _, end)| *end = now);
         if self.engine.is_alive(node) {
             self.engine.kill(node, Crash::Process);
         }

@@ -140,7 +140,7 @@ impl Guest {
     /// A message came.
     pub fn on_message(&mut self, now: Moment, message: Message) {
         match message {
-            Message::AdminReply(AdminReply { body, .. }) => self.on_made(now, &body),
+            Message::AdminReply(AdminReply { body, .. }) => self.on_made(&body),
             Message::GuestReply(reply) => self.on_reply(now, reply),
             _ => {}
         }
@@ -155,11 +155,11 @@ impl Guest {
         self.outbox.push((self.spec.volume_driver, Message::Admin(request)));
     }
 
-    fn on_made(&mut self, now: Moment, answer: &AdminAnswer) {
+    fn on_made(&mut self, answer: &AdminAnswer) {
         // An answer to an attempt may be lost: then the next one is told that the name is taken. Whether the
         // vDisk is there is settled by the attachment.
         if self.state == State::Making && matches!(answer, AdminAnswer::Done | AdminAnswer::Failed(_)) {
-            self.attach(now);
+            self.state = State::Alone;
         }
     }
 
