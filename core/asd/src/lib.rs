@@ -63,8 +63,12 @@ pub(crate) enum Phase {
     New,
     /// Reads its log.
     Recovering(Box<Recovery>),
-    /// Syncs what it keeps: its checkpoint and its log.
+    /// Writes the part of this file again that no mark vouches for (L4).
+    Rewriting(FileName),
+    /// Syncs it.
     Syncing,
+    /// The device has no room for that: it starts again in a while.
+    Paused,
     /// Begins a segment, which cuts off whatever lies behind what is kept.
     Opening,
     /// Does all it is asked for.
@@ -136,7 +140,7 @@ impl Asd {
             operations: BTreeMap::new(),
             last_operation: 0,
             timers: BTreeSet::new(),
-            counters: Counters::default(),
+            counters: Counters::new(),
             index_changed: false,
             config,
         }

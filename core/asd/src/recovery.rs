@@ -2,6 +2,12 @@
 //!
 //! Files are read whole, one at a time, and only what the index needs of them is kept. Damage below any mark
 //! that survives is never taken for the end of the log: then the ASD doesn't serve rather than forget a key.
+//!
+//! What is found may never have been synced, and a sync alone wouldn't help: after one that failed, a second may
+//! find nothing to write (L4). So the part of the log that no mark vouches for is written again. And of two
+//! whole checkpoints the newer is read, but the older is the one that is built on: it was durable before the
+//! newer was begun, and the log from its mark on is still there.
+//!
 //! Without a whole checkpoint the log itself tells everything, when it is there from its very first segment.
 
 mod chain;
@@ -13,6 +19,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use formats::journal::{
     FileHeader, FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, Predecessor, judge,
 };
@@ -34,7 +41,10 @@ pub(crate) struct Found {
     pub(crate) segments: Segments,
     /// Where the log ends.
     pub(crate) end: Option<Predecessor>,
+    /// What of it no mark vouches for.
+    pub(crate) again: Option<Again>,
     pub(crate) next_sequence: u64,
+    /// The newest checkpoint that is durable for sure.
     pub(crate) durable: Option<Durable>,
     pub(crate) next_number: u64,
     /// Files that nothing mentions, and tails that were cut.
@@ -43,6 +53,14 @@ pub(crate) struct Found {
     pub(crate) lost: u64,
     /// Bytes of log that the checkpoint lacks.
     pub(crate) logged: u64,
+}
+
+/// A part of a segment to be written again as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) bytes: Bytes,
 }
 
 /// What to do next.
@@ -81,6 +99,10 @@ pub(crate) struct Recovery {
     candidates: Vec<(u64, Place)>,
     next_number: u64,
     image: Option<(Place, Image)>,
+    /// The older checkpoint, when both are whole, and the segments that it mentions.
+    older: Option<(Durable, BTreeSet<u64>)>,
+    /// The last segment that was read and has a header.
+    newest: (u64, Bytes),
     /// The segments to read, in order.
     to_read: Vec<u64>,
     scans: Vec<(u64, Result<FileScan, Headless>)>,
@@ -104,6 +126,8 @@ impl Recovery {
             candidates: Vec::new(),
             next_number: 1,
             image: None,
+            older: None,
+            newest: (0, Bytes::new()),
             to_read: Vec::new(),
             scans: Vec::new(),
             batches: BTreeMap::new(),
@@ -146,7 +170,7 @@ impl Recovery {
         }
     }
 
-    fn on_checkpoint_head(&mut self, place: Place, bytes: Option<bytes::Bytes>) -> Result<Next, String> {
+    fn on_checkpoint_head(&mut self, place: Place, bytes: Option<Bytes>) -> Result<Next, String> {
         let header = bytes.map(|bytes| FileHeader::decode(&bytes, Kind::ASD_CHECKPOINT));
         match header {
             Some(Ok((header, _))) if header.owner != self.owner => {
@@ -164,7 +188,7 @@ impl Recovery {
         Ok(self.next_head(Some(place)))
     }
 
-    /// Reads the newest checkpoint not read yet, or goes on to the segments.
+    /// Reads the newer checkpoint not read yet, or goes on to the segments.
     fn next_checkpoint(&mut self) -> Next {
         match self.candidates.last() {
             Some(&(_, place)) => {
@@ -176,16 +200,17 @@ impl Recovery {
         }
     }
 
-    fn on_checkpoint(&mut self, place: Place, bytes: Option<bytes::Bytes>) -> Next {
+    fn on_checkpoint(&mut self, place: Place, bytes: Option<Bytes>) -> Next {
         let number = self.candidates.pop().map_or(0, |(number, _)| number);
-        match bytes.and_then(|bytes| Image::read(&bytes, &self.owner, number)) {
-            Some(image) => {
-                self.marks = self.marks.max(image.synced);
+        if let Some(image) = bytes.and_then(|bytes| Image::read(&bytes, &self.owner, number)) {
+            self.marks = self.marks.max(image.synced);
+            if self.image.is_none() {
                 self.image = Some((place, image));
-                self.begin_segments()
+            } else {
+                self.older = Some((Durable { place, mark: image.mark }, image.segments));
             }
-            None => self.next_checkpoint(),
         }
+        self.next_checkpoint()
     }
 
     fn begin_segments(&mut self) -> Next {
@@ -206,12 +231,15 @@ impl Recovery {
         }
     }
 
-    fn on_segment(&mut self, at: usize, bytes: bytes::Bytes) -> Result<Next, String> {
+    fn on_segment(&mut self, at: usize, bytes: Bytes) -> Result<Next, String> {
         let sequence = self.to_read[at];
         let cut = self.cut.filter(|cut| cut.end.sequence == sequence).map(|cut| cut.end.position);
         let is_torn_taken = self.bug == Some(Bug::TornTailAccepted);
         let SegmentScan { scan, batches } = segment::read(&bytes, &self.owner, sequence, cut, is_torn_taken)
             .map_err(|why| format!("{}: {why}", segment_file(sequence)))?;
+        if scan.is_ok() {
+            self.newest = (sequence, bytes);
+        }
         self.batches.insert(sequence, batches);
         self.scans.push((sequence, scan));
         Ok(self.next_segment(at + 1))
@@ -259,16 +287,37 @@ impl Recovery {
         ))
     }
 
+    /// The part of the log that no mark vouches for. It lies in the last segment: the one before was synced to
+    /// its end before that was created, as its header says.
+    fn again(&self, judgement: &Judgement) -> Option<Again> {
+        let end = judgement.end?.end;
+        let (segment, bytes) = &self.newest;
+        if end <= judgement.synced || *segment != end.sequence {
+            return None;
+        }
+        let is_within = judgement.synced.sequence == end.sequence;
+        let offset = if is_within { judgement.synced.position } else { 0 };
+        let length = bytes.len() as u64;
+        let range = offset.min(length) as usize..end.position.min(length) as usize;
+        Some(Again { segment: *segment, offset, bytes: bytes.slice(range) })
+    }
+
     fn rebuild(&mut self, judgement: &Judgement) -> Found {
+        let again = self.again(judgement);
         let (place, image) = match self.image.take() {
             Some((place, image)) => (Some(place), image),
             None => (None, Image::default()),
         };
         let mark = image.mark;
+        let newest = place.map(|place| Durable { place, mark });
+        let (durable, older_segments) = match self.older.take() {
+            Some((older, segments)) => (Some(older), segments),
+            None => (newest, BTreeSet::new()),
+        };
         let kept: BTreeSet<u64> = judgement.kept.iter().map(|kept| kept.sequence).collect();
         let is_kept = |sequence: u64| {
-            let known = if sequence >= mark.sequence { &kept } else { &image.segments };
-            known.contains(&sequence)
+            let is_old = image.segments.contains(&sequence) || older_segments.contains(&sequence);
+            if sequence >= mark.sequence { kept.contains(&sequence) } else { is_old }
         };
         let (mut segments, mut junk) = (Segments::default(), Vec::new());
         for (sequence, length) in &self.lengths {
@@ -290,8 +339,9 @@ impl Recovery {
             index,
             segments,
             end: judgement.end,
+            again,
             next_sequence: self.next_sequence.max(used.saturating_add(1)),
-            durable: place.map(|place| Durable { place, mark }),
+            durable,
             next_number: self.next_number,
             junk,
             lost,
@@ -327,7 +377,7 @@ fn load(index: &mut Index, slots: Vec<(Key, Slot)>, segments: &mut Segments) {
 }
 
 /// What was read. A checkpoint that can't be read is as good as damaged: there are two.
-fn read(result: DiskResult) -> Option<bytes::Bytes> {
+fn read(result: DiskResult) -> Option<Bytes> {
     match result {
         Ok(DiskOutcome::Read(bytes)) => Some(bytes),
         Ok(_) | Err(DiskError::NotFound | DiskError::Full | DiskError::Failed) => None,

@@ -65,16 +65,17 @@ impl Asd {
             dead: ByteCount(self.segments.dead()),
             keys: self.index.len(),
             trouble: self.trouble(),
-            counters: self.counters.to_vec(),
+            counters: self.counters.values().to_vec(),
         }
     }
 
     fn trouble(&self) -> Option<String> {
         match &self.phase {
             Phase::Serving => None,
-            Phase::New | Phase::Recovering(_) | Phase::Syncing | Phase::Opening => {
+            Phase::New | Phase::Recovering(_) | Phase::Rewriting(_) | Phase::Syncing | Phase::Opening => {
                 Some("starting: it reads its log".into())
             }
+            Phase::Paused => Some("the device is full: it can't start".into()),
             Phase::NoRoom => Some("the device is full: it can only be read".into()),
             Phase::Draining => Some("a write failed: it reads its log again".into()),
             Phase::Stopped(why) => Some(why.clone()),

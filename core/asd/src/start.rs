@@ -4,16 +4,17 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use formats::message::asd::{AsdAnswer, AsdError};
-use step::{DiskOperation, DiskResult};
+use step::{DiskError, DiskOperation, DiskResult};
 
 use crate::batch::Answer;
 use crate::checkpoint::Checkpoints;
 use crate::compaction::Compaction;
 use crate::counters::Counter;
+use crate::limits::RETRY_AFTER;
 use crate::log::Log;
 use crate::names::segment_file;
-use crate::recovery::{Found, Next, Recovery};
-use crate::{Asd, Outbox, Phase, Waits};
+use crate::recovery::{Again, Found, Next, Recovery};
+use crate::{Asd, Outbox, Phase, RETRY_TIMER, Waits};
 
 impl Asd {
     pub(crate) fn start(&mut self, effects: &mut Outbox) {
@@ -38,8 +39,8 @@ impl Asd {
     }
 
     fn take_over(&mut self, found: Found, effects: &mut Outbox) {
-        let Found { index, segments, end, next_sequence, durable, next_number, junk, lost, logged } = found;
-        let is_known = self.log.end().is_some();
+        let Found { index, segments, end, again, next_sequence, durable, next_number, junk, lost, logged } =
+            found;
         self.index = index;
         self.segments = segments;
         self.log = Log::new(self.config.identity, self.config.segment_bytes, end, next_sequence);
@@ -49,27 +50,34 @@ impl Asd {
         self.junk = junk;
         self.counters.add(Counter::Damaged, lost);
         self.index_changed = true;
-        self.phase = Phase::Syncing;
-        // What is kept may be there without ever having been synced (L3), and the checkpoint too: the next
-        // one overwrites the other.
-        if let Some(durable) = durable {
-            self.disk(Waits::Kept, DiskOperation::Sync { file: durable.place.file() }, effects);
-        }
-        // In a life that knows the log's end, that was synced, and a sync after a failed write says nothing.
-        if let Some(end) = end.filter(|_| !is_known) {
-            self.disk(Waits::Kept, DiskOperation::Sync { file: segment_file(end.end.sequence) }, effects);
-        }
-        if self.operations.is_empty() {
-            self.open_segment(effects);
+        match again {
+            Some(Again { segment, offset, bytes }) => {
+                let file = segment_file(segment);
+                self.phase = Phase::Rewriting(file);
+                let pieces = alloc::vec![bytes];
+                self.disk(Waits::Kept, DiskOperation::Write { file, offset, pieces }, effects);
+            }
+            None => self.open_segment(effects),
         }
     }
 
-    /// One of the files that are kept is synced. Only after both, the new segment cuts the tail.
+    /// What no mark vouches for was written again, or synced. Only then a new segment cuts what lies behind.
     pub(crate) fn on_kept(&mut self, result: DiskResult, effects: &mut Outbox) {
-        if result.is_err() {
-            self.stop("a sync of what it keeps failed: restart when the disk is well".into(), effects);
-        } else if self.operations.is_empty() {
-            self.open_segment(effects);
+        match (&self.phase, result) {
+            (Phase::Rewriting(file), Ok(_)) => {
+                let file = *file;
+                self.phase = Phase::Syncing;
+                self.disk(Waits::Kept, DiskOperation::Sync { file }, effects);
+            }
+            (Phase::Rewriting(_), Err(DiskError::Full)) => {
+                // From here on it is as if nothing had been read: the log's end isn't known to be durable.
+                let next_sequence = self.log.next_sequence();
+                self.log = Log::new(self.config.identity, self.config.segment_bytes, None, next_sequence);
+                self.phase = Phase::Paused;
+                self.arm(RETRY_TIMER, RETRY_AFTER, effects);
+            }
+            (_, Ok(_)) => self.open_segment(effects),
+            (_, Err(_)) => self.stop("its disk failed at its start: restart when it is well".into(), effects),
         }
     }
 
@@ -79,6 +87,7 @@ impl Asd {
         self.compaction.look_again();
         match self.phase {
             Phase::NoRoom => self.open_segment(effects),
+            Phase::Paused => self.recover(effects),
             Phase::Serving => self.disk(Waits::Space, DiskOperation::Space, effects),
             _ => {}
         }

@@ -84,8 +84,8 @@ fn one_block_of_a_long_fragment_is_all_that_is_read() {
         world.complete(0);
     }
     assert!(matches!(world.take_answer(request), Some(AsdAnswer::Blocks { .. })));
-    assert_eq!((world.counter("asd_read_blocks"), world.counter("asd_reads")), (1, 1));
-    assert_eq!(world.counter("asd_read_bytes"), expected.iter().sum::<u64>());
+    assert_eq!((world.counter("read_blocks"), world.counter("reads")), (1, 1));
+    assert_eq!(world.counter("read_bytes"), expected.iter().sum::<u64>());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Full disks: three marks, deletes and reads go on, and what is freed can be used again (PROTOCOLS F12).
 
+use formats::Event;
 use formats::message::asd::{AsdAnswer, AsdAssert, AsdError, Purpose};
 use glossary::ByteCount;
 use step::{DiskOperation, Entropy, TimerId};
@@ -46,7 +47,7 @@ fn each_purpose_stops_at_its_mark_and_what_frees_goes_on() {
     assert!(at_freeing <= capacity * 99 / 100 && at_freeing > at_maintenance);
     assert_eq!(world.put(b"no", b"room"), FULL);
     assert!(value_of(&world.get(&0_u32.to_be_bytes())).is_some());
-    assert!(world.counter("asd_full") >= 4);
+    assert!(world.counter("full") >= 4);
     // Guests' deletes free space, so they go as far as that.
     for number in 0..count / 2 {
         remove(&mut world, &number.to_be_bytes());
@@ -128,7 +129,7 @@ fn what_the_device_has_left_lowers_the_marks_before_it_is_full() {
     world.start();
     let (_, used) = fill(&mut world, Purpose::Guest, 0);
     assert!(used < 1 << 20);
-    assert_eq!(world.counter("asd_reloads"), 0, "no write ever failed");
+    assert_eq!(world.counter("reloads"), 0, "no write ever failed");
 }
 
 #[test]
@@ -140,25 +141,35 @@ fn a_segment_that_cannot_be_created_refuses_exactly_and_changes_nothing() {
     let request = world.send(apply(Purpose::Guest, &[], &[(b"k", Some(&[1; 12_000]))]));
     // What is refused because of something that then isn't done, isn't refused for good.
     let other = world.send(apply(Purpose::Guest, &[AsdAssert::Absent(b"k".to_vec())], &[]));
-    world.event(formats::Event::TurnEnd);
+    world.event(Event::TurnEnd);
     assert!(matches!(world.pending[..], [(_, DiskOperation::Create { .. })]));
     world.disk.fault = Some(Fault::Full);
     world.settle();
     assert_eq!(world.take_answer(request), Some(FULL));
     assert_eq!(world.take_answer(other), Some(AsdAnswer::Failed(AsdError::Unavailable)));
-    assert_eq!((world.trouble(), world.counter("asd_reloads")), (None, 0));
+    assert_eq!((world.trouble(), world.counter("reloads")), (None, 0));
     assert_eq!(world.put(b"k", &[1; 12_000]), AsdAnswer::Applied);
     world.restart();
     assert_eq!(world.keys().len(), 6);
+}
+
+/// A start, up to where this operation is in flight, for which there is no room.
+fn start_without_room_for(world: &mut World, is_it: impl Fn(&DiskOperation) -> bool) {
+    world.reborn();
+    world.turn(Event::Start { seed: [0; 32] });
+    while !is_it(&world.pending[0].1) {
+        world.complete(0);
+        world.event(Event::TurnEnd);
+    }
+    world.disk.fault = Some(Fault::Full);
+    world.settle();
 }
 
 #[test]
 fn without_room_for_a_segment_it_starts_and_reads() {
     let mut world = World::serving(config());
     assert_eq!(world.put(b"k", b"v"), AsdAnswer::Applied);
-    world.reborn();
-    world.disk.fault = Some(Fault::Full);
-    world.start();
+    start_without_room_for(&mut world, |what| matches!(what, DiskOperation::Create { .. }));
     assert_eq!(world.trouble().as_deref(), Some("the device is full: it can only be read"));
     assert_eq!(world.put(b"l", b"v"), FULL);
     assert_eq!(world.delete(b"k"), FULL);
@@ -167,4 +178,23 @@ fn without_room_for_a_segment_it_starts_and_reads() {
     world.settle();
     assert_eq!(world.trouble(), None);
     assert_eq!(world.put(b"l", b"v"), AsdAnswer::Applied);
+}
+
+#[test]
+fn without_room_to_make_its_log_durable_it_starts_later() {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"k", b"v"), AsdAnswer::Applied);
+    start_without_room_for(&mut world, |what| matches!(what, DiskOperation::Write { .. }));
+    assert_eq!(world.trouble().as_deref(), Some("the device is full: it can't start"));
+    assert_eq!(world.get(b"k"), AsdAnswer::Failed(AsdError::Unavailable));
+    world.fire(TimerId(3));
+    // What it learned before isn't taken for durable: it is written again.
+    while !matches!(world.pending[0].1, DiskOperation::Write { .. }) {
+        world.complete(0);
+        world.event(Event::TurnEnd);
+    }
+    let [(_, DiskOperation::Write { offset, .. })] = &world.pending[..] else { panic!("a write") };
+    assert_eq!(*offset, 4096);
+    world.settle();
+    assert_eq!(value_of(&world.get(b"k")).as_deref(), Some(&b"v"[..]));
 }

@@ -3,10 +3,13 @@
 mod answers;
 mod blocks;
 mod crash;
+mod damage;
 mod disk;
 mod full;
+mod lives;
 mod model;
 mod replay;
+mod rot;
 mod starts;
 mod tidying;
 mod transcripts;

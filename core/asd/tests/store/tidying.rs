@@ -117,7 +117,7 @@ fn a_lost_value_moves_on_and_can_be_deleted() {
         put(&mut world, round * 100 + 1..round * 100 + 31);
         world.rest();
     }
-    assert!(world.counter("asd_freed_segments") > 5);
+    assert!(world.counter("freed_segments") > 5);
     assert_eq!(world.get(&key(0)), DAMAGED);
     delete(&mut world, [0]);
     world.restart();
@@ -186,11 +186,11 @@ fn a_victim_that_cannot_be_read_is_not_given_up() {
     let (operation, _) = world.pending.remove(place.expect("a read"));
     world.turn(Event::Disk { operation, result: Err(step::DiskError::Failed) });
     world.rest();
-    assert_eq!(world.counter("asd_compactions"), 0);
+    assert_eq!(world.counter("compactions"), 0);
     assert_eq!(value_of(&world.get(&key(4))).map(|v| v.len()), Some(12_000));
     world.restart();
     world.rest();
-    assert_eq!(world.counter("asd_compactions"), 1);
+    assert_eq!(world.counter("compactions"), 1);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn guests_come_first_and_still_compaction_gets_on() {
     // From here on every batch could be filled by guests alone, but for less than a record.
     let mut number = 1000;
     for _ in 0..400 {
-        while number < 1000 + 4 * (world.counter("asd_syncs") as u32) {
+        while number < 1000 + 4 * (world.counter("syncs") as u32) {
             world.send(apply(Purpose::Guest, &[], &[(&key(number), Some(&[0; 12_000]))]));
             world.send(apply(Purpose::Guest, &[], &[(&key(number - 8), None)]));
             number += 1;
@@ -217,8 +217,8 @@ fn guests_come_first_and_still_compaction_gets_on() {
             world.complete(0);
         }
     }
-    assert_eq!(world.counter("asd_full"), 0);
-    assert!(world.counter("asd_moved_bytes") > 12_000 * 8, "{}", world.counter("asd_moved_bytes"));
+    assert_eq!(world.counter("full"), 0);
+    assert!(world.counter("moved_bytes") > 12_000 * 8, "{}", world.counter("moved_bytes"));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn what_was_read_for_a_round_that_was_given_up_is_of_no_use_to_the_next() {
     }
     world.pending.splice(0..0, reads);
     world.rest();
-    assert!(world.counter("asd_compactions") > 0);
+    assert!(world.counter("compactions") > 0);
     for number in (0..29).filter(|number| *number > 19 || number % 5 < 2) {
         assert_eq!(value_of(&world.get(&key(number))).map(|value| value.len()), Some(12_000));
     }
@@ -304,7 +304,7 @@ fn a_large_index_is_written_down_while_it_changes() {
         }
         world.settle();
         assert!(world.answers.iter().all(|(_, answer)| *answer == AsdAnswer::Applied));
-        assert!(world.counter("asd_checkpoints") > 2 && world.counter("asd_compactions") > 0);
+        assert!(world.counter("checkpoints") > 2 && world.counter("compactions") > 0);
         world.restart();
         let mut found = BTreeSet::new();
         let mut from = Vec::new();
