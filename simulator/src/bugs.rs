@@ -23,7 +23,11 @@ pub const ALL: [Planted; 18] = [
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
     planted(Bug::DamageTakenForTail, "damage-taken-for-tail", "recovery takes damage for the end of a log"),
     planted(Bug::CheckpointAheadOfLog, "checkpoint-ahead-of-log", "a checkpoint names what is not durable"),
-    planted(Bug::SegmentReusedEarly, "segment-reused-early", "a segment goes before its checkpoint is durable"),
+    planted(
+        Bug::SegmentReusedEarly,
+        "segment-reused-early",
+        "a segment goes before its checkpoint is durable",
+    ),
     planted(Bug::ReplyMixedUp, "reply-mixed-up", "two reads in flight get each other's data"),
     planted(Bug::CrcUnchecked, "crc-unchecked", "a read doesn't check what it got"),
     planted(Bug::CrcMadeAnew, "crc-made-anew", "checksums are made anew after decoding"),
@@ -39,7 +43,11 @@ pub const ALL: [Planted; 18] = [
         "sessions-lost-in-snapshot",
         "a command sent again after a snapshot is applied again",
     ),
-    planted(Bug::EdgeForgetsEarly, "edge-forgets-early", "the Edge forgets what is acknowledged but not stable"),
+    planted(
+        Bug::EdgeForgetsEarly,
+        "edge-forgets-early",
+        "the Edge forgets what is acknowledged but not stable",
+    ),
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {

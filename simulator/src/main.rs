@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use simulator::Moment;
 use simulator::bugs::{self, Planted};
 use simulator::roles_cluster::RolesFactory;
 use simulator::runs::{Factory, Report, Settings, Summary, run_many, run_one};
-use simulator::Moment;
 use simulator::workload::Profile;
 
 /// Runs whole clusters by seed, under faults, and checks the promises.
@@ -135,10 +135,7 @@ fn conclude(summary: &Summary) -> Result<()> {
     println!("{} guest operations, {} events", summary.operations, summary.steps);
     println!("{}", summary.tally);
     let failed = summary.failed.len();
-    println!(
-        "simulator: {} seeds passed, {failed} failed, digest {:016x}",
-        summary.passed, summary.digest
-    );
+    println!("simulator: {} seeds passed, {failed} failed, digest {:016x}", summary.passed, summary.digest);
     if failed > 0 {
         let seeds: Vec<String> = summary.failed.iter().map(|report| report.seed.to_string()).collect();
         bail!("failed: {}", seeds.join(", "));

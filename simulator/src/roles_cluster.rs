@@ -4,15 +4,16 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::identity::{Folder, Identity};
 use formats::message::admin::RoleStatus;
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::work::{Done, Work};
-use formats::Message;
 use glossary::{
-    BufferIdentity, ByteCount, CLUSTER_BYTES, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy, VdiskId, VdiskName,
+    BufferIdentity, ByteCount, CLUSTER_BYTES, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy, VdiskId,
+    VdiskName,
 };
 use roles::Role;
 use step::{Bug, FileName};
@@ -181,8 +182,7 @@ fn found_cluster(sizes: &Sizes) -> Message {
         next_vdisk: VdiskId(1),
         next_sco: 1,
     };
-    let steps =
-        vec![KvStep::Set { key: registry::CLUSTER_KEY.to_vec(), value: registry::encode(&record) }];
+    let steps = vec![KvStep::Set { key: registry::CLUSTER_KEY.to_vec(), value: registry::encode(&record) }];
     let command = KvCommand::Sequence(steps);
     let body = KvBody::Command { session: 1, sequence: 1, answered_below: 1, command };
     Message::Kv(KvRequest { request: 1, body })
@@ -219,7 +219,8 @@ impl RolesCluster {
             identity: record.identity,
             storage_node: record.storage_node,
         });
-        let settings = objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
+        let settings =
+            objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
         let config = objects::Config { kv: KV, osds: osds.collect(), settings, bug: self.bug };
         Role::Objects(Box::new(objects::Objects::new(config)))
     }

@@ -246,7 +246,8 @@ impl VolumeDriver {
     }
 
     fn status(&self) -> RoleStatus {
-        let mut vdisks: alloc::vec::Vec<_> = self.volumes.values().map(Volume::status).collect();
+        let mut vdisks: alloc::vec::Vec<_> =
+            self.volumes.values().filter(|volume| !volume.is_leaving()).map(Volume::status).collect();
         vdisks.sort_by(|a, b| a.name.cmp(&b.name));
         RoleStatus::VolumeDriver {
             vdisks,

@@ -173,6 +173,9 @@ impl Volume {
     }
 
     fn taken_over(&mut self, outcome: Outcome, context: &mut Context<'_>) {
+        // Answers to a take-over that is over find no question.
+        let id = self.id;
+        context.asks.forget(|purpose| matches!(purpose, Purpose::Volume(of, _) if *of == id));
         self.state = match outcome {
             Outcome::Serves(serving) => {
                 // The operations of the take-over may still end; theirs are lower numbers.
@@ -269,6 +272,11 @@ impl Volume {
 
     pub(crate) fn has_session(&self, session: SessionId) -> bool {
         matches!(&self.state, State::Serving(serving) if serving.sessions.contains_key(&session))
+    }
+
+    /// Whether it is on its way out: no longer a vDisk to anybody.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Deleting(_) | State::Gone)
     }
 
     pub(crate) fn is_gone(&self) -> bool {

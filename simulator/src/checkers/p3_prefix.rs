@@ -167,7 +167,8 @@ impl Question<'_> {
         } else if self.is_certain(change) {
             (Promise::P1, "nothing that happened could excuse its loss".into())
         } else {
-            let later = prefix.members.iter().copied().max_by_key(|&member| facts.sent(member)).unwrap_or(change);
+            let later =
+                prefix.members.iter().copied().max_by_key(|&member| facts.sent(member)).unwrap_or(change);
             (Promise::P3, format!("a later change is there: {}", facts.tell(later)))
         };
         let what =

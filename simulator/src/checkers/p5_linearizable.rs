@@ -59,12 +59,23 @@ fn check_cell(facts: &Facts<'_>, cell: usize, era: &Range<Moment>) -> Option<Vio
     let sights: Vec<&Sight> = sights.collect();
     let zones = zones(facts, cell, era, &sights);
     for (index, zone) in zones.iter().enumerate() {
-        if let Some(other) = zones[..index].iter().find(|other| zone.contradicts(other)) {
+        let is_against = |other: &&Zone| {
+            zone.contradicts(other) && !has_vanished(facts, zone, other) && !has_vanished(facts, other, zone)
+        };
+        if let Some(other) = zones[..index].iter().find(is_against) {
             return Some(contradiction(facts, cell, zone, other));
         }
     }
     let zeros = sights.iter().filter(|sight| sight.value == Value::Zeros);
     zeros.filter_map(|sight| check_zeros(facts, cell, era, &zones, sight)).next()
+}
+
+/// Whether a change may have been seen and be gone all the same: it was never acknowledged, its Edge died, and
+/// what speaks against it was seen after that. No promise covers it (P1), and its guest knows that it is in doubt.
+fn has_vanished(facts: &Facts<'_>, zone: &Zone, other: &Zone) -> bool {
+    let death = facts.edge_died(zone.change);
+    let is_in_doubt = !facts.is_acknowledged(zone.change) && death < Moment::NEVER;
+    is_in_doubt && zone.last_start < death && other.last_start > death
 }
 
 fn zones(facts: &Facts<'_>, cell: usize, era: &Range<Moment>, sights: &[&Sight]) -> Vec<Zone> {
@@ -110,7 +121,10 @@ fn check_zeros(
     for source in discards.chain([beginning]) {
         let mut zone = source;
         zone.take_in(sight);
-        match zones.iter().find(|other| other.change != source.change && other.contradicts(&zone)) {
+        let is_against = |other: &&Zone| {
+            other.change != source.change && other.contradicts(&zone) && !has_vanished(facts, other, &zone)
+        };
+        match zones.iter().find(is_against) {
             Some(other) => ruled_out.push((source.change, *other)),
             None => return None,
         }

@@ -328,6 +328,21 @@ fn p5_a_write_in_doubt_happens_before_the_next_attachment_or_never() {
 }
 
 #[test]
+fn p5_what_was_in_doubt_may_have_been_seen_and_vanish_but_not_come_back() {
+    let mut told = Told::new();
+    let first = told.write(10, 0);
+    let in_doubt = told.0.sent(Moment(20), write(0, 1));
+    told.read(25, 0, in_doubt);
+    told.0.crashed(Moment(35), true, Crash::Process);
+    told.0.edge_died(Moment(35));
+    told.add(40, Request::Attach, Outcome::Done);
+    told.read(50, 0, first);
+    assert_eq!(told.broken(), []);
+    told.read(60, 0, in_doubt);
+    assert!(told.broken().contains(&Promise::P5));
+}
+
+#[test]
 fn p5_parts_of_sectors_are_told_apart() {
     let mut told = Told::new();
     let whole = told.write(10, 0);

@@ -82,11 +82,9 @@ impl<C: Cluster> Run<C> {
     /// The operator comes to a node whose disk was in trouble, and starts it anew: the process, or the machine
     /// where a sync has failed.
     pub(super) fn mend(&mut self, node: NodeId) {
-        let faults = &self.engine.folder(node).faults;
-        if faults.writes_to_fail + faults.syncs_to_fail > 0 {
-            // It has not struck yet.
-            return self.alarm(Duration::from_millis(200), Alarm::Mend(node));
-        }
+        // What has not struck by now won't.
+        let faults = &mut self.engine.folder_mut(node).faults;
+        (faults.writes_to_fail, faults.syncs_to_fail) = (0, 0);
         let now = self.engine.now();
         let open = self.hard_times.iter_mut().filter(|(troubled, _, end)| *troubled == node && *end > now);
         open.for_each(|(_, _, end)| *end = now);

@@ -64,7 +64,9 @@ impl Factory for ToyFactory {
         };
         let layout = Layout {
             nodes: vec![node],
-            guests: vec![guest], prologue: Vec::new(), damaged_asds_max: 0,
+            guests: vec![guest],
+            prologue: Vec::new(),
+            damaged_asds_max: 0,
             can_sync: false,
             tells_rot: false,
         };

@@ -29,7 +29,9 @@ fn shape(k: usize, m: usize) -> String {
         codec.reconstruct(&present, &[0], &mut [&mut lost]).expect("enough is there");
     });
     assert_eq!(lost, data[0], "what is rebuilt is right");
-    format!("Erasure coding {k}+{m}, fragments of 4 MiB, one core: encode {encode:.1} GB/s, rebuild one {rebuild:.1} GB/s of data read.")
+    format!(
+        "Erasure coding {k}+{m}, fragments of 4 MiB, one core: encode {encode:.1} GB/s, rebuild one {rebuild:.1} GB/s of data read."
+    )
 }
 
 fn gigabytes_per_second(k: usize, mut work: impl FnMut()) -> f64 {

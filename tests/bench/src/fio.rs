@@ -48,15 +48,18 @@ pub(crate) fn fill(uri: &str) -> Result<()> {
 
 /// Measures a load.
 pub(crate) fn run(uri: &str, workload: &Workload, seconds: u64) -> Result<Measured> {
-    let answer = run_fio(uri, &[
-        &format!("--rw={}", workload.rw),
-        &format!("--bs={}", workload.block),
-        &format!("--iodepth={}", workload.depth),
-        &format!("--numjobs={}", workload.jobs),
-        &format!("--runtime={seconds}"),
-        "--time_based",
-        "--group_reporting",
-    ])?;
+    let answer = run_fio(
+        uri,
+        &[
+            &format!("--rw={}", workload.rw),
+            &format!("--bs={}", workload.block),
+            &format!("--iodepth={}", workload.depth),
+            &format!("--numjobs={}", workload.jobs),
+            &format!("--runtime={seconds}"),
+            "--time_based",
+            "--group_reporting",
+        ],
+    )?;
     let side = if workload.rw.contains("write") { "write" } else { "read" };
     let job = &answer["jobs"][0][side];
     let number = |value: &Value| value.as_f64().context("fio's output has changed");
@@ -71,7 +74,11 @@ fn run_fio(uri: &str, arguments: &[&str]) -> Result<Value> {
         .output()
         .context("fio does not run: apt-get install fio")?;
     if !output.status.success() {
-        bail!("fio failed: {}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        bail!(
+            "fio failed: {}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let start = text.find('{').context("fio wrote no JSON")?;

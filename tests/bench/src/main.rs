@@ -38,8 +38,10 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let workloads: Vec<Workload> =
-        fio::all().into_iter().filter(|w| arguments.only.as_ref().is_none_or(|only| w.name.contains(only))).collect();
+    let workloads: Vec<Workload> = fio::all()
+        .into_iter()
+        .filter(|w| arguments.only.as_ref().is_none_or(|only| w.name.contains(only)))
+        .collect();
     let mut report = Report::default();
     for round in 1..=arguments.rounds {
         for mut server in servers::all(&arguments.ovs)? {
@@ -62,7 +64,10 @@ fn measure(server: &mut dyn Server, workloads: &[Workload], seconds: u64, report
     server.settle()?;
     for workload in workloads {
         let measured = fio::run(&uri, workload, seconds)?;
-        println!("  {:<22} {:>9.0} /s, mean {:>7.0} us", workload.name, measured.per_second, measured.mean_us);
+        println!(
+            "  {:<22} {:>9.0} /s, mean {:>7.0} us",
+            workload.name, measured.per_second, measured.mean_us
+        );
         report.add(Cell { server: server.name().into(), workload: workload.name.into(), measured });
     }
     server.stop()
@@ -78,5 +83,8 @@ fn idle_and_start(ovs: &std::path::Path) -> Result<String> {
     std::thread::sleep(pause);
     let busy = (server.cpu_seconds()? - before) / pause.as_secs_f64() * 100.0;
     server.stop()?;
-    Ok(format!("First start to `ready`: {} ms. CPU of an idle cluster: {busy:.1} % of a core.", ready.as_millis()))
+    Ok(format!(
+        "First start to `ready`: {} ms. CPU of an idle cluster: {busy:.1} % of a core.",
+        ready.as_millis()
+    ))
 }

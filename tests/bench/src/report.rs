@@ -37,11 +37,20 @@ impl Report {
 
     fn write(&self, text: &mut String, seconds: u64, rounds: u32) -> std::fmt::Result {
         writeln!(text, "# How fast\n")?;
-        writeln!(text, "Written by `cargo xtask bench`. Ratios within one run; differences below 0.2 mean little.\n")?;
+        writeln!(
+            text,
+            "Written by `cargo xtask bench`. Ratios within one run; differences below 0.2 mean little.\n"
+        )?;
         writeln!(text, "- Date: {}", said_by("date", &["-u", "+%Y-%m-%d"]))?;
         writeln!(text, "- Machine: {}", machine())?;
-        writeln!(text, "- fio 4 KiB and 1 MiB, NBD over loopback, 1 GiB disk, filled first; {seconds} s, {rounds} rounds")?;
-        writeln!(text, "- Ratio: requests per second over those of `{NULL}`; in brackets the rounds; then mean latency\n")?;
+        writeln!(
+            text,
+            "- fio 4 KiB and 1 MiB, NBD over loopback, 1 GiB disk, filled first; {seconds} s, {rounds} rounds"
+        )?;
+        writeln!(
+            text,
+            "- Ratio: requests per second over those of `{NULL}`; in brackets the rounds; then mean latency\n"
+        )?;
         let servers = unique(self.cells.iter().map(|cell| cell.server.as_str()));
         let workloads = unique(self.cells.iter().map(|cell| cell.workload.as_str()));
         writeln!(text, "| load | {} |", servers.join(" | "))?;
@@ -60,7 +69,8 @@ impl Report {
             cells.map(|cell| cell.measured).collect()
         };
         let (own, null) = (of(server), of(NULL));
-        let ratios: Vec<f64> = own.iter().zip(&null).map(|(own, null)| own.per_second / null.per_second).collect();
+        let ratios: Vec<f64> =
+            own.iter().zip(&null).map(|(own, null)| own.per_second / null.per_second).collect();
         let mean = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
         let latency = own.iter().map(|own| own.mean_us).sum::<f64>() / own.len().max(1) as f64;
         let rounds: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();

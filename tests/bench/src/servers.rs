@@ -34,7 +34,9 @@ pub(crate) fn all(ovs_binary: &Path) -> Result<Vec<Box<dyn Server>>> {
         let folder = TempDir::new_in(".")?;
         let image = folder.path().join("disk.raw").display().to_string();
         std::fs::File::create(&image)?.set_len(1 << 30)?;
-        let line = format!("qemu-nbd -t -f raw --cache={cache} --aio=threads -e 8 -x disk1 -b 127.0.0.1 -p {port} {image}");
+        let line = format!(
+            "qemu-nbd -t -f raw --cache={cache} --aio=threads -e 8 -x disk1 -b 127.0.0.1 -p {port} {image}"
+        );
         Ok(Box::new(Peer::new(&format!("qemu-nbd cache={cache}"), &line, Some(folder))))
     };
     let null = format!("nbdkit -f -i 127.0.0.1 -p {port} memory 1G");
@@ -48,7 +50,8 @@ pub(crate) fn all(ovs_binary: &Path) -> Result<Vec<Box<dyn Server>>> {
 
 /// Ours.
 pub(crate) fn ovs(binary: &Path) -> Result<Ovs> {
-    let binary = binary.canonicalize().with_context(|| format!("{}: cargo build --release", binary.display()))?;
+    let binary =
+        binary.canonicalize().with_context(|| format!("{}: cargo build --release", binary.display()))?;
     Ok(Ovs { binary, folder: TempDir::new_in(".")?, child: None, started_in: Duration::ZERO })
 }
 

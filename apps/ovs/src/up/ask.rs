@@ -8,8 +8,8 @@ use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequ
 use glossary::NodeId;
 use io::{AskError, Port};
 
-use crate::failure::{ExitCode, Failure};
 use super::ids;
+use crate::failure::{ExitCode, Failure};
 
 /// How long one try may take before it is made again.
 const TRY: Duration = Duration::from_secs(5);
@@ -28,7 +28,10 @@ fn kv(port: &mut Port, body: &KvBody) -> Result<KvAnswer, Failure> {
             },
             Ok(_) | Err(AskError::TimedOut(_)) => {}
             Err(error @ AskError::NotRunning(_)) => {
-                return Err(Failure::new(ExitCode::Failed, format!("the KV stopped: {error}; its log above says why")));
+                return Err(Failure::new(
+                    ExitCode::Failed,
+                    format!("the KV stopped: {error}; its log above says why"),
+                ));
             }
         }
     }

@@ -50,7 +50,11 @@ impl Banner<'_> {
             writeln!(text, "  nbdcopy IMAGE {uri}")?;
             writeln!(text, "  qemu-system-x86_64 -drive file={uri},format=raw,if=virtio")?;
         } else {
-            writeln!(text, "no vDisk yet: ovs vdisk create disk1 --size 10GiB --dir {}", self.directory.display())?;
+            writeln!(
+                text,
+                "no vDisk yet: ovs vdisk create disk1 --size 10GiB --dir {}",
+                self.directory.display()
+            )?;
         }
         Ok(())
     }

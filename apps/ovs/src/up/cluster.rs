@@ -8,8 +8,8 @@ use step::Entropy;
 
 use super::ask;
 use super::directory::Directory;
-use crate::failure::{ExitCode, Failure};
 use super::folders::{self, BufferState};
+use crate::failure::{ExitCode, Failure};
 
 /// Keys of one page of the registry.
 const PAGE: u32 = 1000;
@@ -17,10 +17,14 @@ const PAGE: u32 = 1000;
 /// Stores the record of a new cluster.
 pub(crate) fn store(port: &mut Port, entropy: &mut Entropy, record: &ClusterRecord) -> Result<(), Failure> {
     let key = registry::CLUSTER_KEY.to_vec();
-    change(port, entropy, vec![
-        KvStep::Assert { key: key.clone(), value: None },
-        KvStep::Set { key, value: registry::encode(record) },
-    ])
+    change(
+        port,
+        entropy,
+        vec![
+            KvStep::Assert { key: key.clone(), value: None },
+            KvStep::Set { key, value: registry::encode(record) },
+        ],
+    )
 }
 
 /// Reads the record.
@@ -33,8 +37,11 @@ pub(crate) fn load(port: &mut Port) -> Result<ClusterRecord, Failure> {
     record.ok_or_else(|| Failure::refused("the KV holds no record of this cluster that this ovs can read"))
 }
 
+/// A vDisk's key, the bytes of its record, and the record.
+pub(crate) type StoredVdisk = (Vec<u8>, Vec<u8>, VdiskRecord);
+
 /// Every vDisk's record, with the bytes that hold it.
-pub(crate) fn vdisks(port: &mut Port) -> Result<Vec<(Vec<u8>, Vec<u8>, VdiskRecord)>, Failure> {
+pub(crate) fn vdisks(port: &mut Port) -> Result<Vec<StoredVdisk>, Failure> {
     let mut vdisks = Vec::new();
     let mut from = registry::VDISK_PREFIX.to_vec();
     loop {
@@ -105,7 +112,8 @@ fn remove_foreign_buffer(directory: &Directory) -> Result<(), Failure> {
     if !folder.exists() {
         return Ok(());
     }
-    let aside = (0..).map(|n| directory.root().join(format!("write-buffer.replaced-{n}"))).find(|p| !p.exists());
+    let aside =
+        (0..).map(|n| directory.root().join(format!("write-buffer.replaced-{n}"))).find(|p| !p.exists());
     let aside = aside.expect("some number is free");
     std::fs::rename(&folder, &aside)
         .map_err(|error| Failure::system(&format!("moving {} aside", folder.display()), &error))
@@ -114,6 +122,8 @@ fn remove_foreign_buffer(directory: &Directory) -> Result<(), Failure> {
 fn change(port: &mut Port, entropy: &mut Entropy, steps: Vec<KvStep>) -> Result<(), Failure> {
     match ask::command(port, entropy.next_u64(), KvCommand::Sequence(steps))? {
         KvAnswer::Done(_) => Ok(()),
-        answer => Err(Failure::new(ExitCode::Failed, format!("the KV refused to store the cluster: {answer:?}"))),
+        answer => {
+            Err(Failure::new(ExitCode::Failed, format!("the KV refused to store the cluster: {answer:?}")))
+        }
     }
 }

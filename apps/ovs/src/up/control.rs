@@ -35,7 +35,12 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(arguments: &cli::Up, started: &Started, nbd: SocketAddr, memory_limit: ByteCount) -> Self {
+    pub(crate) fn new(
+        arguments: &cli::Up,
+        started: &Started,
+        nbd: SocketAddr,
+        memory_limit: ByteCount,
+    ) -> Self {
         let record = started.record.clone();
         let settings = Settings {
             disks: record.osds.len() as u32,
@@ -101,7 +106,9 @@ impl Control {
                 let refusal = Refusal::new(Kind::TimedOut, "no answer in time; it may still happen");
                 Err(refusal.hint("`ovs status` says how the cluster is; --timeout allows more time"))
             }
-            Err(AskError::NotRunning(_)) => Err(Refusal::new(Kind::Unavailable, "the volume driver does not run")),
+            Err(AskError::NotRunning(_)) => {
+                Err(Refusal::new(Kind::Unavailable, "the volume driver does not run"))
+            }
         }
     }
 
@@ -174,7 +181,9 @@ impl Admin for Control {
         ];
         nodes.extend(self.record.osds.iter().map(|osd| (ids::asd(osd.osd), format!("asd-{}", osd.osd))));
         for (node, name) in nodes {
-            let Some(status) = ask::status(&mut port, node, patience.min(Duration::from_secs(2))) else { continue };
+            let Some(status) = ask::status(&mut port, node, patience.min(Duration::from_secs(2))) else {
+                continue;
+            };
             let (role, described, values) = roles::counters_of(&status);
             metrics.add_counters(role, &name, described, values);
         }
@@ -209,7 +218,9 @@ impl Admin for Control {
         self.osd(osd)?;
         let stopped = self.handle.stop_node(ids::asd(osd), patience);
         self.stopped.lock().expect("nobody panics with it").insert(osd);
-        stopped.map_err(|_| Refusal::new(Kind::TimedOut, format!("asd-{osd} is stopping; its disk takes its time")))
+        stopped.map_err(|_| {
+            Refusal::new(Kind::TimedOut, format!("asd-{osd} is stopping; its disk takes its time"))
+        })
     }
 
     fn start_osd(&self, osd: OsdId, _patience: Duration) -> Result<(), Refusal> {

@@ -46,7 +46,8 @@ impl Directory {
         check_socket_path(root)?;
         let found = look(root)?;
         if found == Found::New {
-            fs::create_dir_all(root).map_err(|e| Failure::system(&format!("creating {}", root.display()), &e))?;
+            fs::create_dir_all(root)
+                .map_err(|e| Failure::system(&format!("creating {}", root.display()), &e))?;
         }
         let lock = lock(root)?;
         let directory = Directory { root: root.to_path_buf(), _lock: lock };
@@ -122,10 +123,9 @@ pub(crate) fn claim(folder: &Path) -> Result<Claim, Failure> {
     match fs::read(folder.join(IDENTITY)) {
         Ok(bytes) => match Identity::decode(&bytes) {
             Ok(identity) => Ok(Claim::Is(identity)),
-            Err(error @ IdentityError::Newer(_)) => Err(Failure::refused(format!(
-                "{}/identity: {error}; use a newer ovs",
-                folder.display()
-            ))),
+            Err(error @ IdentityError::Newer(_)) => {
+                Err(Failure::refused(format!("{}/identity: {error}; use a newer ovs", folder.display())))
+            }
             Err(error) => Ok(Claim::Damaged(error.to_string())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

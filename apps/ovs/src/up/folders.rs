@@ -46,7 +46,9 @@ pub(crate) fn check_kv(directory: &Directory, cluster: ClusterIdentity) -> Resul
             "{} is missing: it holds where everything is, as a single copy until the KV is replicated; put it back",
             kv.display()
         ))),
-        Claim::Damaged(why) => Err(Failure::refused(format!("{}: {why}; put the right folder back", kv.display()))),
+        Claim::Damaged(why) => {
+            Err(Failure::refused(format!("{}: {why}; put the right folder back", kv.display())))
+        }
     }
 }
 
@@ -71,7 +73,10 @@ pub(crate) fn check_asds(directory: &Directory, record: &ClusterRecord) -> Resul
                 }
             }
             Claim::Is(_) => {
-                return Err(Failure::refused(format!("{} is no ASD's folder: put the right one back", path.display())));
+                return Err(Failure::refused(format!(
+                    "{} is no ASD's folder: put the right one back",
+                    path.display()
+                )));
             }
             Claim::Missing => absent.push(Absent { osd: *osd, why: "its folder is missing".into() }),
             Claim::Damaged(why) => absent.push(Absent { osd: *osd, why }),
@@ -88,7 +93,10 @@ pub(crate) enum BufferState {
     Lost(String),
 }
 
-pub(crate) fn check_write_buffer(directory: &Directory, record: &ClusterRecord) -> Result<BufferState, Failure> {
+pub(crate) fn check_write_buffer(
+    directory: &Directory,
+    record: &ClusterRecord,
+) -> Result<BufferState, Failure> {
     let path = directory.write_buffer();
     Ok(match claim(&path)? {
         Claim::Is(Identity { cluster, folder: Folder::WriteBuffer { identity } })

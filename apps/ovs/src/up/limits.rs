@@ -23,7 +23,9 @@ pub(crate) fn raise_descriptors(disks: usize) -> Result<(), Failure> {
     if granted < needed {
         return Err(Failure::new(
             ExitCode::System,
-            format!("{granted} file descriptors are too few for {disks} disks: allow {needed} (ulimit -n {needed})"),
+            format!(
+                "{granted} file descriptors are too few for {disks} disks: allow {needed} (ulimit -n {needed})"
+            ),
         ));
     }
     Ok(())

@@ -69,7 +69,11 @@ fn bind(arguments: &cli::Up) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Failure::new(
             ExitCode::Busy,
-            format!("port {} of {} is in use: stop what uses it, or give another --nbd", address.port(), address.ip()),
+            format!(
+                "port {} of {} is in use: stop what uses it, or give another --nbd",
+                address.port(),
+                address.ip()
+            ),
         ),
         _ => Failure::system(&format!("listening on {address}"), &error),
     })

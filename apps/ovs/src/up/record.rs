@@ -26,7 +26,8 @@ impl Recorder {
             file.write_all(&header())?;
             Ok(file)
         };
-        let file = create().map_err(|error| Failure::system(&format!("writing {}", path.display()), &error))?;
+        let file =
+            create().map_err(|error| Failure::system(&format!("writing {}", path.display()), &error))?;
         Ok(Recorder { file: Arc::new(Mutex::new(file)) })
     }
 

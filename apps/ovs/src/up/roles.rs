@@ -62,7 +62,14 @@ impl Casting<'_> {
         self.spec(ids::EDGE, "edge".into(), GUEST_SHARD, None, &card)
     }
 
-    fn spec(&self, id: NodeId, name: String, shard: usize, folder: Option<PathBuf>, card: &RoleCard) -> NodeSpec<Role> {
+    fn spec(
+        &self,
+        id: NodeId,
+        name: String,
+        shard: usize,
+        folder: Option<PathBuf>,
+        card: &RoleCard,
+    ) -> NodeSpec<Role> {
         let tap = self.recorder.map(|recorder| recorder.tap(id, card));
         NodeSpec { id, name, shard, folder, machine: roles::cast(card, None), tap }
     }

@@ -11,11 +11,11 @@ use io::GatewaySpec;
 
 use super::banner::Banner;
 use super::control::Control;
-use crate::failure::{ExitCode, Failure};
 use super::roles::{Casting, GUEST_SHARD};
 use super::signals::Signals;
 use super::{STOP, Started, ask, cluster, failed_start, ids};
 use crate::cli;
+use crate::failure::{ExitCode, Failure};
 
 /// How long vDisks may take to be taken over before `ready` is said all the same.
 const TAKE_OVER: Duration = Duration::from_secs(60);
@@ -47,7 +47,8 @@ pub(crate) fn serve(
     };
     print!("{}", banner.text());
     let gateway = Nbd::new(listener, settings).map_err(|error| Failure::system("serving NBD", &error))?;
-    let spec = GatewaySpec { id: ids::NBD, name: "nbd".into(), shard: GUEST_SHARD, gateway: Box::new(gateway) };
+    let spec =
+        GatewaySpec { id: ids::NBD, name: "nbd".into(), shard: GUEST_SHARD, gateway: Box::new(gateway) };
     started.runtime.start_gateway(spec).map_err(|error| failed_start(&error))?;
     let control = Arc::new(Control::new(arguments, &started, nbd, memory_bound));
     let api = api::serve(&started.directory.socket(), control)
@@ -97,12 +98,17 @@ fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<()
         let body = AdminBody::CreateVdisk { name: name.clone(), size };
         match ask::admin(&mut port, ids::VOLUME_DRIVER, body, PATIENCE) {
             Ok(AdminAnswer::Done) => return Ok(()),
-            Ok(AdminAnswer::Failed(why)) if why.contains("still starting") => std::thread::sleep(PATIENCE / 100),
+            Ok(AdminAnswer::Failed(why)) if why.contains("still starting") => {
+                std::thread::sleep(PATIENCE / 100)
+            }
             Ok(AdminAnswer::Failed(why)) => return Err(Failure::refused(format!("vDisk {name}: {why}"))),
             Ok(AdminAnswer::Status(_)) | Err(_) => {}
         }
     }
-    Err(Failure::new(ExitCode::Failed, format!("vDisk {name} could not be made: the volume driver does not answer")))
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!("vDisk {name} could not be made: the volume driver does not answer"),
+    ))
 }
 
 fn served(started: &Started) -> Result<Vec<(VdiskName, ByteCount)>, Failure> {
@@ -139,5 +145,7 @@ fn stop(started: Started) -> Result<(), Failure> {
         tracing::warn!("guests were cut off with requests in flight");
     }
     let stopped = started.runtime.shut_down(STOP / 2);
-    stopped.map_err(|_| Failure::new(ExitCode::Failed, "a disk takes too long to stop; nothing acknowledged is lost"))
+    stopped.map_err(|_| {
+        Failure::new(ExitCode::Failed, "a disk takes too long to stop; nothing acknowledged is lost")
+    })
 }

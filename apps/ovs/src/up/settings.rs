@@ -7,8 +7,8 @@ use formats::registry::{ClusterRecord, OsdRecord};
 use glossary::{BufferIdentity, ByteCount, ClusterIdentity, OsdId, OsdIdentity, Policy, VdiskId};
 use step::Entropy;
 
-use crate::failure::Failure;
 use crate::cli;
+use crate::failure::Failure;
 
 /// Bytes of a segment of an ASD.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
@@ -39,7 +39,8 @@ pub(crate) fn new_cluster(arguments: &cli::Up, entropy: &mut Entropy) -> Result<
     if disks == 0 || disks > DISKS_MAX {
         return Err(Failure::usage(format!("--disks is between 1 and {DISKS_MAX}; {disks} is not")));
     }
-    let policies = if arguments.policy.is_empty() { vec![default_policy()] } else { arguments.policy.clone() };
+    let policies =
+        if arguments.policy.is_empty() { vec![default_policy()] } else { arguments.policy.clone() };
     check_policies(&policies, disks)?;
     let sco_size = arguments.sco_size.unwrap_or(DEFAULT_SCO);
     check_sco_size(sco_size)?;
@@ -73,7 +74,8 @@ pub(crate) fn check_against_stored(arguments: &cli::Up, stored: &ClusterRecord) 
     if let Some(osd) = stored.osds.first() {
         contradiction("--disk-size", arguments.disk_size, osd.capacity)?;
     }
-    let list = |policies: &[Policy]| policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(" then ");
+    let list =
+        |policies: &[Policy]| policies.iter().map(Policy::to_string).collect::<Vec<_>>().join(" then ");
     let given = (!arguments.policy.is_empty()).then(|| list(&arguments.policy));
     contradiction("--policy", given, list(&stored.policies))
 }
@@ -101,7 +103,9 @@ fn check_policies(policies: &[Policy], disks: u32) -> Result<(), Failure> {
 
 fn check_sco_size(size: ByteCount) -> Result<(), Failure> {
     if size < SCO_MIN || size > SCO_MAX || !size.0.is_multiple_of(1 << 20) {
-        return Err(Failure::usage(format!("--sco-size is between {SCO_MIN} and {SCO_MAX} in whole MiB; {size} is not")));
+        return Err(Failure::usage(format!(
+            "--sco-size is between {SCO_MIN} and {SCO_MAX} in whole MiB; {size} is not"
+        )));
     }
     Ok(())
 }
@@ -121,7 +125,10 @@ fn capacity(arguments: &cli::Up, disks: u32, write_buffer: ByteCount) -> Result<
     let least = SEGMENTS_MIN * SEGMENT_BYTES;
     if let Some(size) = arguments.disk_size {
         return if size.0 < least {
-            Err(Failure::usage(format!("--disk-size {size} is too small: a disk needs at least {}", ByteCount(least))))
+            Err(Failure::usage(format!(
+                "--disk-size {size} is too small: a disk needs at least {}",
+                ByteCount(least)
+            )))
         } else {
             Ok(size)
         };

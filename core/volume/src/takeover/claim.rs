@@ -62,6 +62,14 @@ impl TakeOver {
             self.record = Some(record);
             return;
         }
+        if self.buffer.is_none() {
+            self.halt(
+                "the write buffer's identity can't be read; repair or replace its disk, then start again"
+                    .into(),
+            );
+            self.record = Some(record);
+            return;
+        }
         self.claim(record, context);
     }
 
