@@ -39,6 +39,9 @@ struct Arguments {
     /// Lines of an account.
     #[arg(long, default_value_t = 120)]
     trace_lines: usize,
+    /// How many broken promises of a failing seed are told.
+    #[arg(long, default_value_t = 3)]
+    violations: usize,
     /// How many failing seeds are told in full.
     #[arg(long, default_value_t = 3)]
     accounts: usize,
@@ -101,7 +104,7 @@ fn tell(factory: &RolesFactory, report: &Report, settings: &Settings, arguments:
     if let Some(panic) = &report.panic {
         println!("  panic: {panic}");
     }
-    for violation in report.violations.iter().take(3) {
+    for violation in report.violations.iter().take(arguments.violations) {
         println!("  {violation}");
     }
     let shows = report.violations.first().map_or(settings.trace_until, |violation| violation.at);

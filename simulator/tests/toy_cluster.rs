@@ -44,7 +44,7 @@ fn every_wrong_toy_is_found_by_the_promise_it_breaks() {
         (Bug::AcknowledgeBeforeWrite, Promise::P1),
         (Bug::FlushWithoutSync, Promise::P2),
         (Bug::HolesInTheLog, Promise::P3),
-        (Bug::DiscardNotLogged, Promise::P2),
+        (Bug::DiscardNotLogged, Promise::P1),
         (Bug::OldReads, Promise::P5),
         (Bug::TornTailAccepted, Promise::P2),
         (Bug::FlippedBit, Promise::P6),

@@ -41,7 +41,7 @@ impl Guest {
             log: folder.join("console.log"),
         };
         guest.make_initial_files(&unpacked, &modules, program, script)?;
-        Program::new("mke2fs").words("-q -t ext4").arg(&guest.disk).arg("4G").run()?;
+        Program::new("mke2fs").words("-q -t ext4").arg(&guest.disk).arg("8G").run()?;
         Ok(guest)
     }
 

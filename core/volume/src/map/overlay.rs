@@ -32,11 +32,12 @@ impl Overlay {
     pub(crate) fn set(&mut self, run: Run, by: LogNumber) {
         self.clear(run.address.0, run.end());
         let discarded_by = run.location.is_none().then_some(by);
-        if let Some((start, before)) = self.runs.range_mut(..run.address.0).next_back() {
-            if before.discarded_by == discarded_by && before.at(*start).continues_with(&run) {
-                before.clusters += run.clusters;
-                return;
-            }
+        if let Some((start, before)) = self.runs.range_mut(..run.address.0).next_back()
+            && before.discarded_by == discarded_by
+            && before.at(*start).continues_with(&run)
+        {
+            before.clusters += run.clusters;
+            return;
         }
         let piece = Piece { clusters: run.clusters, location: run.location, discarded_by };
         self.runs.insert(run.address.0, piece);
