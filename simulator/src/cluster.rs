@@ -24,9 +24,10 @@ pub trait Cluster {
     /// Does work that left the event loop.
     fn perform(&self, work: Work) -> Done;
 
-    /// What a message is after its journey: the same. A cluster sends it through the frame codec here.
-    fn relay(&self, message: Message) -> Message {
-        message
+    /// What a message is after its journey: the same. A cluster sends it through the frame codec here; a message
+    /// that doesn't come through is lost, and why is told (P6).
+    fn relay(&self, message: Message) -> Result<Message, String> {
+        Ok(message)
     }
 
     /// How full everything is that must have a bound (P9).

@@ -8,7 +8,7 @@ use clap::Parser;
 use simulator::Moment;
 use simulator::bugs::{self, Planted};
 use simulator::roles_cluster::RolesFactory;
-use simulator::runs::{Factory, Report, Settings, Summary, run_many, run_one};
+use simulator::runs::{Factory, Report, Settings, Summary, find_difference, run_many, run_one};
 use simulator::workload::Profile;
 
 /// Runs whole clusters by seed, under faults, and checks the promises.
@@ -77,7 +77,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let settings = settings(arguments);
     let factory = RolesFactory { bug: None };
     let seeds = arguments.from..arguments.from + arguments.seeds;
-    let summary = run_many(&factory, seeds, &settings, arguments.threads, false);
+    let summary = run_many(&factory, seeds, &settings, arguments.threads);
     for (index, report) in summary.failed.iter().enumerate() {
         if index < arguments.accounts {
             tell(&factory, report, &settings, arguments);
@@ -158,9 +158,9 @@ fn conclude(summary: &Summary) -> Result<()> {
 fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
     let factory = RolesFactory { bug: Some(planted.bug) };
     let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
-    let summary = run_many(&factory, seeds, &settings(arguments), arguments.threads, true);
-    let by_promise = summary.failed.iter().find(|report| !report.violations.is_empty());
-    let Some(report) = by_promise else {
+    let right = RolesFactory { bug: None };
+    let found = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
+    let Some(report) = &found else {
         bail!("{} ({}) was not found in {} seeds", planted.name, planted.about, bugs::SEEDS_MAX);
     };
     println!("{}: seed {}: {}", planted.name, report.seed, report.violations[0]);

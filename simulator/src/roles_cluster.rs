@@ -258,14 +258,17 @@ impl Cluster for RolesCluster {
     }
 
     /// Some runs send everything through the frame codec: what comes out is what went in.
-    fn relay(&self, message: Message) -> Message {
+    fn relay(&self, message: Message) -> Result<Message, String> {
         if !self.sizes.through_frames {
-            return message;
+            return Ok(message);
         }
         let mut decoder = Decoder::new();
-        frame::encode(&message, KV, KV).into_iter().for_each(|piece| decoder.feed(piece));
-        let (_, _, decoded) = decoder.next().expect("a frame of ours decodes").expect("and is whole");
-        decoded
+        frame::encode(&message, KV, OBJECTS).into_iter().for_each(|piece| decoder.feed(piece));
+        match decoder.next() {
+            Ok(Some((KV, OBJECTS, decoded))) if decoded == message => Ok(decoded),
+            Ok(_) => Err("a frame came out as something else".into()),
+            Err(error) => Err(format!("a frame was refused: {error}")),
+        }
     }
 
     fn gauges(&self, _node: NodeId, machine: &Role) -> Vec<Gauge> {

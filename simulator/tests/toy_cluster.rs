@@ -3,19 +3,19 @@
 mod toy;
 
 use simulator::checkers::Promise;
-use simulator::runs::{Settings, Summary, run_many};
+use simulator::runs::{Settings, Summary, find_difference, run_many};
 use toy::{Bug, ToyFactory};
 
-fn run(bug: Bug, seeds: u64) -> Summary {
-    run_many(&ToyFactory(bug), 1..1 + seeds, &Settings::default(), 2, bug != Bug::Nothing)
+fn run(seeds: core::ops::Range<u64>, threads: usize) -> Summary {
+    run_many(&ToyFactory(Bug::Nothing), seeds, &Settings::default(), threads)
 }
 
 /// Runs until a seed fails, and gives the promises that it broke.
 fn broken(bug: Bug) -> Vec<Promise> {
-    let summary = run(bug, 200);
-    let failed = summary.failed.first().unwrap_or_else(|| panic!("{bug:?} was not found"));
-    assert_eq!(failed.panic, None, "{bug:?}");
-    let mut promises: Vec<_> = failed.violations.iter().map(|violation| violation.promise).collect();
+    let (wrong, right) = (ToyFactory(bug), ToyFactory(Bug::Nothing));
+    let found = find_difference(&wrong, &right, 1..201, &Settings::default(), 2);
+    let found = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
+    let mut promises: Vec<_> = found.violations.iter().map(|violation| violation.promise).collect();
     promises.sort_unstable();
     promises.dedup();
     promises
@@ -23,7 +23,7 @@ fn broken(bug: Bug) -> Vec<Promise> {
 
 #[test]
 fn the_right_toy_passes() {
-    let summary = run(Bug::Nothing, 60);
+    let summary = run(1..61, 2);
     let failed = summary.failed.iter().map(|report| (report.seed, &report.panic, report.violations.first()));
     assert_eq!(failed.collect::<Vec<_>>(), []);
     assert_eq!(summary.passed, 60);
@@ -31,9 +31,7 @@ fn the_right_toy_passes() {
 
 #[test]
 fn the_same_seeds_give_the_same_digest() {
-    let digest = |threads, from| {
-        run_many(&ToyFactory(Bug::Nothing), from..from + 6, &Settings::default(), threads, false).digest
-    };
+    let digest = |threads, from| run(from..from + 6, threads).digest;
     assert_eq!(digest(1, 1), digest(2, 1));
     assert_ne!(digest(1, 1), digest(1, 2));
 }

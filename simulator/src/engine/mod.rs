@@ -2,6 +2,8 @@
 //!
 //! A node takes what waits for it in turns: some or all of its inbox, then `TurnEnd`. Effects are carried out
 //! one by one; a crash may come between any two of them.
+// `next` may end in between like an iterator, but borrows; guards on match arms would hide what is dropped.
+#![allow(clippy::collapsible_match, clippy::should_implement_trait)]
 
 mod clock;
 mod effects;
@@ -18,6 +20,7 @@ use formats::{Effect, Event, Message};
 use glossary::NodeId;
 use step::{Effects, JobId, Machine, TimerId};
 
+use crate::checkers::Promise;
 use crate::cluster::{Cluster, View};
 use crate::disk::{Crash, Folder};
 use crate::network::{Network, Weather};
@@ -35,7 +38,7 @@ pub struct Complaint {
     /// When.
     pub at: Moment,
     /// The promise that is broken.
-    pub promise: &'static str,
+    pub promise: Promise,
     /// What.
     pub what: String,
 }
@@ -303,8 +306,13 @@ impl<C: Cluster> Engine<C> {
             }
             Item::Deliver { from, to, message } => {
                 if self.is_alive(to) {
-                    let message = self.cluster.relay(message);
-                    self.enqueue(to, Event::Message { from, message });
+                    match self.cluster.relay(message) {
+                        Ok(message) => self.enqueue(to, Event::Message { from, message }),
+                        Err(why) => {
+                            let what = format!("{} to {}: {why}", self.name(from), self.name(to));
+                            self.complain(Promise::P6, what);
+                        }
+                    }
                 }
             }
             Item::DiskEnds { node, life, ticket } if self.lives(node, life) => {
@@ -331,12 +339,12 @@ impl<C: Cluster> Engine<C> {
         let result = self.cluster.perform(work);
         if result == Done::Impossible {
             let what = format!("{} asked for work that makes no sense", self.name(node));
-            self.complain("P9", what);
+            self.complain(Promise::P9, what);
         }
         self.enqueue(node, Event::Worked { job, result });
     }
 
-    fn complain(&mut self, promise: &'static str, what: String) {
+    fn complain(&mut self, promise: Promise, what: String) {
         // One complaint of a kind tells enough.
         if self.complaints.len() < 8 {
             self.complaints.push(Complaint { at: self.now, promise, what });
@@ -415,7 +423,7 @@ impl<C: Cluster> Engine<C> {
         for gauge in over {
             let what =
                 format!("{}: {} is {}, above {}", self.name(node), gauge.name, gauge.value, gauge.bound);
-            self.complain("P9", what);
+            self.complain(Promise::P9, what);
         }
     }
 }

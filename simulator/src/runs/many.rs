@@ -38,14 +38,38 @@ pub struct Summary {
     pub digest: u64,
 }
 
-/// Runs seeds on some threads. With `stop_at_failure`, no further seed is begun once one has failed.
-pub fn run_many<F: Factory>(
-    factory: &F,
+/// Runs seeds on some threads.
+pub fn run_many<F: Factory>(factory: &F, seeds: Range<u64>, settings: &Settings, threads: usize) -> Summary {
+    summarize(
+        run_all(seeds, threads, |seed| (run_one(|| factory.make(seed), seed, settings), false)),
+        settings,
+    )
+}
+
+/// The first seed in which `wrong` breaks a promise that `right` keeps.
+pub fn find_difference<F: Factory>(
+    wrong: &F,
+    right: &F,
     seeds: Range<u64>,
     settings: &Settings,
     threads: usize,
-    stop_at_failure: bool,
-) -> Summary {
+) -> Option<Report> {
+    let mut reports = run_all(seeds, threads, |seed| {
+        let report = run_one(|| wrong.make(seed), seed, settings);
+        let is_broken = !report.violations.is_empty();
+        let is_found = is_broken && run_one(|| right.make(seed), seed, settings).is_passed();
+        (report, is_found)
+    });
+    reports.retain(|(_, is_found)| *is_found);
+    reports.into_iter().map(|(report, _)| report).min_by_key(|report| report.seed)
+}
+
+/// Does something with each seed, on some threads, until it says that this was the last one.
+fn run_all(
+    seeds: Range<u64>,
+    threads: usize,
+    run: impl Fn(u64) -> (Report, bool) + Sync,
+) -> Vec<(Report, bool)> {
     let next = AtomicU64::new(seeds.start);
     let reports = Mutex::new(Vec::new());
     let work = || {
@@ -54,8 +78,8 @@ pub fn run_many<F: Factory>(
             if seed >= seeds.end {
                 return;
             }
-            let report = run_one(|| factory.make(seed), seed, settings);
-            if stop_at_failure && !report.is_passed() {
+            let report = run(seed);
+            if report.1 {
                 next.store(seeds.end, Ordering::Relaxed);
             }
             reports.lock().expect("no thread panics while it holds this").push(report);
@@ -66,14 +90,14 @@ pub fn run_many<F: Factory>(
             scope.spawn(work);
         });
     });
-    summarize(reports.into_inner().expect("no thread panics while it holds this"), settings)
+    reports.into_inner().expect("no thread panics while it holds this")
 }
 
-fn summarize(mut reports: Vec<Report>, settings: &Settings) -> Summary {
-    reports.sort_by_key(|report| report.seed);
+fn summarize(mut reports: Vec<(Report, bool)>, settings: &Settings) -> Summary {
+    reports.sort_by_key(|(report, _)| report.seed);
     let mut summary = Summary::default();
     let mut digest = Digest::default();
-    for report in reports {
+    for (report, _) in reports {
         digest.word(report.seed);
         digest.word(report.digest);
         summary.tally.merge(&report.tally);

@@ -49,11 +49,13 @@ impl<C: Cluster> Run<C> {
                 unexcused.take(3).map(|operation| self.refused(operation)).collect();
             self.violations.extend(unexcused);
         }
-        for complaint in self.engine.complaints() {
-            let promise = if complaint.promise == "P7" { Promise::P7 } else { Promise::P9 };
-            let what = complaint.what.clone();
-            self.violations.push(Violation { promise, at: complaint.at, range: 0..0, what });
-        }
+        let complaints = self.engine.complaints().iter().map(|complaint| Violation {
+            promise: complaint.promise,
+            at: complaint.at,
+            range: 0..0,
+            what: complaint.what.clone(),
+        });
+        self.violations.extend(complaints);
         self.violations.sort_by_key(|violation| (violation.at, violation.promise));
     }
 

@@ -9,14 +9,14 @@ const MAGIC: u32 = 0x7079_6f74;
 const SECTOR: usize = 512;
 
 /// A change: none of data is a discard.
-pub struct Change {
-    pub offset: u64,
-    pub length: u64,
-    pub data: Option<Bytes>,
+pub(crate) struct Change {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) data: Option<Bytes>,
 }
 
 impl Change {
-    pub fn apply(&self, image: &mut [u8]) {
+    pub(crate) fn apply(&self, image: &mut [u8]) {
         let range = self.offset as usize..(self.offset + self.length) as usize;
         match &self.data {
             Some(data) => image[range].copy_from_slice(data),
@@ -24,7 +24,7 @@ impl Change {
         }
     }
 
-    pub fn encode(&self, number: u64) -> Bytes {
+    pub(crate) fn encode(&self, number: u64) -> Bytes {
         let data = self.data.as_deref().unwrap_or_default();
         let mut record = vec![0; SECTOR + data.len().next_multiple_of(SECTOR)];
         record[..4].copy_from_slice(&MAGIC.to_le_bytes());
@@ -41,7 +41,7 @@ impl Change {
 
 /// The image that a log describes. `checks`: whether data must have its check; `stops`: whether the first bad
 /// record is the end.
-pub fn replay(log: &[u8], checks: bool, stops: bool) -> Vec<u8> {
+pub(crate) fn replay(log: &[u8], checks: bool, stops: bool) -> Vec<u8> {
     let mut image = vec![0; SIZE as usize];
     let mut at = 0;
     let mut number = 0;

@@ -17,7 +17,7 @@ use super::log::{Change, replay};
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
+pub(crate) enum Bug {
     Nothing,
     AcknowledgeBeforeWrite,
     FlushWithoutSync,
@@ -44,7 +44,7 @@ enum Entry {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Toy {
+pub(crate) struct Toy {
     bug: Bug,
     image: Vec<u8>,
     older: Vec<u8>,
@@ -113,7 +113,7 @@ impl Machine for Toy {
 }
 
 impl Toy {
-    pub fn new(bug: Bug) -> Self {
+    pub(crate) fn new(bug: Bug) -> Self {
         Toy {
             bug,
             image: vec![0; SIZE as usize],
@@ -133,7 +133,7 @@ impl Toy {
         }
     }
 
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.entries.len() + if self.bug == Bug::NoBound { self.reads as usize } else { 0 }
     }
 

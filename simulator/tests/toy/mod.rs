@@ -14,11 +14,11 @@ use glossary::{NodeId, VdiskName};
 use simulator::cluster::{Cluster, Gauge, GuestSpec, Layout, NodeSpec, Part};
 use simulator::runs::Factory;
 
-pub use machine::{Bug, Toy};
+pub(crate) use machine::{Bug, Toy};
 
-pub const SIZE: u64 = 256 << 10;
+pub(crate) const SIZE: u64 = 256 << 10;
 
-pub struct ToyCluster {
+pub(crate) struct ToyCluster {
     layout: Layout,
     bug: Bug,
 }
@@ -43,7 +43,7 @@ impl Cluster for ToyCluster {
     }
 }
 
-pub struct ToyFactory(pub Bug);
+pub(crate) struct ToyFactory(pub Bug);
 
 impl Factory for ToyFactory {
     type Cluster = ToyCluster;

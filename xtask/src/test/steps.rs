@@ -86,7 +86,9 @@ pub(crate) const STEPS: &[Step] = &[
             "simulator",
             "--",
             "--seeds",
-            "60",
+            "290",
+            "--from",
+            "209",
         ]),
     },
     Step {
