@@ -332,7 +332,8 @@ impl Toy {
         answer: GuestAnswer,
         effects: &mut Effects<Effect>,
     ) {
-        if self.bug == Bug::AnswersSwapped && self.reads.is_multiple_of(5) && self.swapped.is_none() {
+        let another = self.entries.iter().skip(1).any(|(_, _, _, entry)| matches!(entry, Entry::Read(_)));
+        if self.bug == Bug::AnswersSwapped && another && self.swapped.is_none() {
             self.swapped = Some((from, GuestReply { request, body: answer }));
         } else if let Some((other, swapped)) = self.swapped.take() {
             reply(other, swapped.request, answer, effects);
