@@ -12,8 +12,8 @@ use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::work::{Done, Work};
 use glossary::{
-    BufferIdentity, ByteCount, CLUSTER_BYTES, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy, VdiskId,
-    VdiskName,
+    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy,
+    VdiskId, VdiskName,
 };
 use roles::Role;
 use step::{Bug, FileName};
@@ -200,8 +200,8 @@ impl RolesCluster {
         })))
     }
 
-    fn edge(&self) -> Role {
-        let usual = edge::Config::new(VOLUME_DRIVER);
+    fn edge(&self, node: NodeId) -> Role {
+        let usual = edge::Config::new(ClientId(u64::from(node.0)), VOLUME_DRIVER);
         Role::Edge(Box::new(edge::Edge::new(edge::Config {
             remember_max: ByteCount(self.sizes.remember_bytes),
             retry_first: self.sizes.retry,
@@ -248,7 +248,7 @@ impl Cluster for RolesCluster {
             Part::Kv => roles::kv_role(CLUSTER, Some(self.sizes.snapshot_log_bytes), self.bug),
             Part::Objects => self.objects(),
             Part::VolumeDriver => self.volume_driver(),
-            Part::Edge => self.edge(),
+            Part::Edge => self.edge(node),
             Part::Asd => self.asd(node.0 - self.sizes.asd(0).0),
         }
     }

@@ -1,19 +1,22 @@
-//! A vDisk that is attached to for the first time: only its name is known.
+//! A vDisk that is attached to for the first time in this life, or anew: only its name is known.
 
 use alloc::vec::Vec;
-use formats::message::edge::EdgeBody;
-use glossary::{ClientId, Generation, SessionId, VdiskName};
+use formats::message::edge::{EdgeBody, Opening};
+use glossary::{Generation, SessionId, VdiskName};
 
 use crate::context::{Asker, Context, Owner};
+use crate::disk::NO_SESSION;
 use crate::patience::Patience;
 
-/// A session that is being opened for a new client.
+/// A session that is being opened. It ends whatever session this client had before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attaching {
     pub(crate) name: VdiskName,
-    pub(crate) client: ClientId,
     pub(crate) session: SessionId,
     pub(crate) askers: Vec<Asker>,
+    /// The session to follow, and the generation it was opened in, as the volume driver told.
+    newest: SessionId,
+    generation: Generation,
     request: u64,
     patience: Patience,
 }
@@ -21,13 +24,26 @@ pub(crate) struct Attaching {
 impl Attaching {
     /// Asks the volume driver to open the vDisk.
     pub(crate) fn begin(name: VdiskName, askers: Vec<Asker>, context: &mut Context<'_>) -> Self {
-        let client = context.fresh_client();
         let session = context.fresh_session(Owner::Attaching(name.clone()));
         let request = context.fresh_request();
         let patience = Patience::new(context.now, context.config);
-        let attaching = Attaching { name, client, session, askers, request, patience };
+        let (newest, generation) = (NO_SESSION, Generation(0));
+        let attaching = Attaching { name, session, askers, newest, generation, request, patience };
         attaching.send(context);
         attaching
+    }
+
+    /// The volume driver told which session is the newest: asks to follow that one.
+    pub(crate) fn follow(&mut self, newest: SessionId, generation: Generation, context: &mut Context<'_>) {
+        if generation < self.generation {
+            return;
+        }
+        context.shared.sessions.remove(&self.session);
+        self.session = context.fresh_session(Owner::Attaching(self.name.clone()));
+        self.request = context.fresh_request();
+        self.patience = Patience::new(context.now, context.config);
+        (self.newest, self.generation) = (newest, generation);
+        self.send(context);
     }
 
     /// Asks again when no answer came for long.
@@ -38,8 +54,13 @@ impl Attaching {
     }
 
     fn send(&self, context: &mut Context<'_>) {
-        let (name, client) = (self.name.clone(), self.client);
-        let body = EdgeBody::Open { name, client, first_change: 1, generation: Generation(0) };
-        context.send(self.session, self.request, body);
+        let opening = Opening {
+            name: self.name.clone(),
+            client: context.config.client,
+            newest: self.newest,
+            first_change: 0,
+            generation: self.generation,
+        };
+        context.send(self.session, self.request, EdgeBody::Open(opening));
     }
 }

@@ -1,12 +1,14 @@
 //! Settings of an Edge.
 
 use core::time::Duration;
-use glossary::{ByteCount, NodeId};
+use glossary::{ByteCount, ClientId, NodeId};
 use step::Bug;
 
 /// What an Edge is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Who it is to volume drivers, in every life: its gateways are one client of a vDisk (E4).
+    pub client: ClientId,
     /// The volume driver.
     pub volume_driver: NodeId,
     /// Bytes of changes that may be remembered until they are stable, over all vDisks (E1, P9). From three
@@ -26,8 +28,9 @@ pub struct Config {
 
 impl Config {
     /// Settings as shipped.
-    pub fn new(volume_driver: NodeId) -> Self {
+    pub fn new(client: ClientId, volume_driver: NodeId) -> Self {
         Config {
+            client,
             volume_driver,
             remember_max: ByteCount(128 << 20),
             retry_first: Duration::from_secs(1),

@@ -5,7 +5,7 @@ use core::time::Duration;
 use formats::message::edge::{EdgeBody, EdgeRequest};
 use formats::message::guest::{GuestAnswer, GuestError, GuestReply};
 use formats::{Effect, Message};
-use glossary::{ClientId, NodeId, SessionId, VdiskId, VdiskName};
+use glossary::{NodeId, SessionId, VdiskId, VdiskName};
 use step::{Bug, Effects, Entropy, TimerId, Timestamp};
 
 use crate::config::Config;
@@ -109,11 +109,6 @@ impl Context<'_> {
         let session = SessionId(self.entropy().next_u64());
         self.shared.sessions.insert(session, owner);
         session
-    }
-
-    /// A client that never was: the numbers of its changes start at 1 (E4).
-    pub(crate) fn fresh_client(&mut self) -> ClientId {
-        ClientId(self.entropy().next_u64())
     }
 
     pub(crate) fn count(&mut self, counter: Counter, amount: u64) {

@@ -7,7 +7,7 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, 
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError, GuestRequest};
 use formats::{Effect, Event, Message};
-use glossary::{ByteCount, NodeId, SessionId, VdiskId, VdiskName};
+use glossary::{ByteCount, NodeId, VdiskId, VdiskName};
 use step::{Effects, Entropy, Machine, Timestamp};
 
 use crate::attaching::Attaching;
@@ -15,11 +15,8 @@ use crate::change::ChangeBody;
 use crate::config::Config;
 use crate::context::{Asker, Context, Owner, Shared, TICK};
 use crate::counters::Counter;
-use crate::disk::{Disk, Fate, to_guest};
+use crate::disk::{Disk, Fate, NO_SESSION, Opened, to_guest};
 use crate::patience::Patience;
-
-/// Questions which vDisks there are need no session; this number stands in its place.
-const NO_SESSION: SessionId = SessionId(0);
 
 /// The role between gateways and the volume driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,11 +197,12 @@ impl Parts<'_> {
     /// The answer to the first opening of a vDisk.
     fn on_attach_reply(&mut self, name: &VdiskName, reply: EdgeReply, context: &mut Context<'_>) {
         match reply.body {
-            EdgeAnswer::Opened { vdisk, size, .. } => {
+            EdgeAnswer::Opened { vdisk, size, applied } => {
                 let attaching = self.attaching.remove(name).expect("a session has an owner");
-                let Attaching { name, client, session, askers, .. } = attaching;
+                let Attaching { name, session, askers, .. } = attaching;
                 context.shared.sessions.insert(session, Owner::Disk(vdisk));
-                let mut disk = Disk::new(vdisk, name, client, session, reply.generation, size, context);
+                let opened = Opened { session, generation: reply.generation, size, applied };
+                let mut disk = Disk::new(vdisk, name, opened, context);
                 askers.into_iter().for_each(|asker| disk.attach(asker, context));
                 if let Some(mut older) = self.disks.insert(vdisk, disk) {
                     // It was known by another name.
@@ -213,6 +211,10 @@ impl Parts<'_> {
             }
             // The question was not taken; it is asked again.
             EdgeAnswer::Failed(EdgeError::NoSession) => {}
+            EdgeAnswer::Failed(EdgeError::NotNewest { newest }) => {
+                let attaching = self.attaching.get_mut(name).expect("a session has an owner");
+                attaching.follow(newest, reply.generation, context);
+            }
             EdgeAnswer::Failed(error) => {
                 context.shared.sessions.remove(&reply.session);
                 let attaching = self.attaching.remove(name).expect("a session has an owner");

@@ -19,6 +19,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// An empty memory of a client whose changes up to this one are the volume driver's.
+    pub(crate) fn after(applied: u64) -> Self {
+        Memory { last_number: applied, stable: applied, ..Memory::default() }
+    }
+
     /// Takes in a change and gives it its number.
     pub(crate) fn push(&mut self, request: u64, asker: Asker, body: ChangeBody) -> &mut Change {
         self.last_number += 1;

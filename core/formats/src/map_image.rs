@@ -9,6 +9,7 @@ use glossary::{ClusterAddress, Location};
 use serde::{Deserialize, Serialize};
 
 use crate::namespace::ChainHead;
+use crate::tlog::Clients;
 
 /// Consecutive clusters: address, how many, and the location's bits of the first.
 pub type MapRun = (ClusterAddress, u64, u64);
@@ -22,11 +23,15 @@ pub enum MapBatch {
     ImageEnd {
         /// What the image reflects.
         cork: Option<ChainHead>,
+        /// The clients after that TLog's last entry (E2).
+        clients: Clients,
     },
     /// What a published TLog changed.
     Delta {
         /// The TLog.
         cork: ChainHead,
+        /// The clients after its last entry (E2).
+        clients: Clients,
         /// Its entries in order; bits of 0 are discards.
         runs: Vec<MapRun>,
     },
@@ -60,13 +65,17 @@ fn is_run((address, clusters, bits): &MapRun) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glossary::{Generation, TlogId};
+    use glossary::{ClientId, Generation, TlogId};
 
     #[test]
     fn golden_bytes_of_version_1() {
         let cork = ChainHead { tlog: TlogId { generation: Generation(1), sequence: 2 }, checksum: 3 };
-        let batch = MapBatch::Delta { cork, runs: alloc::vec![(ClusterAddress(5), 2, 7 << 16 | 6)] };
-        assert_eq!(batch.encode(), [2, 1, 2, 3, 1, 5, 2, 0x86, 0x80, 0x1c]);
+        let batch = MapBatch::Delta {
+            cork,
+            clients: alloc::vec![(ClientId(4), 8)],
+            runs: alloc::vec![(ClusterAddress(5), 2, 7 << 16 | 6)],
+        };
+        assert_eq!(batch.encode(), [2, 1, 2, 3, 1, 4, 8, 1, 5, 2, 0x86, 0x80, 0x1c]);
         assert_eq!(MapBatch::decode(&batch.encode()), Some(batch));
         assert_eq!(MapBatch::decode(&[0, 1, 5, 0, 6]), None, "a run of no clusters");
         assert_eq!(MapBatch::decode(&[9]), None);

@@ -28,8 +28,8 @@ pub fn cast(card: &RoleCard, bug: Option<Bug>) -> Role {
             let config = volume::Config { bug, ..volume::Config::new(*node, *kv, *objects) };
             Role::VolumeDriver(Box::new(volume::VolumeDriver::new(config)))
         }
-        RoleCard::Edge { volume_driver } => {
-            let config = edge::Config { bug, ..edge::Config::new(*volume_driver) };
+        RoleCard::Edge { client, volume_driver } => {
+            let config = edge::Config { bug, ..edge::Config::new(*client, *volume_driver) };
             Role::Edge(Box::new(edge::Edge::new(config)))
         }
     }

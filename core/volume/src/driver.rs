@@ -142,8 +142,8 @@ impl VolumeDriver {
                 let body = EdgeAnswer::Vdisks(self.list());
                 send_edge(reply, Generation::default(), body, effects);
             }
-            EdgeBody::Open { name, client, first_change, generation } => {
-                let Some(vdisk) = self.names.get(&name).copied() else {
+            EdgeBody::Open(opening) => {
+                let Some(vdisk) = self.names.get(&opening.name).copied() else {
                     // Before the registry is read nobody can say that there is no such vDisk.
                     if self.cluster.is_some() && !self.asks_open() {
                         let body = EdgeAnswer::Failed(EdgeError::NotFound);
@@ -151,9 +151,7 @@ impl VolumeDriver {
                     }
                     return;
                 };
-                self.with(now, vdisk, effects, |volume, context| {
-                    volume.open(reply, client, first_change, generation, context);
-                });
+                self.with(now, vdisk, effects, |volume, context| volume.open(reply, &opening, context));
                 let open = |of: &VdiskId, known| self.volumes.get(of).is_some_and(|v| v.has_session(known));
                 self.sessions.retain(|known, of| *of != vdisk || open(of, *known));
                 if open(&vdisk, session) {

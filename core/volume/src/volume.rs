@@ -5,13 +5,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use formats::message::admin::VdiskStatus;
-use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, Opening};
 use formats::message::kv::KvAnswer;
 use formats::message::object::ObjectAnswer;
 use formats::registry::VdiskRecord;
-use glossary::{
-    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, Generation, NodeId, Policy, SessionId, VdiskId,
-};
+use glossary::{BufferIdentity, ByteCount, CLUSTER_BYTES, NodeId, Policy, SessionId, VdiskId};
 use step::{DiskResult, OperationId};
 
 use crate::context::{Context, Purpose, VolumeAsk};
@@ -71,18 +69,9 @@ impl Volume {
         }
     }
 
-    pub(crate) fn open(
-        &mut self,
-        reply: ReplyTo,
-        client: ClientId,
-        first_change: u64,
-        generation: Generation,
-        context: &mut Context<'_>,
-    ) {
+    pub(crate) fn open(&mut self, reply: ReplyTo, opening: &Opening, context: &mut Context<'_>) {
         match &mut self.state {
-            State::Serving(serving) => {
-                serving.open(reply, client, first_change, generation, context);
-            }
+            State::Serving(serving) => serving.open(reply, opening, context),
             State::Halted(_) | State::Deleting(_) | State::Gone => self.refuse(reply, context),
             // It will serve soon: the Edge asks again.
             State::Waiting | State::TakingOver(_) => {}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use formats::recording::RoleCard;
 use formats::registry::{ClusterRecord, OsdRecord};
-use glossary::{ByteCount, ClusterIdentity, NodeId};
+use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId};
 use io::NodeSpec;
 use roles::Role;
 
@@ -58,7 +58,8 @@ impl Casting<'_> {
     }
 
     pub(crate) fn edge(&self) -> NodeSpec<Role> {
-        let card = RoleCard::Edge { volume_driver: ids::VOLUME_DRIVER };
+        let card =
+            RoleCard::Edge { client: ClientId(u64::from(ids::EDGE.0)), volume_driver: ids::VOLUME_DRIVER };
         self.spec(ids::EDGE, "edge".into(), GUEST_SHARD, None, &card)
     }
 

@@ -8,7 +8,7 @@ use glossary::Generation;
 use step::Bug;
 
 use super::ending::to_guest;
-use super::{Disk, Fate, State};
+use super::{Disk, Fate, State, session};
 use crate::ask::{Ask, What};
 use crate::change::ChangeBody;
 use crate::context::Context;
@@ -35,10 +35,6 @@ impl Disk {
         }
         if reply.generation != self.generation {
             self.on_other_generation(reply.generation, context);
-            return Fate::Stays;
-        }
-        if reply.body == EdgeAnswer::Failed(EdgeError::Superseded) {
-            self.fail("a newer session of the same client took the vDisk over", context);
             return Fate::Stays;
         }
         self.on_heard(context);
@@ -78,8 +74,8 @@ impl Disk {
                 self.refuse_attachers(&GuestError::NotFound, context);
                 Fate::Gone
             }
-            EdgeAnswer::Failed(EdgeError::Superseded) if reply.generation >= self.generation => {
-                self.fail("a newer session of the same client took the vDisk over", context);
+            EdgeAnswer::Failed(EdgeError::NotNewest { newest }) if reply.generation >= self.generation => {
+                self.on_not_newest(newest, reply.generation, context);
                 Fate::Stays
             }
             EdgeAnswer::Failed(error @ (EdgeError::Io(_) | EdgeError::NoSpace | EdgeError::OutOfBounds)) => {
@@ -154,6 +150,8 @@ impl Disk {
             (Some(asker), Some(error)) => {
                 context.fail(asker, to_guest(error));
                 self.void(position, context);
+                // Its number has to come all the same: what follows waits for it.
+                session::send_change(self.memory.at(position), self.session, &mut self.quiet_since, context);
             }
             (None, _) if change.body == ChangeBody::Void => {}
             (None, None) => self.owed -= 1,

@@ -101,7 +101,7 @@ pub(crate) fn to_guest(error: EdgeError) -> GuestError {
         EdgeError::OutOfBounds => GuestError::OutOfBounds,
         EdgeError::NoSpace => GuestError::NoSpace,
         EdgeError::Io(why) => GuestError::Io(why),
-        EdgeError::NoSession | EdgeError::Superseded => {
+        EdgeError::NoSession | EdgeError::NotNewest { .. } => {
             GuestError::Io("the session with the volume driver ended".to_string())
         }
     }

@@ -18,7 +18,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 use formats::message::guest::{GuestAnswer, GuestError};
-use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskId, VdiskName};
+use glossary::{ByteCount, Generation, NodeId, SessionId, VdiskId, VdiskName};
 use step::Timestamp;
 
 use crate::ask::{Ask, What};
@@ -32,13 +32,26 @@ pub(crate) use ending::to_guest;
 /// The longest read, in bytes: twice what gateways offer to guests.
 const READ_MAX: u64 = 64 << 20;
 
+/// Stands for no session, and in place of one in questions that need none.
+pub(crate) const NO_SESSION: SessionId = SessionId(0);
+
+/// What the volume driver said when it opened the first session.
+pub(crate) struct Opened {
+    pub(crate) session: SessionId,
+    pub(crate) generation: Generation,
+    pub(crate) size: ByteCount,
+    /// The changes of this client's earlier lives end with this one.
+    pub(crate) applied: u64,
+}
+
 /// A vDisk that gateways are attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) id: VdiskId,
     pub(crate) name: VdiskName,
-    client: ClientId,
     session: SessionId,
+    /// The session that was open last: the next one follows it (E2).
+    opened: SessionId,
     /// The highest that was seen; while a session is open, the owner's that opened it.
     generation: Generation,
     size: u64,
@@ -93,24 +106,17 @@ pub(crate) enum Fate {
 
 impl Disk {
     /// A vDisk whose first session was just opened.
-    pub(crate) fn new(
-        id: VdiskId,
-        name: VdiskName,
-        client: ClientId,
-        session: SessionId,
-        generation: Generation,
-        size: ByteCount,
-        context: &Context<'_>,
-    ) -> Self {
+    pub(crate) fn new(id: VdiskId, name: VdiskName, opened: Opened, context: &Context<'_>) -> Self {
+        let Opened { session, generation, size, applied } = opened;
         Disk {
             id,
             name,
-            client,
             session,
+            opened: session,
             generation,
             size: size.0,
             state: State::Requests,
-            memory: Memory::default(),
+            memory: Memory::after(applied),
             held: VecDeque::new(),
             asks: BTreeMap::new(),
             opening: None,

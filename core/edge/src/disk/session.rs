@@ -1,10 +1,10 @@
 //! Opening sessions, sending, and sending again (PROTOCOLS E1, E2).
 
-use formats::message::edge::EdgeBody;
+use formats::message::edge::{EdgeBody, Opening};
 use glossary::{Generation, SessionId};
 use step::Timestamp;
 
-use super::{Disk, State};
+use super::{Disk, NO_SESSION, State};
 use crate::ask::What;
 use crate::change::{Change, ChangeBody};
 use crate::context::{Asker, Context, Owner};
@@ -38,16 +38,33 @@ impl Disk {
     fn send_open(&mut self, context: &mut Context<'_>) {
         let request = context.fresh_request();
         self.opening = Some((request, Patience::new(context.now, context.config)));
-        context.send(self.session, request, self.open_body());
+        context.send(self.session, request, self.open_body(context));
     }
 
-    fn open_body(&self) -> EdgeBody {
-        EdgeBody::Open {
+    fn open_body(&self, context: &Context<'_>) -> EdgeBody {
+        EdgeBody::Open(Opening {
             name: self.name.clone(),
-            client: self.client,
+            client: context.config.client,
+            newest: self.opened,
             first_change: self.memory.first_change(),
             generation: self.generation,
+        })
+    }
+
+    /// The opening named another session than the newest, or another generation than the owner's. A volume
+    /// driver that began anew knows of no session; any other than this Edge's own is a newer life's.
+    pub(super) fn on_not_newest(
+        &mut self,
+        newest: SessionId,
+        generation: Generation,
+        context: &mut Context<'_>,
+    ) {
+        if ![NO_SESSION, self.session, self.opened].contains(&newest) {
+            self.fail("another gateway with the same token has attached to the vDisk since", context);
+            return;
         }
+        (self.opened, self.generation) = (newest, generation);
+        self.begin_session(context);
     }
 
     /// The session is open: sends, in order, every change that is not stable. Voids that the volume driver
@@ -58,7 +75,7 @@ impl Disk {
         applied: u64,
         context: &mut Context<'_>,
     ) {
-        self.generation = generation;
+        (self.generation, self.opened) = (generation, self.session);
         self.state = State::Resent;
         self.quiet_since = context.now;
         self.unsent = !self.asks.is_empty();
@@ -130,7 +147,7 @@ impl Disk {
             if patience.ran_out(context.now, context.config) {
                 let request = *request;
                 context.count(Counter::Resent, 1);
-                context.send(self.session, request, self.open_body());
+                context.send(self.session, request, self.open_body(context));
             }
         }
         if self.was_silent_too_long(context) {

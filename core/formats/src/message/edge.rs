@@ -25,17 +25,9 @@ pub struct EdgeRequest {
 pub enum EdgeBody {
     /// Which vDisks there are. Needs no session.
     List,
-    /// Opens a session, and ends any older session of the same client (E2).
-    Open {
-        /// The vDisk, by name.
-        name: VdiskName,
-        /// The client.
-        client: ClientId,
-        /// The number of the first change that will come in this session: the oldest that is not stable.
-        first_change: u64,
-        /// The highest generation that this client has an answer of (O6).
-        generation: Generation,
-    },
+    /// Opens a session, and ends the client's older one first: what that one still had in the queue never
+    /// happens (E2).
+    Open(Opening),
     /// Reads; any alignment.
     Read {
         /// From here, in bytes.
@@ -79,6 +71,23 @@ pub enum EdgeBody {
     Close,
 }
 
+/// What it takes to open a session. Only who knows the client's newest session so far can open the next: an
+/// opening of a former life that comes late finds another one, and does nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// The vDisk, by name.
+    pub name: VdiskName,
+    /// The client (E4).
+    pub client: ClientId,
+    /// The client's newest session in that generation, as far as the asker knows; 0 for none.
+    pub newest: SessionId,
+    /// The number of the first change that will come in this session: the oldest that is not stable.
+    /// 0 from who attaches, and goes on after the number that the answer names.
+    pub first_change: u64,
+    /// The highest generation that the asker has an answer of (O6).
+    pub generation: Generation,
+}
+
 carries_payload!(EdgeBody: EdgeBody::Write { payload, .. } => payload);
 
 /// The answer of a volume driver.
@@ -107,7 +116,7 @@ pub enum EdgeAnswer {
         vdisk: VdiskId,
         /// Its size.
         size: ByteCount,
-        /// Every change of this client up to this number is in the log.
+        /// Every change of this client up to this number was in the log when the session was opened.
         applied: u64,
     },
     /// What was read: the whole clusters that contain the range, so that their checksums prove them to the
@@ -130,8 +139,12 @@ pub enum EdgeError {
     NotFound,
     /// The session is not open here: open one (again), then send what is not stable.
     NoSession,
-    /// A newer session of the same client took its place. Final.
-    Superseded,
+    /// Nothing was opened: the client's newest session is this one (0: none), or the owner's generation is
+    /// another than the opening named. Who is still entitled to asks again, naming both (E2).
+    NotNewest {
+        /// The newest session.
+        newest: SessionId,
+    },
     /// Beyond the end of the vDisk.
     OutOfBounds,
     /// No room for a write.

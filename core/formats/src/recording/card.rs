@@ -1,7 +1,7 @@
 //! What a role is told when it is made.
 
 use alloc::vec::Vec;
-use glossary::{ByteCount, ClusterIdentity, NodeId, OsdIdentity};
+use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId, OsdIdentity};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::OsdRecord;
@@ -43,6 +43,8 @@ pub enum RoleCard {
     },
     /// An Edge.
     Edge {
+        /// Who it is to volume drivers.
+        client: ClientId,
         /// The volume driver.
         volume_driver: NodeId,
     },

@@ -10,7 +10,7 @@ use crate::Message;
 use crate::message::admin::{
     AdminAnswer, AdminBody, AdminReply, AdminRequest, OsdState, RoleStatus, VdiskStatus,
 };
-use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest};
+use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
 
 pub(super) fn messages() -> Vec<Message> {
@@ -70,11 +70,10 @@ fn guest_error(last: Option<&GuestError>) -> Option<GuestError> {
 
 fn edge_body(last: Option<&EdgeBody>) -> Option<EdgeBody> {
     let (change, offset, length) = (300, 4096, 65_536);
-    let (client, generation) = (ClientId(9), Generation(5));
     Some(match last {
         None => EdgeBody::List,
-        Some(EdgeBody::List) => EdgeBody::Open { name: name(), client, first_change: 299, generation },
-        Some(EdgeBody::Open { .. }) => EdgeBody::Read { offset, length },
+        Some(EdgeBody::List) => EdgeBody::Open(opening()),
+        Some(EdgeBody::Open(_)) => EdgeBody::Read { offset, length },
         Some(EdgeBody::Read { .. }) => EdgeBody::Write { change, offset, fua: false, payload: payload() },
         Some(EdgeBody::Write { .. }) => EdgeBody::Discard { change, offset, length, fua: true },
         Some(EdgeBody::Discard { .. }) => EdgeBody::Flush,
@@ -82,6 +81,11 @@ fn edge_body(last: Option<&EdgeBody>) -> Option<EdgeBody> {
         Some(EdgeBody::Extents { .. }) => EdgeBody::Close,
         Some(EdgeBody::Close) => return None,
     })
+}
+
+fn opening() -> Opening {
+    let (client, newest, generation) = (ClientId(9), SessionId(10), Generation(5));
+    Opening { name: name(), client, newest, first_change: 299, generation }
 }
 
 fn edge_answer(last: Option<&EdgeAnswer>) -> Option<EdgeAnswer> {
@@ -99,8 +103,8 @@ fn edge_error(last: Option<&EdgeError>) -> Option<EdgeError> {
     Some(match last {
         None => EdgeError::NotFound,
         Some(EdgeError::NotFound) => EdgeError::NoSession,
-        Some(EdgeError::NoSession) => EdgeError::Superseded,
-        Some(EdgeError::Superseded) => EdgeError::OutOfBounds,
+        Some(EdgeError::NoSession) => EdgeError::NotNewest { newest: SessionId(11) },
+        Some(EdgeError::NotNewest { .. }) => EdgeError::OutOfBounds,
         Some(EdgeError::OutOfBounds) => EdgeError::NoSpace,
         Some(EdgeError::NoSpace) => EdgeError::Io("why".to_string()),
         Some(EdgeError::Io(_)) => return None,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use formats::journal::{FileHeader, Kind, Writer};
 use formats::map_image::{MapBatch, MapRun};
 use formats::namespace::ChainHead;
-use formats::tlog::Entry;
+use formats::tlog::{Clients, Entry};
 use step::{DiskError, DiskOperation, DiskResult};
 
 use super::{Operation, Serving};
@@ -52,10 +52,10 @@ impl MapFile {
     }
 
     /// Adds what a published TLog changed.
-    pub(crate) fn add_delta(&mut self, cork: ChainHead, entries: &[Entry]) {
+    pub(crate) fn add_delta(&mut self, cork: ChainHead, clients: Clients, entries: &[Entry]) {
         let runs =
             entries.iter().map(|entry| (entry.address, entry.clusters, entry.location.bits())).collect();
-        self.deltas.push_back(MapBatch::Delta { cork, runs });
+        self.deltas.push_back(MapBatch::Delta { cork, clients, runs });
     }
 
     /// Whether everything that the base says is on stable storage.
@@ -114,7 +114,7 @@ impl Serving {
         self.map_file.deltas.clear();
         let mut pieces = alloc::vec![page];
         let synced = writer.end();
-        for batch in image(&self.base, self.cork) {
+        for batch in image(&self.base, self.cork, &self.published_clients) {
             pieces.extend(writer.batch(synced, alloc::vec![batch.encode().into()]));
         }
         self.map_file.image_bytes = writer.end().position;
@@ -153,7 +153,7 @@ impl Serving {
 }
 
 /// The batches of an image of the base.
-fn image(base: &Base, cork: Option<ChainHead>) -> Vec<MapBatch> {
+fn image(base: &Base, cork: Option<ChainHead>, clients: &Clients) -> Vec<MapBatch> {
     let mut batches = Vec::new();
     let mut runs: Vec<MapRun> = Vec::new();
     for (page, written) in base.pages() {
@@ -169,6 +169,6 @@ fn image(base: &Base, cork: Option<ChainHead>) -> Vec<MapBatch> {
     if !runs.is_empty() {
         batches.push(MapBatch::Image(runs));
     }
-    batches.push(MapBatch::ImageEnd { cork });
+    batches.push(MapBatch::ImageEnd { cork, clients: clients.clone() });
     batches
 }

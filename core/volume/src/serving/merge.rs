@@ -6,7 +6,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use formats::Payload;
-use formats::message::edge::EdgeError;
 use glossary::CLUSTER_BYTES;
 
 use super::Serving;
@@ -18,6 +17,7 @@ use crate::counters::Counter;
 /// A change that waits for old contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Merge {
+    number: u64,
     offset: u64,
     length: u64,
     /// The new bytes; none for a discard.
@@ -42,15 +42,16 @@ impl Serving {
         partial.dedup();
         let ranges: Vec<(u64, u64)> = partial.iter().map(|cluster| (*cluster, cluster + 1)).collect();
         context.count(Counter::Merges, 1);
-        self.merging = Some(Merge { offset, length, payload, partial });
-        self.start_read(ReadPurpose::Merge, &ranges, context);
+        let number = self.next_read;
+        self.merging = Some(Merge { number, offset, length, payload, partial });
+        self.start_read(ReadPurpose::Merge(number), &ranges, context);
     }
 
     /// The old contents are here: the change at the head of the queue goes on as one of whole clusters.
-    pub(crate) fn merge(&mut self, old: &Payload, context: &mut Context<'_>) {
-        let Some(merge) = self.merging.take() else { return };
+    pub(crate) fn merge(&mut self, number: u64, old: &Payload, context: &mut Context<'_>) {
+        let Some(merge) = self.merging.take_if(|merge| merge.number == number) else { return };
         if !merge.payload.as_ref().is_none_or(Payload::verify) {
-            self.merge_failed("the data was damaged on its way here", context);
+            self.refuse_head("the data was damaged on its way here", context);
             return;
         }
         let parts = merge.parts(&old.contiguous());
@@ -59,13 +60,17 @@ impl Serving {
         }
     }
 
-    pub(crate) fn merge_failed(&mut self, why: &str, context: &mut Context<'_>) {
-        self.merging = None;
+    pub(crate) fn merge_failed(&mut self, number: u64, why: &str, context: &mut Context<'_>) {
+        if self.merging.take_if(|merge| merge.number == number).is_some() {
+            self.refuse_head(why, context);
+        }
+    }
+
+    fn refuse_head(&mut self, why: &str, context: &mut Context<'_>) {
         if self.merge_target().is_some() {
             let change = self.queue.pop_front().expect("the change at the head");
-            self.refuse(&change, EdgeError::Io(why.into()), context);
-            let client = self.clients.get_mut(&change.client).expect("a change's client is known");
-            client.logged = client.logged.max(change.number);
+            self.answer_io_error(change.reply, why, context);
+            self.take_back(&change);
         }
     }
 

@@ -9,6 +9,7 @@
 //! 4. A SCO is deleted from the backend only when the persisted base has no live cluster of it.
 
 mod change;
+mod clients;
 mod extents;
 mod flush;
 mod garbage;
@@ -27,7 +28,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use formats::namespace::ChainHead;
 use formats::registry::VdiskRecord;
-use formats::tlog::Entry;
+use formats::tlog::{Clients, Entry};
 use glossary::{
     BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, NodeId, ScoId, SessionId, TlogId, VdiskId,
 };
@@ -37,11 +38,12 @@ use crate::context::{Context, Operations};
 use crate::map::{Base, Overlay, Run};
 use change::Change;
 pub(crate) use change::ReplyTo;
+pub(crate) use clients::Client;
 pub(crate) use flush::Flushes;
 pub(crate) use log::{Log, ScoBlock};
 pub(crate) use map_file::MapFile;
 pub(crate) use publish::run_of;
-pub(crate) use sessions::{Client, Session};
+pub(crate) use sessions::Session;
 
 /// A SCO file in the write buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +130,8 @@ pub(crate) struct Serving {
     pub(crate) base: Base,
     pub(crate) overlay: Overlay,
     pub(crate) cork: Option<ChainHead>,
+    /// The clients after the last entry that is published.
+    pub(crate) published_clients: Clients,
     pub(crate) log: Log,
     pub(crate) local: BTreeMap<ScoId, LocalSco>,
     pub(crate) closed: VecDeque<ClosedTlog>,

@@ -182,7 +182,8 @@ impl Serving {
         }
         let number = |entry: &Entry| LogNumber { generation: tlog.tlog.generation, number: entry.number };
         tlog.entries.iter().for_each(|entry| self.overlay.forget(run_of(entry), number(entry)));
-        self.map_file.add_delta(head, &tlog.entries);
+        self.published_clients.clone_from(&tlog.clients);
+        self.map_file.add_delta(head, tlog.clients.clone(), &tlog.entries);
         self.retire(&tlog, context);
         // A SCO that lost its last live cluster within the TLog may have got one again later in it.
         let wanted = context.config.has(Bug::LiveScoDeleted);

@@ -37,8 +37,9 @@ pub(crate) struct ReadJob {
 pub(crate) enum ReadPurpose {
     /// A guest asked.
     Guest(ReplyTo),
-    /// The change at the head of the queue touches these clusters in part.
-    Merge,
+    /// The change at the head of the queue touches these clusters in part. The number tells this merge from one
+    /// that was given up.
+    Merge(u64),
 }
 
 /// A part of a read.
@@ -251,7 +252,7 @@ impl Serving {
                 context.count(Counter::ReadBytes, data.len() as u64);
                 self.answer(reply, EdgeAnswer::Data(data), context);
             }
-            ReadPurpose::Merge => self.merge(&data, context),
+            ReadPurpose::Merge(merge) => self.merge(merge, &data, context),
         }
     }
 
@@ -263,7 +264,7 @@ impl Serving {
         let Some(read) = self.reads.remove(&job) else { return };
         match read.purpose {
             ReadPurpose::Guest(reply) => self.answer_io_error(reply, why, context),
-            ReadPurpose::Merge => self.merge_failed(why, context),
+            ReadPurpose::Merge(merge) => self.merge_failed(merge, why, context),
         }
     }
 

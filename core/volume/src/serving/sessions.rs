@@ -2,70 +2,67 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::ToString;
-use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, Opening};
 use formats::{Effect, Message};
-use glossary::{CLUSTER_BYTES, ClientId, Generation, SessionId};
+use glossary::{CLUSTER_BYTES, ClientId, SessionId};
 use step::Bug;
 
 use super::change::{Change, ChangeKind, Part, ReplyTo};
+use super::clients::NO_SESSION;
 use super::{Serving, Stop};
 use crate::context::Context;
 use crate::counters::Counter;
 
-/// Clients that a volume knows at most: their table must fit a TLog's label.
-const CLIENTS_MAX: usize = 128;
-
 /// Changes of one session that may come before their predecessors.
 const EARLY_MAX: usize = 4096;
 
-/// What is known of a client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Client {
-    pub(crate) session: Option<SessionId>,
-    /// Every change up to this one was taken.
-    pub(crate) accepted: u64,
-    /// Every change up to this one is in the log, whole.
-    pub(crate) logged: u64,
-    /// Changes that are not stable yet, and the log numbers that end them.
-    pub(crate) unstable: VecDeque<(u64, u64)>,
-    /// Every change up to this one is stable.
-    pub(crate) stable: u64,
-}
-
-/// A session of a client.
+/// An open session of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) client: ClientId,
+    /// What the client had in the log when it was opened.
+    pub(crate) applied: u64,
     /// Changes that came before their predecessors.
     pub(crate) early: BTreeMap<u64, Change>,
 }
 
 impl Serving {
-    /// Opens a session, and ends the client's older one (E2).
-    pub(crate) fn open(
-        &mut self,
-        reply: ReplyTo,
-        client: ClientId,
-        first_change: u64,
-        generation: Generation,
-        context: &mut Context<'_>,
-    ) {
-        let session = reply.session;
-        if generation > self.record.generation {
+    /// Opens a session, and ends the client's older one first (E2).
+    pub(crate) fn open(&mut self, reply: ReplyTo, opening: &Opening, context: &mut Context<'_>) {
+        if opening.generation > self.record.generation {
             self.stop = Some(Stop::Restart);
             return;
         }
-        self.forget_idle_client(client);
-        let known = self.clients.entry(client).or_default();
-        if let Some(older) = known.session.replace(session).filter(|older| *older != session) {
-            self.sessions.remove(&older);
+        let newest = self.clients.get(&opening.client).map_or(NO_SESSION, |client| client.newest);
+        if newest != reply.session {
+            if (opening.generation, opening.newest) != (self.record.generation, newest) {
+                let error = EdgeError::NotNewest { newest };
+                return self.answer(reply, EdgeAnswer::Failed(error), context);
+            }
+            if !self.make_room_for(opening.client) {
+                return self.answer_io_error(reply, "too many clients write to this vDisk", context);
+            }
+            self.begin_session(reply.session, opening);
         }
-        known.accepted = known.accepted.max(first_change.saturating_sub(1));
-        known.logged = known.logged.max(known.accepted.min(first_change.saturating_sub(1)));
-        let applied = known.accepted;
-        self.sessions.entry(session).or_insert_with(|| Session { client, early: BTreeMap::new() });
-        let answer = EdgeAnswer::Opened { vdisk: self.id, size: self.record.size, applied };
+        let answer = match self.sessions.get(&reply.session) {
+            Some(Session { applied, .. }) => {
+                EdgeAnswer::Opened { vdisk: self.id, size: self.record.size, applied: *applied }
+            }
+            None => EdgeAnswer::Failed(EdgeError::NoSession),
+        };
         self.answer(reply, answer, context);
+    }
+
+    fn begin_session(&mut self, session: SessionId, opening: &Opening) {
+        self.drop_queued(opening.client);
+        let client = self.clients.entry(opening.client).or_default();
+        self.sessions.remove(&client.newest);
+        client.newest = session;
+        let applied = client.accepted;
+        // What is missing in between was lost with an earlier life: it will not come.
+        client.accepted = applied.max(opening.first_change.saturating_sub(1));
+        client.logged = client.accepted;
+        self.sessions.insert(session, Session { client: opening.client, applied, early: BTreeMap::new() });
     }
 
     /// A request in a session.
@@ -104,7 +101,7 @@ impl Serving {
                 self.close(session);
                 self.answer(reply, EdgeAnswer::Done, context);
             }
-            EdgeBody::List | EdgeBody::Open { .. } => {}
+            EdgeBody::List | EdgeBody::Open(_) => {}
         }
     }
 
@@ -136,34 +133,47 @@ impl Serving {
             }
             return;
         }
-        self.accept(change, range, context);
-        while let Some(next) = self.next_early(reply.session, client) {
-            let range = byte_range(&next.kind);
-            self.accept(next, range, context);
+        if self.accept(change, range, context) {
+            while let Some(next) = self.next_early(reply.session, client) {
+                let range = byte_range(&next.kind);
+                if !self.accept(next, range, context) {
+                    return;
+                }
+            }
         }
     }
 
-    fn accept(&mut self, change: Change, (offset, length): (u64, u64), context: &mut Context<'_>) {
+    /// Takes the client's next change into the queue; `false` when it was refused. Its number is still to come
+    /// then: with a change that does nothing, or with the same one, to be refused again.
+    fn accept(&mut self, change: Change, (offset, length): (u64, u64), context: &mut Context<'_>) -> bool {
+        if offset.checked_add(length).is_none_or(|end| end > self.record.size.0) {
+            self.answer(change.reply, EdgeAnswer::Failed(EdgeError::OutOfBounds), context);
+            return false;
+        }
         let client = self.clients.get_mut(&change.client).expect("a session's client is known");
         client.accepted = client.accepted.max(change.number);
-        if offset.checked_add(length).is_none_or(|end| end > self.record.size.0) {
-            self.refuse(&change, EdgeError::OutOfBounds, context);
-        } else if length == 0 {
-            let kind = ChangeKind::Parts(VecDeque::new());
-            self.queue.push_back(Change { kind, ..change });
-        } else {
-            self.queue.push_back(change);
+        let kind = if length == 0 { ChangeKind::Parts(VecDeque::new()) } else { change.kind };
+        self.queue.push_back(Change { kind, ..change });
+        true
+    }
+
+    /// A change that was accepted can't be after all: what its client sent after it waits for its number again.
+    pub(crate) fn take_back(&mut self, refused: &Change) {
+        let client = self.clients.get_mut(&refused.client).expect("a change's client is known");
+        client.accepted = refused.number - 1;
+        let newest = client.newest;
+        let queue = core::mem::take(&mut self.queue);
+        let (later, others) = queue.into_iter().partition(|change| change.client == refused.client);
+        self.queue = others;
+        let later: VecDeque<Change> = later;
+        if let Some(session) = self.sessions.get_mut(&newest) {
+            session.early.extend(later.into_iter().map(|change| (change.number, change)));
         }
     }
 
     fn next_early(&mut self, session: SessionId, client: ClientId) -> Option<Change> {
         let next = self.clients[&client].accepted + 1;
         self.sessions.get_mut(&session)?.early.remove(&next)
-    }
-
-    /// Answers a change that can't be, once for all.
-    pub(crate) fn refuse(&mut self, change: &Change, error: EdgeError, context: &mut Context<'_>) {
-        self.answer(change.reply, EdgeAnswer::Failed(error), context);
     }
 
     /// A change that is in the log was sent again.
@@ -198,11 +208,7 @@ impl Serving {
 
     /// Ends a session.
     pub(crate) fn close(&mut self, session: SessionId) {
-        if let Some(closed) = self.sessions.remove(&session)
-            && let Some(client) = self.clients.get_mut(&closed.client)
-        {
-            client.session = client.session.filter(|current| *current != session);
-        }
+        self.sessions.remove(&session);
     }
 
     pub(crate) fn answer(&mut self, to: ReplyTo, body: EdgeAnswer, context: &mut Context<'_>) {
@@ -215,21 +221,6 @@ impl Serving {
 
     pub(crate) fn answer_io_error(&mut self, to: ReplyTo, why: &str, context: &mut Context<'_>) {
         self.answer(to, EdgeAnswer::Failed(EdgeError::Io(why.to_string())), context);
-    }
-
-    /// Makes room for one more client: one without a session and with nothing unstable goes.
-    fn forget_idle_client(&mut self, newcomer: ClientId) {
-        if self.clients.len() < CLIENTS_MAX || self.clients.contains_key(&newcomer) {
-            return;
-        }
-        let idle = |c: &Client| c.session.is_none() && c.unstable.is_empty() && c.accepted == c.logged;
-        let oldest = self.clients.iter().find(|(_, client)| idle(client)).map(|(id, _)| *id);
-        let any = || self.clients.iter().find(|(_, c)| c.accepted == c.logged).map(|(id, _)| *id);
-        if let Some(id) = oldest.or_else(any)
-            && let Some(session) = self.clients.remove(&id).and_then(|client| client.session)
-        {
-            self.sessions.remove(&session);
-        }
     }
 }
 

@@ -28,7 +28,10 @@ impl TakeOver {
                 let body = ObjectBody::Get { name: ObjectName::Tlog(*tlog), offset: 0, length: *size };
                 context.object(self.id, VolumeAsk::ChainTlog(*tlog), self.record().namespace, body);
             }
-            None if self.cork == self.head => self.recover_local(context),
+            None if self.cork == self.head => {
+                self.clients = self.published_clients.iter().copied().collect();
+                self.recover_local(context);
+            }
             None => self.halt("the chain of TLogs on the ASDs does not end where the namespace says".into()),
         }
     }
@@ -59,7 +62,7 @@ impl TakeOver {
     fn apply_chain(&mut self, object: &TlogObject, checksum: u32, context: &mut Context<'_>) {
         object.entries.iter().for_each(|entry| self.base.apply(run_of(entry), &mut self.dead));
         self.cork = Some(ChainHead { tlog: object.tlog, checksum });
-        self.clients = object.clients.iter().copied().collect();
+        self.published_clients.clone_from(&object.clients);
         self.chain.pop();
         self.fetch_next(context);
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use formats::journal::{Kind, scan};
 use formats::map_image::{MapBatch, MapRun};
 use formats::namespace::{ChainHead, ObjectName};
+use formats::tlog::Clients;
 use glossary::Location;
 use step::{DiskOutcome, DiskResult};
 
@@ -42,9 +43,9 @@ impl TakeOver {
             }
             _ => None,
         };
-        match loaded.filter(|(_, cork)| self.is_in_chain(*cork)) {
-            Some((base, cork)) => {
-                (self.base, self.cork) = (base, cork);
+        match loaded.filter(|map| self.is_in_chain(map.cork)) {
+            Some(map) => {
+                (self.base, self.cork, self.published_clients) = (map.base, map.cork, map.clients);
                 self.replay_chain(context);
             }
             None => self.load_map_below(number, context),
@@ -60,20 +61,28 @@ impl TakeOver {
     }
 }
 
-/// The base and cork that the batches of a file come to; `None` when its image is not whole.
-fn load<'a>(batches: impl Iterator<Item = &'a [u8]>) -> Option<(Base, Option<ChainHead>)> {
-    let (mut base, mut cork, mut whole) = (Base::default(), None, false);
+/// What a map file comes to.
+#[derive(Default)]
+struct Loaded {
+    base: Base,
+    cork: Option<ChainHead>,
+    clients: Clients,
+}
+
+/// What the batches of a file come to; `None` when its image is not whole.
+fn load<'a>(batches: impl Iterator<Item = &'a [u8]>) -> Option<Loaded> {
+    let (mut map, mut whole) = (Loaded::default(), false);
     for body in batches {
         match MapBatch::decode(body)? {
-            MapBatch::Image(runs) => apply(&mut base, &runs)?,
-            MapBatch::ImageEnd { cork: reflects } => (cork, whole) = (reflects, true),
-            MapBatch::Delta { cork: reflects, runs } => {
-                apply(&mut base, &runs)?;
-                cork = Some(reflects);
+            MapBatch::Image(runs) => apply(&mut map.base, &runs)?,
+            MapBatch::ImageEnd { cork, clients } => (map.cork, map.clients, whole) = (cork, clients, true),
+            MapBatch::Delta { cork, clients, runs } => {
+                apply(&mut map.base, &runs)?;
+                (map.cork, map.clients) = (Some(cork), clients);
             }
         }
     }
-    whole.then_some((base, cork))
+    whole.then_some(map)
 }
 
 fn apply(base: &mut Base, runs: &[MapRun]) -> Option<()> {

@@ -17,6 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use formats::namespace::{ChainHead, ObjectName};
 use formats::registry::VdiskRecord;
+use formats::tlog::Clients;
 use glossary::{BufferIdentity, ClientId, Policy, ScoId, TlogId, VdiskId};
 use step::{DiskError, DiskOperation, DiskResult, OperationId};
 
@@ -58,6 +59,8 @@ pub(crate) struct TakeOver {
     dead: Vec<ScoId>,
     cork: Option<ChainHead>,
     clients: BTreeMap<ClientId, u64>,
+    /// The clients after the last entry that is published.
+    published_clients: Clients,
     /// TLogs still to fetch, the next one last.
     chain: Vec<(TlogId, u64)>,
     /// What the labels of the local TLogs say of clients, in order.
@@ -106,6 +109,7 @@ impl TakeOver {
             dead: Vec::new(),
             cork: None,
             clients: BTreeMap::new(),
+            published_clients: Clients::new(),
             chain: Vec::new(),
             labels: VecDeque::new(),
             tlogs: Vec::new(),

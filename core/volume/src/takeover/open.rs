@@ -211,6 +211,7 @@ impl TakeOver {
             base: core::mem::take(&mut self.base),
             overlay,
             cork: self.cork,
+            published_clients: core::mem::take(&mut self.published_clients),
             log,
             local,
             closed,
