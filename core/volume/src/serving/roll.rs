@@ -47,8 +47,10 @@ impl Serving {
         self.log.roll == Roll::Draining && self.log.is_quiet() && !self.drained()
     }
 
+    /// Whether all of the TLog is on stable storage: its successor will say so. A mark without entries counts.
     fn drained(&self) -> bool {
-        self.log.is_quiet() && self.log.synced == self.log.last_number() && self.log.dirty.is_empty()
+        let log = &self.log;
+        log.is_quiet() && log.synced_end == log.writer.end() && log.dirty.is_empty()
     }
 
     /// Goes on with a roll when its wait is over.
