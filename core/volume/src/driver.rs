@@ -263,6 +263,8 @@ impl VolumeDriver {
         let last = pairs.last().map(|(key, _)| key.clone());
         for (key, value) in pairs {
             if let (Some(vdisk), Some(record)) = (vdisk_of_key(&key), registry::decode::<VdiskRecord>(&value))
+                // Management may have made it while this answer was on its way.
+                && !self.volumes.contains_key(&vdisk)
             {
                 if !record.deleting {
                     self.names.insert(record.name.clone(), vdisk);
