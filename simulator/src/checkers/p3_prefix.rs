@@ -140,7 +140,7 @@ impl Question<'_> {
         let can_follow = |later: u64| facts.effective(later) >= facts.sent(change);
         match value {
             Value::Of(last) if last == change => Fit::Free,
-            Value::Of(last) if facts.effective(last) <= self.before || !can_follow(last) => Fit::Lost,
+            Value::Of(last) if !can_follow(last) => Fit::Lost,
             Value::Of(last) if !self.is_asked_about(last) => Fit::Free,
             Value::Of(last) => Fit::Before(last),
             Value::Zeros => {

@@ -15,7 +15,7 @@ use crate::files::LocalFile;
 /// Who waits for stable storage, and the round that is under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flushes {
-    waiting: Vec<(ReplyTo, u64)>,
+    waiting: Vec<Waiting>,
     round: Option<Round>,
 }
 
@@ -26,10 +26,31 @@ struct Round {
     end: Mark,
 }
 
+/// An answer that has to wait until the log is on stable storage up to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Waiting {
+    number: u64,
+    reply: ReplyTo,
+    what: Awaited,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// A flush, or a change that is to be stable.
+    Done,
+    /// The opening of a session by somebody who attaches.
+    Opened,
+}
+
 impl Flushes {
-    /// Answers when the log is on stable storage up to entry `number`.
+    /// Says that it is done when the log is on stable storage up to entry `number`.
     pub(crate) fn wait(&mut self, reply: ReplyTo, number: u64) {
-        self.waiting.push((reply, number));
+        self.waiting.push(Waiting { number, reply, what: Awaited::Done });
+    }
+
+    /// Says that the session is open when the log is on stable storage up to entry `number`.
+    pub(crate) fn wait_to_open(&mut self, reply: ReplyTo, number: u64) {
+        self.waiting.push(Waiting { number, reply, what: Awaited::Opened });
     }
 }
 
@@ -84,15 +105,23 @@ impl Serving {
         self.log.synced = self.log.synced.max(through);
         self.log.synced_end = self.log.synced_end.max(end);
         self.clients_stable(through);
-        let waiting = core::mem::take(&mut self.flushes.waiting);
-        let (done, rest) = waiting.into_iter().partition(|(_, number)| *number <= through);
-        self.flushes.waiting = rest;
-        let done: Vec<(ReplyTo, u64)> = done;
-        done.into_iter().for_each(|(reply, _)| self.answer(reply, EdgeAnswer::Done, context));
+        self.answer_synced(through, context);
         if !self.mark_timer {
             self.mark_timer = true;
             let timer = TimerId(self.id.0);
             context.effects.push(formats::Effect::SetTimer { timer, after: context.config.mark_after });
+        }
+    }
+
+    fn answer_synced(&mut self, through: u64, context: &mut Context<'_>) {
+        let waiting = core::mem::take(&mut self.flushes.waiting);
+        let (done, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|w| w.number <= through);
+        self.flushes.waiting = rest;
+        for Waiting { reply, what, .. } in done {
+            match what {
+                Awaited::Done => self.answer(reply, EdgeAnswer::Done, context),
+                Awaited::Opened => self.answer_open(reply, context),
+            }
         }
     }
 

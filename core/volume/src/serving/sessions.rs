@@ -44,6 +44,18 @@ impl Serving {
             }
             self.begin_session(reply.session, opening);
         }
+        let last = self.log.last_number();
+        if opening.first_change == 0 && self.log.synced < last {
+            // Nobody would send the former life's changes again: they become stable before this one builds
+            // on them (P3), and whoever reads them now finds them later, too (P5).
+            self.flushes.wait_to_open(reply, last);
+        } else {
+            self.answer_open(reply, context);
+        }
+    }
+
+    /// Says that the session is open, if it still is.
+    pub(crate) fn answer_open(&mut self, reply: ReplyTo, context: &mut Context<'_>) {
         let answer = match self.sessions.get(&reply.session) {
             Some(Session { applied, .. }) => {
                 EdgeAnswer::Opened { vdisk: self.id, size: self.record.size, applied: *applied }
