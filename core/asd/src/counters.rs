@@ -14,6 +14,7 @@ facts::counters! {
     Refused: "refused", "Applies refused for an assert or a bound";
     Full: "full", "Applies refused for want of room";
     Damaged: "damaged", "Records found damaged";
+    DamagedValues: "damaged_values", "Values known to be damaged, as of now";
     Checkpoints: "checkpoints", "Checkpoints completed";
     CheckpointBytes: "checkpoint_bytes", "Bytes written to checkpoints";
     Compactions: "compactions", "Rounds of compaction completed";
