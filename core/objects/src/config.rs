@@ -67,6 +67,12 @@ pub struct Settings {
     pub tasks_max: usize,
     /// Manifests kept.
     pub manifests_cached_max: usize,
+    /// How long after the start what no object needs is looked for on the OSDs.
+    pub collect_first: Duration,
+    /// The same after a round.
+    pub collect_every: Duration,
+    /// Objects whose fragments one round looks at; the next goes on behind them.
+    pub collect_objects_max: usize,
     /// Fragments per OSD that are known garbage and wait to be deleted.
     pub garbage_per_osd_max: usize,
 }
@@ -90,6 +96,9 @@ impl Default for Settings {
             read_bytes_in_flight_max: ByteCount(64 << 20),
             tasks_max: 4096,
             manifests_cached_max: 4096,
+            collect_first: Duration::from_secs(5),
+            collect_every: Duration::from_secs(600),
+            collect_objects_max: 65_536,
             garbage_per_osd_max: 65_536,
         }
     }

@@ -9,10 +9,10 @@ use formats::manifest::Manifest;
 use formats::message::asd::{AsdBody, AsdKey, AsdRequest};
 use formats::message::kv::{FunctionId, KvCommand, KvQuery, KvRequest};
 use formats::message::object::ObjectError;
-use formats::namespace::{NamespaceCommand, NamespaceQuery};
+use formats::namespace::{NamespaceCommand, NamespaceQuery, ObjectName};
 use formats::work::Work;
 use formats::{Effect, Message};
-use glossary::{AttemptId, NamespaceId, OsdId, Policy};
+use glossary::{AttemptId, NamespaceId, ObjectId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
 use crate::calls::{Call, Calls, Owner};
@@ -54,6 +54,10 @@ pub(crate) struct Hub {
     last_request: u64,
     last_job: u64,
     pub(crate) jobs: BTreeMap<u64, Job>,
+    /// Namespaces that are used, and from where on the next round of collection looks at their keys.
+    pub(crate) collected: BTreeMap<NamespaceId, ObjectId>,
+    /// The namespace of the last round.
+    pub(crate) last_collected: NamespaceId,
 }
 
 /// What is kept of a namespace's record: what an upload needs. The fence is not among it.
@@ -74,6 +78,8 @@ pub(crate) enum Asked {
     Lookup { name: FullName },
     /// A command of a task.
     Command { task: u64 },
+    /// A page of the objects of a namespace, by its collection.
+    Objects { task: u64 },
 }
 
 /// Tasks that wait for the same manifest.
@@ -114,6 +120,8 @@ impl Hub {
             last_request: entropy.next_u64(),
             last_job: 0,
             jobs: BTreeMap::new(),
+            collected: BTreeMap::new(),
+            last_collected: NamespaceId(0),
             config,
             entropy,
         }
@@ -146,6 +154,9 @@ impl Hub {
     pub(crate) fn remember(&mut self, namespace: NamespaceId, record: Arc<Record>) {
         if self.records.len() >= RECORDS_MAX {
             self.records.pop_first();
+        }
+        if self.collected.len() < RECORDS_MAX {
+            self.collected.entry(namespace).or_insert(ObjectId([0; 32]));
         }
         self.records.insert(namespace, record);
     }
@@ -246,6 +257,16 @@ impl Context<'_> {
     pub(crate) fn query_manifest(&mut self, task: u64, name: FullName) -> Result<(), ObjectError> {
         let (namespace, object) = name;
         self.query(Asked::Manifest { task, name }, &NamespaceQuery::Manifest { namespace, name: object })
+    }
+
+    /// Asks the namespace manager which objects there are now, in order of their names.
+    pub(crate) fn query_objects(
+        &mut self,
+        task: u64,
+        namespace: NamespaceId,
+        after: Option<ObjectName>,
+    ) -> Result<(), ObjectError> {
+        self.query(Asked::Objects { task }, &NamespaceQuery::List { namespace, after, limit: u32::MAX })
     }
 
     /// Asks for a manifest together with others who want the same.

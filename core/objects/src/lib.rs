@@ -19,6 +19,7 @@ extern crate alloc;
 mod answers;
 mod calls;
 mod chunk;
+mod collect;
 mod config;
 mod context;
 mod counters;

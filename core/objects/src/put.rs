@@ -71,6 +71,10 @@ impl Put {
         Put { id, wanted, object, data, awaits: Awaits::Record, late, joining }
     }
 
+    pub(crate) fn object(&self) -> ObjectId {
+        self.object
+    }
+
     pub(crate) fn wanted(&self) -> &Wanted {
         &self.wanted
     }
