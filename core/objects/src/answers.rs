@@ -58,7 +58,7 @@ impl Life {
         result: Result<AsdAnswer, Failure>,
         turn: &mut Turn<'_>,
     ) {
-        let Call { osd, owner, .. } = call;
+        let Call { osd, owner, first_sent: call_sent, .. } = call;
         match owner {
             Owner::Fragment { task, chunk, index, attempt } => {
                 let placed = Placed { osd: self.hub.osds.get(osd).config.osd, attempt };
@@ -73,6 +73,8 @@ impl Life {
                 });
             }
             Owner::Blocks { task, segment, index } => {
+                let took = turn.now.since(call_sent);
+                self.hub.osds.get_mut(osd).latency.add(took);
                 let result = self.blocks(result);
                 self.run(task, turn, |task, cx| match task {
                     Task::Get(get) => get.on_blocks(cx, segment, index, request, result),

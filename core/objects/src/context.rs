@@ -1,6 +1,6 @@
 //! What every task has at hand: the shared state, the time, and the outbox.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -12,7 +12,7 @@ use formats::message::object::ObjectError;
 use formats::namespace::{NamespaceCommand, NamespaceQuery, ObjectName};
 use formats::work::Work;
 use formats::{Effect, Message};
-use glossary::{AttemptId, NamespaceId, ObjectId, OsdId, Policy};
+use glossary::{AttemptId, FragmentId, NamespaceId, ObjectId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
 use crate::calls::{Call, Calls, Owner};
@@ -56,6 +56,8 @@ pub(crate) struct Hub {
     pub(crate) jobs: BTreeMap<u64, Job>,
     /// Namespaces that are used, and from where on the next round of collection looks at their keys.
     pub(crate) collected: BTreeMap<NamespaceId, ObjectId>,
+    /// Fragments that their ASDs didn't have, or had damaged: others are asked first.
+    pub(crate) missing: BTreeSet<FragmentId>,
     /// The namespace of the last round.
     pub(crate) last_collected: NamespaceId,
 }
@@ -121,6 +123,7 @@ impl Hub {
             last_job: 0,
             jobs: BTreeMap::new(),
             collected: BTreeMap::new(),
+            missing: BTreeSet::new(),
             last_collected: NamespaceId(0),
             config,
             entropy,
@@ -149,6 +152,18 @@ impl Hub {
     /// The number under which the KV client knows what a reply answers.
     pub(crate) fn kv_request(&self, on_the_wire: u64) -> u64 {
         on_the_wire.wrapping_sub(self.kv_offset)
+    }
+
+    /// A fragment isn't there, or is damaged; or it is there after all.
+    pub(crate) fn note_missing(&mut self, fragment: FragmentId, is_missing: bool) {
+        if !is_missing {
+            self.missing.remove(&fragment);
+            return;
+        }
+        self.missing.insert(fragment);
+        if self.missing.len() > self.config.settings.missing_known_max {
+            self.missing.pop_first();
+        }
     }
 
     pub(crate) fn remember(&mut self, namespace: NamespaceId, record: Arc<Record>) {

@@ -28,6 +28,7 @@ mod delete;
 mod get;
 mod health;
 mod join;
+mod latency;
 pub mod layout;
 mod manifests;
 mod namespace;

@@ -88,10 +88,8 @@ fn one_block_of_a_long_fragment_is_all_that_is_read() {
     assert_eq!(world.counter("read_bytes"), expected.iter().sum::<u64>());
     // From then on the head is known, and a block is one read.
     let request = world.send(AsdBody::ReadBlocks { key: key(), first: 5, count: 1 });
-    let [(_, DiskOperation::Read { offset, length, .. })] = &world.pending[..] else { panic!("a read") };
-    assert_eq!((*length, world.counter("heads_known")), (2 * 4100, 1));
-    let start = 4096 + 56 + RECORD_BYTES + KEY_BYTES as u64;
-    assert!(*offset > start + 80 + 6 * 16, "beyond the table");
+    let [(_, DiskOperation::Read { length, .. })] = world.pending[..] else { panic!("a read") };
+    assert_eq!((length, world.counter("heads_known")), (2 * 4100, 1));
     world.complete(0);
     assert!(matches!(world.take_answer(request), Some(AsdAnswer::Blocks { .. })));
 }
