@@ -153,8 +153,10 @@ fn collection_finds_what_crashes_leave_behind() {
     let (mut orphans, mut epochs) = (0, 0);
     for seed in 200..240 {
         let mut run = Run::new(seed);
-        run.world.config.settings.collect_first = Duration::from_millis(50);
-        run.world.config.settings.collect_every = Duration::from_millis(200);
+        // So soon that sequences of an earlier life are still on their way.
+        run.world.weather.jitter = Duration::from_millis(run.world.random.below(60));
+        run.world.config.settings.collect_first = Duration::from_millis(1 + run.world.random.below(40));
+        run.world.config.settings.collect_every = Duration::from_millis(1 + run.world.random.below(200));
         run.world.config.settings.collect_objects_max = 1 + run.world.random.below(9) as usize;
         run.world.restart();
         for _ in 0..OPERATIONS {
@@ -164,7 +166,8 @@ fn collection_finds_what_crashes_leave_behind() {
                 let (number, clusters) = (run.next, 1 + run.world.random.below(60) as usize);
                 run.next += 1;
                 run.world.send(crate::world::NAMESPACE, put(sco(number), &data(clusters, seed)));
-                let time = run.world.random.below(6_000_000);
+                let longest = 6 * (1 + run.world.weather.jitter.as_nanos() as u64);
+                let time = run.world.random.below(longest.max(6_000_000));
                 run.world.run_for(Duration::from_nanos(time));
                 run.world.restart();
             }
