@@ -166,13 +166,18 @@ impl Hub {
         }
     }
 
+    /// A namespace is being changed: what crashes left there is looked for.
+    pub(crate) fn collect_in(&mut self, namespace: NamespaceId) {
+        if self.collected.len() < RECORDS_MAX {
+            self.collected.entry(namespace).or_insert(ObjectId([0; 32]));
+        }
+    }
+
     pub(crate) fn remember(&mut self, namespace: NamespaceId, record: Arc<Record>) {
         if self.records.len() >= RECORDS_MAX {
             self.records.pop_first();
         }
-        if self.collected.len() < RECORDS_MAX {
-            self.collected.entry(namespace).or_insert(ObjectId([0; 32]));
-        }
+        self.collect_in(namespace);
         self.records.insert(namespace, record);
     }
 }

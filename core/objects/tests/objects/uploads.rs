@@ -200,6 +200,25 @@ fn what_was_collected_is_published_no_more() {
     assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 16))), data(16, 1));
 }
 
+/// The manifest is gone, the OSDs haven't heard of it, and the client dies.
+#[test]
+fn a_deletion_that_a_crash_cut_short_is_ended_by_collection() {
+    let mut world = World::new(6, &["4,2,6,1"], 18);
+    for number in [1, 2] {
+        spare(&world.ask(put(sco(number), &data(16, number))));
+    }
+    let delete = |number| ObjectBody::Delete { generation: Generation(1), names: vec![sco(number)] };
+    world.asds.iter_mut().for_each(|asd| asd.dead = true);
+    assert_eq!(world.ask(delete(1)), ObjectAnswer::Done);
+    world.run_for(Duration::from_millis(10));
+    world.restart();
+    world.asds.iter_mut().for_each(|asd| asd.dead = false);
+    assert_eq!((world.ask(delete(3)), world.stored()), (ObjectAnswer::Done, 12));
+    world.run_for(Duration::from_secs(20));
+    assert_eq!((world.stored(), world.counter("orphans_found")), (6, 1));
+    assert_eq!(bytes_of(&world.ask(get(sco(2), 0, 16))), data(16, 2));
+}
+
 #[test]
 fn damaged_data_is_not_certified_anew() {
     let mut world = World::new(6, &["4,2,6,1"], 11);
