@@ -155,7 +155,10 @@ impl Digest {
     fn done(&mut self, done: &Done) {
         match done {
             Done::Encoded(containers) => {
-                containers.iter().flatten().for_each(|piece| self.bytes(piece));
+                containers
+                    .iter()
+                    .flat_map(|container| container.pieces())
+                    .for_each(|piece| self.bytes(piece));
             }
             Done::Reconstructed(blocks) => blocks.iter().for_each(|block| self.bytes(block)),
             Done::Damaged => self.word(3),

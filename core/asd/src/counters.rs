@@ -4,6 +4,7 @@ facts::counters! {
     Reads: "reads", "Reads of values and of blocks";
     ReadBytes: "read_bytes", "Bytes read from the disk for reads";
     ReadBlocks: "read_blocks", "Blocks sent to readers";
+    HeadsKnown: "heads_known", "Reads of blocks of long values that found the head in memory";
     Lists: "lists", "Lists of keys";
     Applies: "applies", "Applies answered as applied";
     Puts: "puts", "Values stored";
@@ -14,6 +15,7 @@ facts::counters! {
     Refused: "refused", "Applies refused for an assert or a bound";
     Full: "full", "Applies refused for want of room";
     Damaged: "damaged", "Records found damaged";
+    DamagedValues: "damaged_values", "Values known to be damaged, as of now";
     Checkpoints: "checkpoints", "Checkpoints completed";
     CheckpointBytes: "checkpoint_bytes", "Bytes written to checkpoints";
     Compactions: "compactions", "Rounds of compaction completed";

@@ -65,6 +65,8 @@ pub(crate) struct Logged {
 pub(crate) struct Index {
     values: BTreeMap<Key, Value>,
     tombstones: BTreeMap<Key, Tombstone>,
+    /// How many of the values are known to be damaged.
+    damaged: u64,
 }
 
 impl Value {
@@ -90,6 +92,10 @@ impl Slot {
             Slot::Value(value) => value.segment,
             Slot::Tombstone(tombstone) => tombstone.segment,
         }
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        matches!(self, Slot::Value(value) if value.damaged)
     }
 
     pub(crate) fn position(&self) -> u32 {
@@ -154,6 +160,7 @@ impl Index {
     /// Takes in what is known of a key of which nothing is known.
     pub(crate) fn load(&mut self, key: Key, slot: Slot, segments: &mut Segments) {
         segments.claim(slot.segment(), slot.record_bytes(&key));
+        self.damaged += u64::from(slot.is_damaged());
         let is_new = match slot {
             Slot::Value(value) => self.values.insert(key, value).is_none(),
             Slot::Tombstone(tombstone) => self.tombstones.insert(key, tombstone).is_none(),
@@ -165,13 +172,14 @@ impl Index {
     pub(crate) fn forget(&mut self, key: &[u8], segments: &mut Segments) {
         if let Some(slot) = self.get(key) {
             segments.release(slot.segment(), slot.record_bytes(key));
+            self.damaged -= u64::from(slot.is_damaged());
             self.values.remove(key);
             self.tombstones.remove(key);
         }
     }
 
-    /// Says of values that they are damaged whose segments aren't there, or end before them. How many.
-    pub(crate) fn mark_lost(&mut self, segments: &mut Segments) -> u64 {
+    /// Says of values that they are damaged whose segments aren't there, or end before them.
+    pub(crate) fn mark_lost(&mut self, segments: &mut Segments) {
         let ends_before = |value: &Value| {
             let bytes = segments.get(value.segment).map_or(0, |segment| segment.bytes);
             !value.damaged && u64::from(value.position) >= bytes
@@ -186,7 +194,11 @@ impl Index {
             self.forget(key, segments);
             self.load(key.clone(), Slot::Value(*value), segments);
         }
-        lost.len() as u64
+    }
+
+    /// How many values are known to be damaged.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<Slot> {

@@ -8,7 +8,8 @@
 //! 6. A segment that may go is needed by no key.
 //! 7. A value lies within its segment, or is known to be damaged.
 //! 8. A tombstone is not older than what it buries.
-//! 9. Reads in flight count as many as the segments have readers.
+//! 9. Values known to be damaged are counted.
+//! 10. Reads in flight count as many as the segments have readers.
 
 use alloc::collections::BTreeMap;
 
@@ -56,6 +57,8 @@ impl Asd {
                 }
             }
         }
+        let damaged = self.index.after(None).filter(|(_, slot)| slot.is_damaged()).count() as u64;
+        assert!(damaged == self.index.damaged(), "9: damaged values are counted");
         let mut readers = 0;
         for (sequence, segment) in self.segments.iter() {
             let sum = needed.get(&sequence).copied().unwrap_or_default();
@@ -68,6 +71,6 @@ impl Asd {
             readers += segment.readers as usize;
         }
         let reading = self.operations.values().filter(|waits| matches!(waits, Waits::Read(_))).count();
-        assert!(readers == reading, "9: readers are counted");
+        assert!(readers == reading, "10: readers are counted");
     }
 }

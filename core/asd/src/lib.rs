@@ -14,6 +14,7 @@ mod commit;
 mod compaction;
 mod config;
 mod counters;
+mod heads;
 mod holders;
 mod index;
 mod invariants;
@@ -43,6 +44,7 @@ use crate::checkpoint::Checkpoints;
 use crate::commit::MARK_TIMER;
 use crate::compaction::{COMPACTION_TIMER, Compaction};
 use crate::counters::Counters;
+use crate::heads::Heads;
 use crate::index::{Index, Key, Value};
 use crate::log::Log;
 use crate::queue::Queue;
@@ -107,6 +109,7 @@ pub struct Asd {
     log: Log,
     queue: Queue,
     read_load: ReadLoad,
+    heads: Heads,
     checkpoints: Checkpoints,
     compaction: Compaction,
     /// Whether the last sync still lacks its mark.
@@ -133,6 +136,7 @@ impl Asd {
             log: Log::new(config.identity, config.segment_bytes, None, 1),
             queue: Queue::default(),
             read_load: ReadLoad::default(),
+            heads: Heads::default(),
             checkpoints: Checkpoints::new(None, 1, 0),
             compaction: Compaction::default(),
             wants_mark: false,

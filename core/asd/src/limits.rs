@@ -34,6 +34,13 @@ pub(crate) const MAX_BLOCKS: u32 = 4096;
 /// A value up to this long is read as a whole for ReadBlocks: one read instead of two that follow each other.
 pub(crate) const WHOLE_VALUE_BYTES: u32 = 64 << 10;
 
+/// What is read at least of a long value's start: the head of its record, of its container, and the whole block
+/// table of a fragment of 4 MiB with blocks of 16 KiB.
+pub(crate) const HEAD_READ_BYTES: u64 = 8 << 10;
+
+/// The most bytes of heads that are kept in memory: those of about 8 GiB of fragments of 4 MiB.
+pub(crate) const HEADS_BYTES: usize = 16 << 20;
+
 /// Bytes of entries in one batch of a checkpoint: what one turn has to encode at most.
 pub(crate) const CHECKPOINT_BATCH_BYTES: usize = 256 << 10;
 

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 use bytes::Bytes;
-use formats::asd_record::{BODY_AT, Record};
-use formats::journal::{FileHeader, Kind, Mark, PAGE, Predecessor, Writer};
+use formats::asd_record::Record;
+use formats::journal::{BODY_AT, FileHeader, Kind, Mark, PAGE, Predecessor, Writer};
 use glossary::OsdIdentity;
 
 use crate::batch::{Answer, Draft, Tally};

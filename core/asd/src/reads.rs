@@ -10,7 +10,9 @@ use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult};
 use crate::batch::Answer;
 use crate::counters::Counter;
 use crate::index::{Key, Value, head_bytes};
-use crate::limits::{MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_LIST, MAX_READ_BYTES, MAX_READS, WHOLE_VALUE_BYTES};
+use crate::limits::{
+    HEAD_READ_BYTES, MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_LIST, MAX_READ_BYTES, MAX_READS, WHOLE_VALUE_BYTES,
+};
 use crate::names::segment_file;
 use crate::verify::{value_start, whole_value};
 use crate::{Asd, Outbox, Phase, Waits};
@@ -79,7 +81,20 @@ impl Asd {
         self.read_load.bytes += bytes;
         self.segments.start_read(value.segment);
         let read = Read { to, request, key: key.into(), value, bytes, what };
-        self.issue(read, 0, bytes, effects);
+        let known = match read.what {
+            What::Head { first, count } => {
+                let wanted = head_bytes(&read.key) + table_range(first, count).end;
+                self.heads.get((value.segment, value.position), wanted)
+            }
+            _ => None,
+        };
+        match known {
+            Some(head) => {
+                self.counters.count(Counter::HeadsKnown);
+                self.on_bytes(read, head, effects);
+            }
+            None => self.issue(read, 0, bytes, effects),
+        }
     }
 
     /// What to read, and how much, to begin with.
@@ -94,7 +109,7 @@ impl Asd {
                 if table_end > u64::from(value.length) {
                     return Err(AsdError::Invalid);
                 }
-                (What::Head { first, count }, head_bytes(key) + table_end)
+                (What::Head { first, count }, (head_bytes(key) + table_end).max(HEAD_READ_BYTES))
             }
             What::Head { first, count } => (What::WholeForBlocks { first, count }, value.record_bytes(key)),
             other => (other, value.record_bytes(key)),
@@ -116,17 +131,24 @@ impl Asd {
             _ if matches!(self.phase, Phase::Stopped(_)) => AsdAnswer::Failed(AsdError::Unavailable),
             Ok(DiskOutcome::Read(bytes)) => {
                 self.counters.add(Counter::ReadBytes, bytes.len() as u64);
-                match self.understand(&read, bytes) {
-                    Ok(Step::Answer(body)) => body,
-                    Ok(Step::Blocks(located, table)) => {
-                        return self.go_on_reading(read, located, table, effects);
-                    }
-                    Err(error) => AsdAnswer::Failed(error),
-                }
+                return self.on_bytes(read, bytes, effects);
             }
             // The index knows of it, so it should be there.
             Ok(_) | Err(DiskError::NotFound) => AsdAnswer::Failed(AsdError::Damaged),
             Err(DiskError::Failed | DiskError::Full) => AsdAnswer::Failed(AsdError::Unavailable),
+        };
+        self.end_read(read, body, effects);
+    }
+
+    /// The bytes are there, from the disk or from memory.
+    fn on_bytes(&mut self, read: Read, bytes: Bytes, effects: &mut Outbox) {
+        let body = match self.understand(&read, bytes.clone()) {
+            Ok(Step::Answer(body)) => body,
+            Ok(Step::Blocks(located, table)) => {
+                self.heads.keep((read.value.segment, read.value.position), bytes);
+                return self.go_on_reading(read, located, table, effects);
+            }
+            Err(error) => AsdAnswer::Failed(error),
         };
         self.end_read(read, body, effects);
     }

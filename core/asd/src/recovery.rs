@@ -1,5 +1,8 @@
 //! Reading the log back: the newest whole checkpoint, then every segment from its mark on (PROTOCOLS L3, F10).
 //!
+//! A value that rotted below a mark is known as damaged, and the rest serves: the check of a batch is made of
+//! those of its records, each head names its value's, so heads prove themselves without the values.
+//!
 //! Files are read whole, one at a time, and only what the index needs of them is kept. Damage below any mark
 //! that survives is never taken for the end of the log: then the ASD doesn't serve rather than forget a key.
 //!
@@ -49,7 +52,7 @@ pub(crate) struct Found {
     pub(crate) next_number: u64,
     /// Files that nothing mentions, and tails that were cut.
     pub(crate) junk: Vec<FileName>,
-    /// How many values turned out to be lost.
+    /// How many values are known to be lost.
     pub(crate) lost: u64,
     /// Bytes of log that the checkpoint lacks.
     pub(crate) logged: u64,
@@ -249,6 +252,7 @@ impl Recovery {
     fn conclude(&mut self) -> Result<Found, String> {
         let skipped = passed_over(&self.scans);
         self.scans.retain(|(sequence, _)| !skipped.contains(sequence));
+        self.cut_torn();
         let first = self.image.as_ref().map(|(_, image)| image.mark.sequence);
         let mut judgement = judge(&self.scans, first, self.marks);
         if self.bug == Some(Bug::DamageTakenForTail) {
@@ -267,6 +271,18 @@ impl Recovery {
             self.check_beginning(&judgement)?;
         }
         Ok(self.rebuild(&judgement))
+    }
+
+    /// Damaged values count as such only below a mark: above, their batch is a torn one.
+    fn cut_torn(&mut self) {
+        let scans =
+            || self.scans.iter().map(|(_, scan)| scan.as_ref().map_or_else(|e| e.synced, |s| s.synced));
+        let synced = scans().fold(self.marks, Mark::max);
+        for (sequence, scan) in &mut self.scans {
+            if let (Ok(scan), Some(batches)) = (scan, self.batches.get_mut(sequence)) {
+                SegmentScan::cut_torn(scan, batches, synced);
+            }
+        }
     }
 
     /// Without a checkpoint the log must be whole from its very first segment, or never have begun.
@@ -334,7 +350,8 @@ impl Recovery {
         let mut index = Index::default();
         load(&mut index, image.slots, &mut segments);
         self.follow(&mut index, judgement, mark, &mut segments);
-        let lost = index.mark_lost(&mut segments);
+        index.mark_lost(&mut segments);
+        let lost = index.damaged();
         Found {
             index,
             segments,

@@ -59,13 +59,15 @@ impl Asd {
     }
 
     fn status(&self) -> RoleStatus {
+        let mut counters = self.counters.clone();
+        counters.add(Counter::DamagedValues, self.index.damaged());
         RoleStatus::Asd {
             used: ByteCount(self.segments.used()),
             capacity: ByteCount(self.marks.capacity()),
             dead: ByteCount(self.segments.dead()),
             keys: self.index.len(),
             trouble: self.trouble(),
-            counters: self.counters.values().to_vec(),
+            counters: counters.values().to_vec(),
         }
     }
 

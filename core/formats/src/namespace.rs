@@ -45,7 +45,7 @@ pub struct NamespaceRecord {
     pub policies: Vec<Policy>,
     /// The head of the chain.
     pub head: Option<ChainHead>,
-    /// The epoch that uploads are tagged with (F6). It stays 1 until garbage collection comes.
+    /// The epoch that uploads are tagged with (F6), from 1.
     pub gc_epoch: u64,
     /// Dropped: its objects are gone from the map, its fragments may still be on OSDs.
     pub dropped: bool,
@@ -91,6 +91,13 @@ pub enum NamespaceCommand {
     Forget {
         /// The namespace.
         namespace: NamespaceId,
+    },
+    /// Ends an epoch (F6): what is tagged with it is published no more. One that has ended stays so.
+    EndEpoch {
+        /// The namespace.
+        namespace: NamespaceId,
+        /// The epoch.
+        epoch: u64,
     },
 }
 

@@ -52,8 +52,8 @@ pub struct Reconstruct {
 /// What work came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// The containers of the fragments, in order, each in pieces that follow one another.
-    Encoded(Vec<Vec<Bytes>>),
+    /// The containers of the fragments, in order, with checksums for their way to the ASDs.
+    Encoded(Vec<Payload>),
     /// The plaintexts of the wanted fragments' blocks, in the order they were wanted. Not yet checked.
     Reconstructed(Vec<Bytes>),
     /// The input doesn't check: a cluster doesn't have the checksum it came with.

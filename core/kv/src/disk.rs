@@ -37,6 +37,11 @@ impl Disk {
         effects.push(Effect::Disk { operation, what });
     }
 
+    /// Whether no operation is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// An operation ended: what it was for.
     pub(crate) fn end(&mut self, operation: OperationId) -> Option<Purpose> {
         self.under_way.remove(&operation)

@@ -3,12 +3,12 @@
 use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
-use step::{DiskResult, Effects, Function, Machine, TimerId, Timestamp};
+use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Purpose};
-use crate::serving::{MARK_TIMER, Mark, ROOM_TIMER, Serving, reply};
+use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, reply};
 use crate::start::Start;
 
 /// An ordered map of bytes with hosted functions `F`. See the crate's documentation.
@@ -26,6 +26,9 @@ enum Phase<F> {
     New,
     /// Files of an earlier life are being read.
     Starting(Start<F>),
+    /// The disk had no room for what a start writes again: it begins anew in a while, when nothing of the last
+    /// attempt is under way.
+    NoRoom,
     Serving(Serving<F>),
     /// For good.
     Halted,
@@ -54,6 +57,13 @@ impl<F: Function> Kv<F> {
     }
 
     fn on_disk(&mut self, purpose: Purpose, result: DiskResult, effects: &mut Effects<Effect>) {
+        if matches!(self.phase, Phase::Starting(_)) && result == Err(DiskError::Full) {
+            // Nothing was answered, and what was read may not be durable: as if nothing had been read.
+            self.phase = Phase::NoRoom;
+            self.counters.add(Counter::Full, 1);
+            effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
+            return;
+        }
         let disk = &mut self.disk;
         let ended = match (&mut self.phase, purpose) {
             (Phase::Starting(start), _) => {
@@ -81,9 +91,10 @@ impl<F: Function> Kv<F> {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
+        let no_room = matches!(self.phase, Phase::NoRoom);
         let serving = match &mut self.phase {
             Phase::Serving(serving) => Some(serving),
-            Phase::New | Phase::Starting(_) => None,
+            Phase::New | Phase::Starting(_) | Phase::NoRoom => None,
             Phase::Halted => return,
         };
         match message {
@@ -101,7 +112,7 @@ impl<F: Function> Kv<F> {
                 }
             }
             Message::Admin(request) => {
-                let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters);
+                let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters, no_room);
                 let message = crate::status::reply(request.request, body);
                 effects.push(Effect::Send { to: from, message });
             }
@@ -111,6 +122,13 @@ impl<F: Function> Kv<F> {
     }
 
     fn on_timer(&mut self, timer: TimerId, effects: &mut Effects<Effect>) {
+        if matches!(self.phase, Phase::NoRoom) && timer == ROOM_TIMER {
+            if self.disk.is_idle() {
+                self.on_start(effects);
+            } else {
+                effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
+            }
+        }
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
             MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,

@@ -21,7 +21,7 @@ use crate::state::State;
 const MARK_AFTER: Duration = Duration::from_millis(200);
 
 /// How long a full disk is left alone before it is tried again.
-const ROOM_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);

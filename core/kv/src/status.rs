@@ -8,11 +8,12 @@ use step::Function;
 use crate::counters::Counters;
 use crate::serving::Serving;
 
-/// Answers management; `serving` is none while the KV starts.
+/// Answers management; `serving` is none while the KV starts, `no_room` when it can't for want of room.
 pub(crate) fn answer<F: Function>(
     body: &AdminBody,
     serving: Option<&Serving<F>>,
     counters: &Counters,
+    no_room: bool,
 ) -> AdminAnswer {
     if *body != AdminBody::Status {
         return AdminAnswer::Failed("the KV knows no verb but status".to_string());
@@ -21,13 +22,14 @@ pub(crate) fn answer<F: Function>(
     AdminAnswer::Status(RoleStatus::Kv {
         keys,
         index,
-        trouble: trouble(serving),
+        trouble: trouble(serving, no_room),
         counters: counters.values(),
     })
 }
 
-fn trouble<F: Function>(serving: Option<&Serving<F>>) -> Option<String> {
+fn trouble<F: Function>(serving: Option<&Serving<F>>, no_room: bool) -> Option<String> {
     match serving {
+        None if no_room => Some("its disk is full: it can't start, and tries again by itself".to_string()),
         None => Some("it is reading its log".to_string()),
         Some(serving) if serving.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())

@@ -5,7 +5,8 @@
 //! 2. A manifest is replaced only by one that names what it replaces (F5); its revision goes up.
 //! 3. The head of the chain is an object that was there when it became the head, and whoever changed it knew
 //!    the one before (L6).
-//! 4. A command is refused before it changes anything.
+//! 4. An epoch that has ended never comes back, and nothing that is tagged with it is published (F6).
+//! 5. A command is refused before it changes anything.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -66,6 +67,7 @@ fn run(map: &mut dyn OrderedMap, command: NamespaceCommand) -> Result<Vec<Manife
         }
         NamespaceCommand::Drop { namespace, generation } => drop_all(map, namespace, generation)?,
         NamespaceCommand::Forget { namespace } => forget(map, namespace)?,
+        NamespaceCommand::EndEpoch { namespace, epoch } => end_epoch(map, namespace, epoch)?,
     }
     Ok(Vec::new())
 }
@@ -135,6 +137,21 @@ fn forget(map: &mut dyn OrderedMap, namespace: NamespaceId) -> Result<(), Namesp
             map.delete(&record_key(namespace));
             Ok(())
         }
+    }
+}
+
+fn end_epoch(map: &mut dyn OrderedMap, namespace: NamespaceId, epoch: u64) -> Result<(), NamespaceError> {
+    let mut record = live(map, namespace)?;
+    let next = epoch.checked_add(1).ok_or(NamespaceError::Malformed)?;
+    match record.gc_epoch.cmp(&epoch) {
+        // A tag of the future can't be ended: whoever names one errs.
+        core::cmp::Ordering::Less => Err(NamespaceError::Malformed),
+        core::cmp::Ordering::Equal => {
+            record.gc_epoch = next;
+            map.set(&record_key(namespace), encode(&record));
+            Ok(())
+        }
+        core::cmp::Ordering::Greater => Ok(()),
     }
 }
 

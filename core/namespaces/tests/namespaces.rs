@@ -230,6 +230,25 @@ fn every_kind_of_assert_refuses_and_changes_nothing() {
 }
 
 #[test]
+fn an_epoch_that_ended_publishes_nothing_more() {
+    let mut map = Map::new();
+    let end = |epoch| NamespaceCommand::EndEpoch { namespace: SPACE, epoch };
+    let publish = |map: &mut Map, number, epoch| {
+        let asserts = vec![NamespaceAssert::Absent(sco(number)), NamespaceAssert::Epoch(epoch)];
+        map.sequence(asserts, vec![put(sco(number), manifest(number as u8, 1))])
+    };
+    assert_eq!(publish(&mut map, 1, 1), Ok(vec![]));
+    assert_eq!(map.run(&end(1)), Ok(vec![]));
+    assert_eq!(map.run(&end(1)), Ok(vec![]), "asked again it changes nothing");
+    assert_eq!(publish(&mut map, 2, 1), Err(NamespaceError::Assert { index: 1 }));
+    assert_eq!(publish(&mut map, 2, 2), Ok(vec![]));
+    assert_eq!(map.run(&end(3)), Err(NamespaceError::Malformed), "it has not begun");
+    assert_eq!(map.run(&end(u64::MAX)), Err(NamespaceError::Malformed));
+    assert_eq!(map.run(&NamespaceCommand::Drop { namespace: SPACE, generation: OWNER }), Ok(vec![]));
+    assert_eq!(map.run(&end(2)), Err(NamespaceError::NoNamespace));
+}
+
+#[test]
 fn of_two_who_want_the_same_one_wins() {
     let mut map = Map::new();
     let upload = |object| {

@@ -1,12 +1,13 @@
 //! Answers of ASDs and of the KV: whom they are for, and what they mean.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use formats::manifest::Placed;
 use formats::message::asd::{AsdAnswer, AsdError, AsdReply};
 use formats::message::kv::{KvAnswer, KvError, KvReply};
 use formats::message::object::{ObjectAnswer, ObjectError};
 use formats::namespace::NamespaceAnswer;
-use glossary::{NamespaceId, NodeId, Policy};
+use glossary::{NamespaceId, NodeId, ObjectId, Policy};
 
 use crate::calls::{Call, Failure, Owner};
 use crate::context::{Asked, Record};
@@ -16,7 +17,7 @@ use crate::namespace::{Settled, answered, manifest, settled};
 use crate::objects::{Life, Turn};
 use crate::segment::Blocks;
 use crate::sweep::Swept;
-use crate::task::{Next, Task};
+use crate::task::{Entry, Next, Task};
 
 impl Life {
     pub(crate) fn on_asd_reply(&mut self, from: NodeId, reply: AsdReply, turn: &mut Turn<'_>) {
@@ -57,7 +58,7 @@ impl Life {
         result: Result<AsdAnswer, Failure>,
         turn: &mut Turn<'_>,
     ) {
-        let Call { osd, owner, .. } = call;
+        let Call { osd, owner, first_sent: call_sent, .. } = call;
         match owner {
             Owner::Fragment { task, chunk, index, attempt } => {
                 let placed = Placed { osd: self.hub.osds.get(osd).config.osd, attempt };
@@ -72,6 +73,8 @@ impl Life {
                 });
             }
             Owner::Blocks { task, segment, index } => {
+                let took = turn.now.since(call_sent);
+                self.hub.osds.get_mut(osd).latency.add(took);
                 let result = self.blocks(result);
                 self.run(task, turn, |task, cx| match task {
                     Task::Get(get) => get.on_blocks(cx, segment, index, request, result),
@@ -82,6 +85,7 @@ impl Life {
                 let result = swept(result);
                 self.run(task, turn, |task, cx| match task {
                     Task::Sweep(sweep) => sweep.on_swept(cx, osd, request, result),
+                    Task::Collect(collect) => collect.on_keys(cx, request, result),
                     _ => Next::Wait,
                 });
             }
@@ -112,6 +116,7 @@ impl Life {
             Some(Asked::Record { task, namespace }) => self.on_record(task, namespace, answer, turn),
             Some(Asked::Manifest { task, .. }) => self.on_manifest(task, manifest(answer), turn),
             Some(Asked::Lookup { name }) => self.on_lookup(name, manifest(answer), turn),
+            Some(Asked::Objects { task }) => self.on_objects(task, answered(answer), turn),
             Some(Asked::Command { task }) => self.on_command(task, settled(answer), turn),
             None => {}
         }
@@ -119,11 +124,15 @@ impl Life {
 
     fn on_record(&mut self, task: u64, namespace: NamespaceId, answer: KvAnswer, turn: &mut Turn<'_>) {
         let Some(NamespaceAnswer::Record(record)) = answered(answer) else {
-            self.run(task, turn, |_, _| failed(ObjectError::Unavailable));
+            self.run(task, turn, |task, cx| match task {
+                Task::Collect(collect) => collect.end(cx),
+                _ => failed(ObjectError::Unavailable),
+            });
             return;
         };
         self.run(task, turn, |task, cx| match (task, &record) {
             (Task::Sweep(sweep), record) => sweep.on_record(cx, record.as_ref()),
+            (Task::Collect(collect), record) => collect.on_record(cx, record.as_ref()),
             (Task::Put(put), Some(record)) if !record.dropped => {
                 // Whatever the map says, only what can be a policy is one.
                 let is_policy = |p: &&Policy| Policy::new(p.k, p.m, p.c, p.x).is_ok();
@@ -165,7 +174,23 @@ impl Life {
             Task::Join(join) => join.on_manifest(cx, found),
             Task::Get(get) => get.on_manifest(cx, found),
             Task::Redundancy(redundancy) => redundancy.on_manifest(cx, found),
-            Task::Delete(_) | Task::Sweep(_) => Next::Wait,
+            Task::Delete(_) | Task::Sweep(_) | Task::Collect(_) => Next::Wait,
+        });
+    }
+
+    /// A page of the objects of a namespace, for its collection.
+    fn on_objects(&mut self, task: u64, answer: Option<NamespaceAnswer>, turn: &mut Turn<'_>) {
+        let of = |entry: &Entry| match &entry.task {
+            Task::Put(put) => Some(put.object()),
+            _ => None,
+        };
+        let uploading: BTreeSet<ObjectId> = self.tasks.values().filter_map(of).collect();
+        self.run(task, turn, |task, cx| match (task, answer) {
+            (Task::Collect(collect), Some(NamespaceAnswer::List { objects, more })) => {
+                collect.on_objects(cx, &objects, more, &uploading)
+            }
+            (Task::Collect(collect), _) => collect.end(cx),
+            _ => Next::Wait,
         });
     }
 
@@ -175,6 +200,7 @@ impl Life {
             Task::Put(put) => put.on_sequence(cx, result.map(unit)),
             Task::Join(join) => join.on_sequence(cx, result.map(unit)),
             Task::Delete(delete) => delete.on_sequence(cx, result),
+            Task::Collect(collect) => collect.on_epoch_ended(cx, result.is_some_and(|result| result.is_ok())),
             Task::Get(_) | Task::Sweep(_) | Task::Redundancy(_) => Next::Wait,
         });
     }

@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use formats::Payload;
 use formats::fragment::{Geometry, fragment_key};
 use formats::manifest::Placed;
@@ -122,7 +121,7 @@ impl Chunk {
         &mut self,
         cx: &mut Context<'_>,
         job: u64,
-        containers: Vec<Vec<Bytes>>,
+        containers: Vec<Payload>,
     ) -> Result<(), ObjectError> {
         let Some((_, attempts)) = self.encoding.take_if(|(expected, _)| *expected == job) else {
             return Ok(());
@@ -245,8 +244,7 @@ impl Chunk {
         self.encoding = Some((cx.work(owner, Work::Encode(work)), attempts));
     }
 
-    fn store(&mut self, cx: &mut Context<'_>, index: usize, target: Target, container: Vec<Bytes>) {
-        let payload = entering(container);
+    fn store(&mut self, cx: &mut Context<'_>, index: usize, target: Target, payload: Payload) {
         let put = AsdUpdate::Put { key: self.key(index, target.attempt), length: payload.len() as u32 };
         let body = AsdBody::Apply {
             purpose: Purpose::Guest,
@@ -323,29 +321,4 @@ impl Slot {
             Slot::Encoding(target) | Slot::Sending(target, _) | Slot::Stored(target) => Some(target.osd),
         }
     }
-}
-
-/// A container as payload: its bytes get checksums for the way, every 4 KiB from its start. What is in it
-/// has been checked while it was encoded, and proves itself by checks of its own.
-fn entering(container: Vec<Bytes>) -> Payload {
-    const STRIDE: usize = glossary::CLUSTER_BYTES as usize;
-    let mut crcs = Vec::new();
-    let (mut crc, mut filled) = (checksum::Crc32c::new(), 0);
-    for piece in &container {
-        let mut rest = &piece[..];
-        while !rest.is_empty() {
-            let (taken, after) = rest.split_at(rest.len().min(STRIDE - filled));
-            crc.update(taken);
-            filled += taken.len();
-            rest = after;
-            if filled == STRIDE {
-                crcs.push(crc.finish());
-                (crc, filled) = (checksum::Crc32c::new(), 0);
-            }
-        }
-    }
-    if filled > 0 {
-        crcs.push(crc.finish());
-    }
-    Payload::with_crcs(container, crcs).expect("a checksum for every 4 KiB")
 }

@@ -42,8 +42,13 @@ pub struct Settings {
     pub apply_patience: Duration,
     /// The same for all other requests.
     pub read_patience: Duration,
-    /// How long a read waits for a fragment before it asks others too.
+    /// How long a read waits for a fragment before it asks others too, while nothing is known of the OSD; then
+    /// twice as long as nearly all its answers take.
     pub hedge_after: Duration,
+    /// But never shorter: an answer that is this late isn't worth decoding for.
+    pub hedge_shortest: Duration,
+    /// And never longer, however slow the OSD is.
+    pub hedge_longest: Duration,
     /// How long an upload that has c fragments of a chunk waits for the rest.
     pub slack: Duration,
     /// How long an OSD that said it is full is not asked for room.
@@ -67,6 +72,14 @@ pub struct Settings {
     pub tasks_max: usize,
     /// Manifests kept.
     pub manifests_cached_max: usize,
+    /// How long after the start what no object needs is looked for on the OSDs.
+    pub collect_first: Duration,
+    /// The same after a round.
+    pub collect_every: Duration,
+    /// Objects whose fragments one round looks at; the next goes on behind them.
+    pub collect_objects_max: usize,
+    /// Fragments remembered as missing or damaged: they are asked for last.
+    pub missing_known_max: usize,
     /// Fragments per OSD that are known garbage and wait to be deleted.
     pub garbage_per_osd_max: usize,
 }
@@ -79,6 +92,8 @@ impl Default for Settings {
             apply_patience: Duration::from_secs(4),
             read_patience: Duration::from_secs(1),
             hedge_after: Duration::from_millis(20),
+            hedge_shortest: Duration::from_millis(2),
+            hedge_longest: Duration::from_millis(100),
             slack: Duration::from_millis(50),
             full_pause: Duration::from_secs(10),
             heartbeat: Duration::from_secs(5),
@@ -90,6 +105,10 @@ impl Default for Settings {
             read_bytes_in_flight_max: ByteCount(64 << 20),
             tasks_max: 4096,
             manifests_cached_max: 4096,
+            missing_known_max: 65_536,
+            collect_first: Duration::from_secs(5),
+            collect_every: Duration::from_secs(600),
+            collect_objects_max: 65_536,
             garbage_per_osd_max: 65_536,
         }
     }

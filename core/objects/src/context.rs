@@ -1,6 +1,6 @@
 //! What every task has at hand: the shared state, the time, and the outbox.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,10 +9,10 @@ use formats::manifest::Manifest;
 use formats::message::asd::{AsdBody, AsdKey, AsdRequest};
 use formats::message::kv::{FunctionId, KvCommand, KvQuery, KvRequest};
 use formats::message::object::ObjectError;
-use formats::namespace::{NamespaceCommand, NamespaceQuery};
+use formats::namespace::{NamespaceCommand, NamespaceQuery, ObjectName};
 use formats::work::Work;
 use formats::{Effect, Message};
-use glossary::{AttemptId, NamespaceId, OsdId, Policy};
+use glossary::{AttemptId, FragmentId, NamespaceId, ObjectId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
 use crate::calls::{Call, Calls, Owner};
@@ -54,6 +54,12 @@ pub(crate) struct Hub {
     last_request: u64,
     last_job: u64,
     pub(crate) jobs: BTreeMap<u64, Job>,
+    /// Namespaces that are used, and from where on the next round of collection looks at their keys.
+    pub(crate) collected: BTreeMap<NamespaceId, ObjectId>,
+    /// Fragments that their ASDs didn't have, or had damaged: others are asked first.
+    pub(crate) missing: BTreeSet<FragmentId>,
+    /// The namespace of the last round.
+    pub(crate) last_collected: NamespaceId,
 }
 
 /// What is kept of a namespace's record: what an upload needs. The fence is not among it.
@@ -74,6 +80,8 @@ pub(crate) enum Asked {
     Lookup { name: FullName },
     /// A command of a task.
     Command { task: u64 },
+    /// A page of the objects of a namespace, by its collection.
+    Objects { task: u64 },
 }
 
 /// Tasks that wait for the same manifest.
@@ -114,6 +122,9 @@ impl Hub {
             last_request: entropy.next_u64(),
             last_job: 0,
             jobs: BTreeMap::new(),
+            collected: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            last_collected: NamespaceId(0),
             config,
             entropy,
         }
@@ -143,10 +154,30 @@ impl Hub {
         on_the_wire.wrapping_sub(self.kv_offset)
     }
 
+    /// A fragment isn't there, or is damaged; or it is there after all.
+    pub(crate) fn note_missing(&mut self, fragment: FragmentId, is_missing: bool) {
+        if !is_missing {
+            self.missing.remove(&fragment);
+            return;
+        }
+        self.missing.insert(fragment);
+        if self.missing.len() > self.config.settings.missing_known_max {
+            self.missing.pop_first();
+        }
+    }
+
+    /// A namespace is being changed: what crashes left there is looked for.
+    pub(crate) fn collect_in(&mut self, namespace: NamespaceId) {
+        if self.collected.len() < RECORDS_MAX {
+            self.collected.entry(namespace).or_insert(ObjectId([0; 32]));
+        }
+    }
+
     pub(crate) fn remember(&mut self, namespace: NamespaceId, record: Arc<Record>) {
         if self.records.len() >= RECORDS_MAX {
             self.records.pop_first();
         }
+        self.collect_in(namespace);
         self.records.insert(namespace, record);
     }
 }
@@ -246,6 +277,16 @@ impl Context<'_> {
     pub(crate) fn query_manifest(&mut self, task: u64, name: FullName) -> Result<(), ObjectError> {
         let (namespace, object) = name;
         self.query(Asked::Manifest { task, name }, &NamespaceQuery::Manifest { namespace, name: object })
+    }
+
+    /// Asks the namespace manager which objects there are now, in order of their names.
+    pub(crate) fn query_objects(
+        &mut self,
+        task: u64,
+        namespace: NamespaceId,
+        after: Option<ObjectName>,
+    ) -> Result<(), ObjectError> {
+        self.query(Asked::Objects { task }, &NamespaceQuery::List { namespace, after, limit: u32::MAX })
     }
 
     /// Asks for a manifest together with others who want the same.

@@ -19,5 +19,7 @@ facts::counters! {
     Resends: "resends", "Requests sent to an ASD again because no answer came";
     OsdsLost: "osds_lost", "Times that an OSD was found not to answer";
     GarbageDeleted: "garbage_deleted", "Fragments deleted from ASDs";
+    OrphansFound: "orphans_found", "Objects on ASDs that no manifest names, found by collection";
+    EpochsEnded: "epochs_ended", "Epochs ended by collection";
     GarbageLeft: "garbage_left", "Fragments left to garbage collection because too many waited";
 }

@@ -20,6 +20,8 @@ pub(crate) enum Due {
     Probe { osd: usize },
     /// Garbage that couldn't be deleted is to be tried again; the end of the turn does so.
     Garbage,
+    /// It is time to look for what no object needs.
+    Collect,
 }
 
 /// What is due when.

@@ -77,6 +77,7 @@ impl Delete {
                 for name in &self.names[..self.sent] {
                     cx.hub.manifests.remove(&(self.namespace, *name));
                 }
+                cx.hub.collect_in(self.namespace);
                 cx.count(Counter::Deletes, deleted.len() as u64);
                 deleted.iter().for_each(|manifest| discard_all(cx, self.namespace, manifest));
                 return self.go_on(cx);

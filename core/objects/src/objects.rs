@@ -85,6 +85,7 @@ impl Life {
         for osd in 0..self.hub.osds.len() {
             self.on_probe_due(osd, &mut Turn { now, effects });
         }
+        self.hub.deadlines.insert(now.after(self.hub.config.settings.collect_first), Due::Collect);
     }
 
     fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
@@ -176,6 +177,7 @@ impl Life {
                     _ => Next::Wait,
                 }),
                 Due::Garbage => {}
+                Due::Collect => self.begin_collection(turn),
             }
         }
     }
@@ -308,7 +310,7 @@ impl Life {
                 Task::Join(join) => late += join.late_fragments(),
                 Task::Get(get) if get.waits_for_turn() => {}
                 Task::Get(get) => (reads, read_bytes) = (reads + 1, read_bytes + get.length()),
-                Task::Delete(_) | Task::Sweep(_) | Task::Redundancy(_) => {}
+                Task::Delete(_) | Task::Sweep(_) | Task::Redundancy(_) | Task::Collect(_) => {}
             }
         }
         let settings = &self.hub.config.settings;

@@ -8,7 +8,8 @@ use formats::message::asd::AsdKey;
 use glossary::OsdId;
 use step::Timestamp;
 
-use crate::config::{Config, OsdConfig};
+use crate::config::{Config, OsdConfig, Settings};
+use crate::latency::Latency;
 use crate::placement::Candidate;
 
 /// One OSD.
@@ -31,6 +32,8 @@ pub(crate) struct Osd {
     pub(crate) garbage_asked: usize,
     /// After a failure: when it is tried again.
     pub(crate) garbage_due: Timestamp,
+    /// How long it takes for blocks.
+    pub(crate) latency: Latency,
 }
 
 /// All of them, in the order of the configuration.
@@ -42,6 +45,7 @@ pub(crate) struct Osds {
 impl Osds {
     /// Nothing is known yet, so all are expected to be there.
     pub(crate) fn new(config: &Config) -> Self {
+        let Settings { hedge_after, hedge_longest, .. } = config.settings;
         let osd = |config: &OsdConfig| Osd {
             config: *config,
             state: OsdState::Up,
@@ -53,6 +57,7 @@ impl Osds {
             garbage: VecDeque::new(),
             garbage_asked: 0,
             garbage_due: Timestamp(0),
+            latency: Latency::new(hedge_after / 2, hedge_longest / 2),
         };
         Osds { list: config.osds.iter().map(osd).collect() }
     }

@@ -6,7 +6,6 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use formats::Payload;
 use formats::manifest::{Manifest, Placed};
 use formats::message::object::{ObjectAnswer, ObjectError};
@@ -71,6 +70,10 @@ impl Put {
         Put { id, wanted, object, data, awaits: Awaits::Record, late, joining }
     }
 
+    pub(crate) fn object(&self) -> ObjectId {
+        self.object
+    }
+
     pub(crate) fn wanted(&self) -> &Wanted {
         &self.wanted
     }
@@ -129,7 +132,7 @@ impl Put {
         cx: &mut Context<'_>,
         chunk: u16,
         job: u64,
-        containers: Result<Vec<Vec<Bytes>>, ObjectError>,
+        containers: Result<Vec<Payload>, ObjectError>,
     ) -> Next {
         match containers {
             Ok(containers) => self.with_chunk(cx, chunk, |c, cx| c.on_encoded(cx, job, containers)),

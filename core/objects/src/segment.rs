@@ -75,7 +75,8 @@ impl Segment {
             decoding: None,
             done: None,
         };
-        if segment.ask(cx, source, extent.index) {
+        let is_missing = segment.is_missing(cx, source, extent.index);
+        if !is_missing && segment.ask(cx, source, extent.index) {
             segment.hedge(cx, source);
         } else {
             segment.ask_others(cx, source);
@@ -112,6 +113,9 @@ impl Segment {
         }
         self.asked.remove(&index);
         self.late.remove(&index);
+        if matches!(result, Ok(_) | Err(Failure::Gone)) {
+            cx.hub.note_missing(self.id_of(source, index), result.is_err());
+        }
         match result.and_then(|blocks| self.open(cx, source, index, blocks)) {
             Ok(plain) if index == self.extent.index => match self.checked(cx, &plain) {
                 Some(payload) => self.finish(payload),
@@ -193,12 +197,15 @@ impl Segment {
         self.decoding = Some((cx.work(owner, work), used));
     }
 
-    /// Asks so many others that, with those that aren't late, k are to be expected.
+    /// Asks so many others that, with those that aren't late, k are to be expected. Fragments that were missing
+    /// or damaged when they were last asked for are asked last: other blocks of them may be whole.
     fn ask_others(&mut self, cx: &mut Context<'_>, source: Source<'_>) {
         let geometry = self.geometry(source);
         let fillers = self.fillers(source);
         let asked_before = self.asked.len();
-        for index in 0..geometry.k() + geometry.m() {
+        let all = 0..geometry.k() + geometry.m();
+        let (last, first): (Vec<u8>, Vec<u8>) = all.partition(|index| self.is_missing(cx, source, *index));
+        for index in first.into_iter().chain(last) {
             let expected = self.got.len() + fillers.len() + self.asked.len() - self.late.len();
             if expected >= usize::from(geometry.k()) {
                 break;
@@ -214,6 +221,11 @@ impl Segment {
         if self.asked.len() > asked_before {
             self.hedge(cx, source);
         }
+    }
+
+    /// Whether a fragment is known to be missing or damaged.
+    fn is_missing(&self, cx: &Context<'_>, source: Source<'_>, index: u8) -> bool {
+        cx.hub.missing.contains(&self.id_of(source, index))
     }
 
     /// Asks for the blocks of one fragment. False when it can't be asked; then why is noted.
@@ -282,9 +294,16 @@ impl Segment {
         self.failed.insert(index, failure);
     }
 
+    /// Others are asked when the slowest of those that were asked has had twice its usual time.
     fn hedge(&self, cx: &mut Context<'_>, source: Source<'_>) {
         let due = Due::Hedge { task: source.task, segment: source.segment };
-        cx.due_after(cx.hub.config.settings.hedge_after, due);
+        let fragments = &source.manifest.chunks[usize::from(self.extent.chunk)];
+        let osd = |index: &u8| cx.hub.osds.index_of(fragments[usize::from(*index)]?.osd);
+        let asked = self.asked.keys().filter(|index| !self.late.contains(index));
+        let usual = asked.filter_map(osd).map(|osd| cx.hub.osds.get(osd).latency.estimate()).max();
+        let settings = &cx.hub.config.settings;
+        let wait = usual.unwrap_or(settings.hedge_after) * 2;
+        cx.due_after(wait.clamp(settings.hedge_shortest, settings.hedge_longest), due);
     }
 
     /// Data fragments that are nothing but filling: known without being read.

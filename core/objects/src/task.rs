@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use formats::message::object::ObjectAnswer;
 use glossary::NodeId;
 
+use crate::collect::Collect;
 use crate::delete::Delete;
 use crate::get::Get;
 use crate::join::Join;
@@ -46,6 +47,7 @@ pub(crate) enum Task {
     Delete(Delete),
     Sweep(Sweep),
     Redundancy(Redundancy),
+    Collect(Collect),
 }
 
 /// How a task goes on.

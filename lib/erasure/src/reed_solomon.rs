@@ -7,6 +7,12 @@ use rusty_erasure::{Coder, Matrix};
 
 use crate::{Codec, Error, Shape};
 
+/// Bytes of all strips that are worked on together: what a core's own cache holds beside other things.
+const HOT_BYTES: usize = 256 << 10;
+
+/// Ranges are multiples of this: a page, which the prefetcher doesn't cross either.
+const RANGE_UNIT: usize = 4096;
+
 /// The codec for data that must survive the loss of up to `m` strips.
 ///
 /// With one strip of data the parity strips are copies of it (ISA-L's `gf_gen_rs_matrix`, whose coefficients are
@@ -64,7 +70,7 @@ impl Codec for ReedSolomon {
         let lengths = data.iter().map(|strip| strip.len()).chain(parity.iter().map(|strip| strip.len()));
         check_lengths(lengths.enumerate())?;
         if let Some(coder) = &self.coder {
-            coder.encode(data, parity).expect("the counts and lengths of the strips have been checked");
+            encode_by_ranges(coder, data, parity);
         }
         Ok(())
     }
@@ -104,6 +110,19 @@ impl Codec for ReedSolomon {
             self.compute(&strips[..self.shape.strips()], &missing, &mut missing_out);
         }
         Ok(())
+    }
+}
+
+/// Encodes a range of all strips at a time: the coder makes a few strips of parity at once and reads the data for
+/// each few again, which then comes from the cache.
+fn encode_by_ranges(coder: &Coder, data: &[&[u8]], parity: &mut [&mut [u8]]) {
+    let range_bytes = (HOT_BYTES / (data.len() + parity.len())).next_multiple_of(RANGE_UNIT);
+    let length = data.first().map_or(0, |strip| strip.len());
+    for start in (0..length.max(1)).step_by(range_bytes) {
+        let range = start..(start + range_bytes).min(length);
+        let from: Vec<&[u8]> = data.iter().map(|strip| &strip[range.clone()]).collect();
+        let mut into: Vec<&mut [u8]> = parity.iter_mut().map(|strip| &mut strip[range.clone()]).collect();
+        coder.encode(&from, &mut into).expect("the counts and lengths of the strips have been checked");
     }
 }
 

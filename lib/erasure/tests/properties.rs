@@ -44,6 +44,20 @@ fn reconstruct(codec: &ReedSolomon, present: &[(usize, &[u8])], wanted: &[usize]
     out
 }
 
+/// Strips longer than what is encoded at a time, and no multiple of it.
+#[test]
+fn long_strips_are_the_same_code() {
+    for (data, parity) in [(1, 2), (4, 2), (10, 6)] {
+        let byte = |strip: usize, at: usize| (at * 31 + (at >> 8) * 7 + strip * 13) as u8;
+        let length = 2 * (256 << 10) / (data + parity) + 4097;
+        let strips: Vec<Vec<u8>> =
+            (0..data).map(|strip| (0..length).map(|at| byte(strip, at)).collect()).collect();
+        let expected = oracle::encode(&oracle::Field::new(), &strips, parity);
+        let shape = Shape::new(data, parity).expect("a small shape");
+        assert!(encode(&ReedSolomon::new(shape), &strips) == expected, "{data}+{parity}");
+    }
+}
+
 proptest! {
     #[test]
     fn all_engines_agree(case in cases()) {

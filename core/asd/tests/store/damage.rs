@@ -1,10 +1,10 @@
 //! Starts on what was damaged: what is kept, and when it doesn't serve (PROTOCOLS L3).
 
-use formats::message::asd::{AsdAnswer, AsdError};
+use formats::message::asd::{AsdAnswer, AsdError, Purpose};
 use step::{DiskOperation, Entropy, FileName};
 
 use crate::starts::{all_there, compacted, files, grown};
-use crate::world::{World, config, value_of};
+use crate::world::{World, apply, config, value_of};
 
 #[test]
 fn the_older_checkpoint_stands_in_for_the_newer() {
@@ -141,8 +141,14 @@ fn a_checkpoint_knows_how_far_the_log_was_synced() {
     // The last batch has no mark behind it, but the checkpoint was completed after its sync.
     let newest = *files(&world, "segment").last().expect("one");
     let length = world.disk.bytes(newest).len();
+    let whole = world.disk.clone();
     world.disk.rot(newest, 8 * (length - 12_288 + 8000));
     world.restart();
+    let last = world.get(&(number - 1).to_be_bytes());
+    assert_eq!(last, AsdAnswer::Failed(AsdError::Damaged), "no tail: the value was synced once");
+    let mut world = World::on(config(), whole);
+    world.disk.rot(newest, 8 * (length - 12_288 + 60));
+    world.start();
     assert!(world.trouble().is_some_and(|why| why.contains("damaged or missing")), "{:?}", world.trouble());
 }
 
@@ -184,4 +190,86 @@ fn whatever_the_files_hold_it_starts_or_says_why() {
         }
     }
     assert!((30..270).contains(&served), "{served} of 300 served");
+}
+
+/// Serves three keys in three batches, of which the first also deletes a fourth; the last has its mark.
+fn three() -> (World, FileName) {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"gone", b"gone"), AsdAnswer::Applied);
+    let first =
+        apply(Purpose::Guest, &[], &[(b"a", Some(&[1; 9000])), (b"gone", None), (b"A", Some(&[2; 70]))]);
+    assert_eq!(world.ask(first), AsdAnswer::Applied);
+    assert_eq!(world.put(b"b", &[3; 9000]), AsdAnswer::Applied);
+    assert_eq!(world.put(b"c", &[4; 9000]), AsdAnswer::Applied);
+    world.rest();
+    let newest = *files(&world, "segment").last().expect("one");
+    (world, newest)
+}
+
+/// Where in the file a value's bytes are.
+fn place_of(world: &World, file: FileName, value: &[u8]) -> usize {
+    world.disk.bytes(file).windows(value.len()).position(|bytes| bytes == value).expect("it is there")
+}
+
+#[test]
+fn a_rotten_value_since_the_checkpoint_is_damaged_and_the_rest_serves() {
+    for (rotten, value) in [(&b"a"[..], [1; 9000]), (b"b", [3; 9000]), (b"c", [4; 9000])] {
+        let (mut world, file) = three();
+        let at = place_of(&world, file, &value);
+        world.disk.rot(file, 8 * (at + 5000));
+        for _ in 0..3 {
+            world.restart();
+            assert_eq!(world.trouble(), None);
+            assert_eq!(world.counter("damaged_values"), 1);
+            assert_eq!(
+                world.keys(),
+                [&b"A"[..], b"a", b"b", b"c"],
+                "forgets none, and what is gone stays gone"
+            );
+            assert_eq!(world.get(b"A"), AsdAnswer::Value(formats::Payload::entering(vec![2; 70].into())));
+            for (key, content) in [(&b"a"[..], 1), (b"b", 3), (b"c", 4)] {
+                let answer = world.get(key);
+                if key == rotten {
+                    assert_eq!(answer, AsdAnswer::Failed(AsdError::Damaged));
+                } else {
+                    assert_eq!(value_of(&answer).expect("a value"), vec![content; 9000]);
+                }
+            }
+            world.rest();
+        }
+        // Another content is refused still; the same heals it, for good.
+        assert_eq!(world.put(rotten, &[9; 9000]), AsdAnswer::Failed(AsdError::Invalid));
+        assert_eq!(world.put(rotten, &value), AsdAnswer::Applied);
+        world.restart();
+        assert_eq!(value_of(&world.get(rotten)).expect("a value"), value.to_vec());
+        assert_eq!(world.counter("damaged_values"), 0);
+    }
+}
+
+#[test]
+fn a_rotten_head_since_the_checkpoint_is_damage_of_the_log() {
+    let (world, file) = three();
+    let start = place_of(&world, file, &[1; 9000]) - 17;
+    for byte in 0..17 {
+        let mut world = World::on(config(), world.disk.clone());
+        world.disk.rot(file, 8 * (start + byte));
+        world.start();
+        let trouble = world.trouble().expect("trouble");
+        assert!(trouble.contains("damaged or missing"), "{trouble}");
+    }
+}
+
+/// A batch that no mark vouches for may be torn: nothing of it is believed, not even that its values are damaged.
+#[test]
+fn a_damaged_value_above_all_marks_is_a_tail() {
+    let mut world = World::serving(config());
+    assert_eq!(world.put(b"a", &[1; 9000]), AsdAnswer::Applied);
+    let both = apply(Purpose::Guest, &[], &[(b"a", None), (b"b", Some(&[2; 9000]))]);
+    assert_eq!(world.ask(both), AsdAnswer::Applied);
+    let file = *files(&world, "segment").last().expect("one");
+    let at = place_of(&world, file, &[2; 9000]);
+    world.disk.rot(file, 8 * (at + 5000));
+    world.restart();
+    assert_eq!((world.trouble(), world.keys()), (None, vec![b"a".to_vec()]));
+    assert_eq!(value_of(&world.get(b"a")).expect("a value"), vec![1; 9000]);
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use formats::asd_record::checkpoint::{Entry, entries};
-use formats::asd_record::{BODY_AT, RecordKind, records};
-use formats::journal::{FileHeader, Kind, scan};
+use formats::asd_record::{RecordKind, records};
+use formats::journal::{BODY_AT, FileHeader, Kind, scan};
 use step::FileName;
 
 use crate::disk::Disk;

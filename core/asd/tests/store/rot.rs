@@ -28,7 +28,9 @@ impl Run {
             let name = names[self.entropy.below(names.len() as u64) as usize];
             (name, 0, self.world.disk.bytes(name).len())
         } else {
-            needed[self.entropy.below(needed.len() as u64) as usize]
+            let (name, start, length) = needed[self.entropy.below(needed.len() as u64) as usize];
+            // Its head, which says what there was, or anything of it.
+            if self.chance(2) { (name, start, 16) } else { (name, start, length) }
         };
         let bit = start * 8 + self.entropy.below(length as u64 * 8) as usize;
         self.world.disk.rot(name, bit);
@@ -81,5 +83,5 @@ fn what_rots_is_told_and_never_forgotten() {
             Err(why) => panic!("seed {seed}: {why}"),
         }
     }
-    assert!(totals.not_serving > 10 && totals.damaged > 10 && totals.lost > 10, "{totals:?}");
+    assert!(totals.not_serving > 2 && totals.damaged > 10 && totals.lost > 10, "{totals:?}");
 }

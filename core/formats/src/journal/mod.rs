@@ -33,10 +33,13 @@ mod scan;
 pub use batch::Writer;
 pub use header::{FileHeader, HeaderError, Kind, Predecessor};
 pub use judge::{Damage, Judgement, Kept, judge};
-pub use scan::{Batch, FileScan, Headless, scan};
+pub use scan::{Batch, DamagedBody, FileScan, Headless, scan, scan_past};
 
 /// Batches start at multiples of this many bytes; the header takes as many.
 pub const PAGE: u64 = 4096;
+
+/// Where the body of a batch starts, in bytes from the start of the batch.
+pub const BODY_AT: u64 = batch::BATCH_HEADER as u64;
 
 /// The longest body of a batch, in bytes. Recovery refuses longer ones without allocating.
 pub const MAX_BODY: u32 = 512 << 20;

@@ -8,7 +8,7 @@ use super::batch::{BATCH_HEADER, BATCH_MAGIC, CHECK_AT, header_check};
 use super::header::fixed;
 use super::{FileHeader, HeaderError, Kind, MAX_BODY, Mark, PAGE};
 
-/// A batch that checks.
+/// A batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Where it starts, in bytes.
@@ -21,6 +21,17 @@ pub struct Batch {
     pub check: u32,
     /// Its body.
     pub body: Bytes,
+    /// Whether the body checks. One that doesn't is here only where the reader proved what it was.
+    pub is_whole: bool,
+}
+
+/// A body that doesn't check, under a header that does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedBody {
+    /// What is there; as long as what was written.
+    pub bytes: Bytes,
+    /// The check of what was written.
+    pub check: u32,
 }
 
 /// What a file holds.
@@ -51,6 +62,19 @@ pub struct Headless {
 
 /// Scans the bytes of a file whose name says that it is `sequence` of `owner`.
 pub fn scan(bytes: &Bytes, kind: Kind, owner: &[u8; 16], sequence: u64) -> Result<FileScan, Headless> {
+    scan_past(bytes, kind, owner, sequence, |_| false)
+}
+
+/// The same, and goes on past a batch whose body doesn't check where `is_proven` says that the body itself tells
+/// what of it is as it was written. Only what lies below a mark may then be believed: above all marks such a
+/// batch is a torn one, and whoever asked cuts it off.
+pub fn scan_past(
+    bytes: &Bytes,
+    kind: Kind,
+    owner: &[u8; 16],
+    sequence: u64,
+    is_proven: impl Fn(&DamagedBody) -> bool,
+) -> Result<FileScan, Headless> {
     let own = FileHeader::decode(bytes, kind).and_then(|(header, check)| {
         let is_own = header.owner == *owner && header.sequence == sequence;
         if is_own { Ok((header, check)) } else { Err(HeaderError::Foreign) }
@@ -59,7 +83,7 @@ pub fn scan(bytes: &Bytes, kind: Kind, owner: &[u8; 16], sequence: u64) -> Resul
         own.map_err(|error| Headless { error, synced: lone_marks(bytes, owner, sequence, PAGE) })?;
     let mut synced = header.predecessor.map_or(Mark::default(), |p| p.end);
     let (mut batches, mut check, mut position) = (Vec::new(), header_check, PAGE);
-    while let Some(batch) = read_batch(bytes, owner, sequence, position, Some(check)) {
+    while let Some(batch) = read_batch(bytes, owner, sequence, position, Some((check, &is_proven))) {
         (check, position) = (batch.check, batch.end);
         synced = synced.max(batch.synced);
         batches.push(batch);
@@ -69,12 +93,15 @@ pub fn scan(bytes: &Bytes, kind: Kind, owner: &[u8; 16], sequence: u64) -> Resul
     Ok(FileScan { header, header_check, batches, end: position, synced })
 }
 
+/// The check that a batch must name, and what judges a body that doesn't check.
+type Chain<'a> = (u32, &'a dyn Fn(&DamagedBody) -> bool);
+
 fn read_batch(
     bytes: &Bytes,
     owner: &[u8; 16],
     sequence: u64,
     position: u64,
-    previous: Option<u32>,
+    chain: Option<Chain<'_>>,
 ) -> Option<Batch> {
     let at = usize::try_from(position).ok()?;
     let header = bytes.get(at..at.checked_add(BATCH_HEADER)?)?;
@@ -82,7 +109,7 @@ fn read_batch(
     let own_place = u32::from_le_bytes(fixed(header, 0)) == BATCH_MAGIC
         && u64::from_le_bytes(fixed(header, 8)) == sequence
         && u64::from_le_bytes(fixed(header, 16)) == position
-        && previous.is_none_or(|previous| u32::from_le_bytes(fixed(header, 40)) == previous)
+        && chain.is_none_or(|(previous, _)| u32::from_le_bytes(fixed(header, 40)) == previous)
         && header_check(owner, header) == check;
     if !own_place {
         return None;
@@ -96,16 +123,19 @@ fn read_batch(
         position: u64::from_le_bytes(fixed(header, 32)),
     };
     let end = (position + BATCH_HEADER as u64 + u64::from(length)).next_multiple_of(PAGE);
-    if previous.is_none() {
-        return Some(Batch { position, end, synced, check, body: Bytes::new() });
-    }
+    let Some((_, is_proven)) = chain else {
+        return Some(Batch { position, end, synced, check, body: Bytes::new(), is_whole: false });
+    };
     let start = at + BATCH_HEADER;
     let body_range = start..start.checked_add(length as usize)?;
-    let body = bytes.get(body_range.clone())?;
-    if crc32c(body) != u32::from_le_bytes(fixed(header, 44)) {
+    bytes.get(body_range.clone())?;
+    let body = bytes.slice(body_range);
+    let body_check = u32::from_le_bytes(fixed(header, 44));
+    let is_whole = crc32c(&body) == body_check;
+    if !is_whole && !is_proven(&DamagedBody { bytes: body.clone(), check: body_check }) {
         return None;
     }
-    Some(Batch { position, end, synced, check, body: bytes.slice(body_range) })
+    Some(Batch { position, end, synced, check, body, is_whole })
 }
 
 /// The highest mark from `position` on in batch headers that check by themselves, whatever came before them and

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use glossary::NodeId;
 use step::{DiskError, DiskOutcome, DiskResult, FileName, JobId, OperationId, TimerId};
 
+use crate::Payload;
 use crate::work::Done;
 use crate::{Event, frame};
 
@@ -75,7 +76,7 @@ fn put_done(done: &Done, bytes: &mut Vec<u8>) {
         Done::Encoded(fragments) => {
             bytes.push(0);
             bytes.extend_from_slice(&(fragments.len() as u64).to_le_bytes());
-            fragments.iter().for_each(|fragment| put_pieces(fragment, bytes));
+            fragments.iter().for_each(|fragment| put_pieces(fragment.pieces(), bytes));
         }
         Done::Reconstructed(blocks) => {
             bytes.push(1);
@@ -177,7 +178,7 @@ impl<'a> Reader<'a> {
             Some(list)
         };
         Some(match self.u8()? {
-            0 => Done::Encoded(list(self)?.into_iter().map(|fragment| alloc::vec![fragment]).collect()),
+            0 => Done::Encoded(list(self)?.into_iter().map(Payload::entering).collect()),
             1 => Done::Reconstructed(list(self)?),
             2 => Done::Damaged,
             3 => Done::Impossible,

@@ -21,7 +21,7 @@ fn events() -> Vec<Event> {
         disk(Err(DiskError::NotFound)),
         disk(Err(DiskError::Full)),
         disk(Err(DiskError::Failed)),
-        worked(Done::Encoded(alloc::vec![alloc::vec![Bytes::from_static(b"fragment")]])),
+        worked(Done::Encoded(alloc::vec![crate::Payload::entering(Bytes::from_static(b"fragment"))])),
         worked(Done::Reconstructed(alloc::vec![Bytes::from_static(b"block")])),
         worked(Done::Damaged),
         worked(Done::Impossible),

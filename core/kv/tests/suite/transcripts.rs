@@ -285,6 +285,31 @@ fn a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for() {
     ));
 }
 
+/// What a start writes again may meet a full disk: it waits for room, halts nothing, and loses nothing.
+#[test]
+fn a_start_on_a_full_disk_waits_for_room() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.run();
+    let mut script = Script::new(std::mem::take(&mut script.disk), 1 << 20);
+    script.event("start", Event::Start { seed: [0; 32] });
+    while !matches!(script.operations[0].1, DiskOperation::Write { .. }) {
+        script.end(None);
+    }
+    script.end(Some(Err(DiskError::Full)));
+    script.set(2, b"b");
+    let status = AdminRequest { request: 7, body: AdminBody::Status };
+    script.event("status", Event::Message { from: NodeId(1), message: Message::Admin(status) });
+    script.event("room?", Event::Timer(step::TimerId(2)));
+    script.run();
+    script.get(9);
+    script.set(3, b"again");
+    script.turn();
+    script.run();
+    script.check(include_str!("testdata/a_start_on_a_full_disk_waits_for_room.txt"));
+}
+
 #[test]
 fn folders_of_others_and_newer_files_are_left_alone() {
     let mut script = Script::started();

@@ -146,7 +146,7 @@ fn put_until_stored(bench: &mut Bench, encode: &Encode, nodes: &[NodeId]) -> Vec
     for (index, ((_, request), container)) in (0..).zip(requests.iter().zip(containers)) {
         let attempt = encode.attempts[usize::from(index)];
         let id = FragmentId { object: encode.object, chunk: 0, index, attempt };
-        let container: Bytes = container.concat().into();
+        let container: Bytes = container.contiguous();
         let AsdBody::Apply { purpose: Purpose::Guest, asserts, updates, payload } = &request.body else {
             panic!("not stored: {request:?}")
         };
@@ -221,7 +221,7 @@ fn get_one_cluster(bench: &mut Bench, encode: &Encode, manifest: &Manifest, osds
     assert_eq!((*node, request.osd, &request.body), (osd.node, osd.identity, &body));
 
     let Done::Encoded(containers) = perform(Work::Encode(encode.clone())) else { panic!("not encoded") };
-    let container: Bytes = containers[1].concat().into();
+    let container: Bytes = containers[1].contiguous();
     let stored = container.slice(96..);
     let blocks =
         AsdAnswer::Blocks { table: container[80..96].to_vec(), payload: Payload::entering(stored.clone()) };

@@ -18,7 +18,10 @@ fn encode(k: u8, m: u8, block_clusters: u16, fragment_clusters: u32, payload: Pa
 
 fn containers(encode: Encode) -> Vec<Bytes> {
     match perform(Work::Encode(encode)) {
-        Done::Encoded(containers) => containers.into_iter().map(|pieces| pieces.concat().into()).collect(),
+        Done::Encoded(containers) => {
+            assert!(containers.iter().all(Payload::verify), "containers come with their checksums");
+            containers.iter().map(Payload::contiguous).collect()
+        }
         other => panic!("not encoded: {other:?}"),
     }
 }
@@ -33,9 +36,9 @@ fn data_is_shared_and_damage_is_refused() {
     let request = encode(2, 1, 2, 4, Payload::entering(bytes.clone()));
     let Done::Encoded(containers) = perform(Work::Encode(request.clone())) else { panic!("not encoded") };
     // Head, then clusters and checksums by turns: the clusters are those that came, not copies.
-    assert_eq!(containers[1].len(), 5);
-    assert_eq!(containers[1][1].as_ptr(), bytes[4 * 4096..].as_ptr());
-    assert_eq!(containers[2].len(), 2);
+    assert_eq!(containers[1].pieces().len(), 5);
+    assert_eq!(containers[1].pieces()[1].as_ptr(), bytes[4 * 4096..].as_ptr());
+    assert_eq!(containers[2].pieces().len(), 2);
     let mut wrong = request.data.crcs().to_vec();
     wrong[7] ^= 1;
     let payload = Payload::with_crcs(vec![bytes], wrong).expect("as many");

@@ -92,6 +92,30 @@ fn any_two_fragments_may_be_missing_and_a_third_is_told() {
 }
 
 #[test]
+fn a_missing_fragment_is_asked_for_last_from_then_on() {
+    let (mut world, bytes) = stored(21);
+    let mut lost = Vec::new();
+    for index in [1, 2] {
+        let (asd, key) = place_of(&world, index);
+        world.asds[asd].values.remove(&key);
+        lost.push(asd);
+    }
+    let asked = |world: &World| lost.iter().map(|asd| world.asds[*asd].reads.len()).sum::<usize>();
+    for round in 0..5 {
+        assert_eq!(bytes_of(&world.ask(get(sco(1), 4, 8))), bytes.slice(4 * 4096..12 * 4096));
+        assert_eq!((round, asked(&world)), (round, asked(&world).min(4)), "asked once for each cut at most");
+    }
+    let before = asked(&world);
+    assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 16))), bytes);
+    assert_eq!((asked(&world), world.counter("missing_fragments")), (before, before as u64));
+    // What is known as missing is asked all the same when there is no other way.
+    let (asd, key) = place_of(&world, 4);
+    world.asds[asd].values.remove(&key);
+    assert_eq!(world.ask(get(sco(1), 4, 1)), failed(ObjectError::Lost));
+    assert!(asked(&world) > before);
+}
+
+#[test]
 fn damage_is_an_erasure_wherever_it_is() {
     for careless in [false, true] {
         for at in [0, 20, 60, 82, 95, 100, 4000, 8290, 8300, 8310, 12_000] {

@@ -147,6 +147,52 @@ fn without_loss_and_restarts_nothing_is_left_behind() {
     }
 }
 
+/// Crashes leave fragments behind, of uploads and of deletions: collection finds them, and takes nothing else.
+#[test]
+fn collection_finds_what_crashes_leave_behind() {
+    let (mut orphans, mut epochs) = (0, 0);
+    for seed in 200..240 {
+        let mut run = Run::new(seed);
+        // So soon that sequences of an earlier life are still on their way.
+        run.world.weather.jitter = Duration::from_millis(run.world.random.below(60));
+        run.world.config.settings.collect_first = Duration::from_millis(1 + run.world.random.below(40));
+        run.world.config.settings.collect_every = Duration::from_millis(1 + run.world.random.below(200));
+        run.world.config.settings.collect_objects_max = 1 + run.world.random.below(9) as usize;
+        run.world.restart();
+        for _ in 0..OPERATIONS {
+            run.operate();
+            if run.world.random.below(4) == 0 {
+                // Half way through an upload of which nobody will ever ask again.
+                let (number, clusters) = (run.next, 1 + run.world.random.below(60) as usize);
+                run.next += 1;
+                run.world.send(crate::world::NAMESPACE, put(sco(number), &data(clusters, seed)));
+                let longest = 6 * (1 + run.world.weather.jitter.as_nanos() as u64);
+                let time = run.world.random.below(longest.max(6_000_000));
+                run.world.run_for(Duration::from_nanos(time));
+                run.world.restart();
+            }
+            run.world.check_manifests();
+        }
+        run.world.asds.iter_mut().for_each(|asd| (asd.dead, asd.full, asd.busy) = (false, false, 0));
+        (run.world.weather.lost, run.world.weather.doubled) = (0, 0);
+        run.put();
+        run.world.run_for(Duration::from_secs(120));
+        run.world.check_manifests();
+        for (number, (clusters, salt)) in run.model.clone() {
+            let answer = run.world.insist(get(sco(number), 0, clusters as u64));
+            assert_eq!(bytes_of(&answer), data(clusters, salt), "seed {seed}, object {number}");
+        }
+        (orphans, epochs) =
+            (orphans + run.world.counter("orphans_found"), epochs + run.world.counter("epochs_ended"));
+        let names: Vec<_> = run.world.kv.manifests.keys().map(|(_, name)| *name).collect();
+        let delete = ObjectBody::Delete { generation: Generation(1), names };
+        assert_eq!(run.world.insist(delete), ObjectAnswer::Done);
+        run.world.run_for(Duration::from_secs(120));
+        assert_eq!(run.world.stored(), 0, "seed {seed}");
+    }
+    assert!(orphans > 20 && epochs > 20, "{orphans} orphans, {epochs} epochs");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let run = |seed| {

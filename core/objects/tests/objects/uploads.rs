@@ -176,6 +176,49 @@ fn an_epoch_that_ended_is_asked_for_anew() {
     assert_eq!(world.kv.manifests[&(NAMESPACE, sco(2))].gc_epoch, 2);
 }
 
+/// A sequence of an earlier life is still on its way when its fragments are collected: it comes too late.
+#[test]
+fn what_was_collected_is_published_no_more() {
+    let mut config = config(6);
+    config.settings.collect_first = Duration::from_millis(10);
+    let mut world = World::with_config(config, &["4,2,6,1"], 17);
+    world.holds_commands = true;
+    world.send(NAMESPACE, put(sco(1), &data(16, 1)));
+    world.run_for(Duration::from_millis(5));
+    assert_eq!(world.stored(), 6);
+    world.restart();
+    world.holds_commands = false;
+    spare(&world.ask(put(sco(2), &data(16, 2))));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!((world.counter("orphans_found"), world.counter("epochs_ended")), (1, 1));
+    assert_eq!(world.stored(), 6, "those of the second");
+    world.release_commands();
+    assert_eq!(world.ask(get(sco(1), 0, 1)), failed(ObjectError::NotFound));
+    world.check_manifests();
+    assert_eq!(world.kv.records[&NAMESPACE].gc_epoch, 2);
+    spare(&world.ask(put(sco(1), &data(16, 1))));
+    assert_eq!(bytes_of(&world.ask(get(sco(1), 0, 16))), data(16, 1));
+}
+
+/// The manifest is gone, the OSDs haven't heard of it, and the client dies.
+#[test]
+fn a_deletion_that_a_crash_cut_short_is_ended_by_collection() {
+    let mut world = World::new(6, &["4,2,6,1"], 18);
+    for number in [1, 2] {
+        spare(&world.ask(put(sco(number), &data(16, number))));
+    }
+    let delete = |number| ObjectBody::Delete { generation: Generation(1), names: vec![sco(number)] };
+    world.asds.iter_mut().for_each(|asd| asd.dead = true);
+    assert_eq!(world.ask(delete(1)), ObjectAnswer::Done);
+    world.run_for(Duration::from_millis(10));
+    world.restart();
+    world.asds.iter_mut().for_each(|asd| asd.dead = false);
+    assert_eq!((world.ask(delete(3)), world.stored()), (ObjectAnswer::Done, 12));
+    world.run_for(Duration::from_secs(20));
+    assert_eq!((world.stored(), world.counter("orphans_found")), (6, 1));
+    assert_eq!(bytes_of(&world.ask(get(sco(2), 0, 16))), data(16, 2));
+}
+
 #[test]
 fn damaged_data_is_not_certified_anew() {
     let mut world = World::new(6, &["4,2,6,1"], 11);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use formats::fragment::fragment_key;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, OsdState, RoleStatus};
+use formats::message::kv::{KvBody, KvRequest};
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectReply, ObjectRequest};
 use formats::namespace::ObjectName;
 use formats::{Effect, Event, Message, Payload};
@@ -44,6 +45,9 @@ pub(crate) struct World {
     pub(crate) asds: Vec<FakeAsd>,
     pub(crate) kv: FakeKv,
     pub(crate) weather: Weather,
+    /// Whether commands to the KV are held up, and those that are.
+    pub(crate) holds_commands: bool,
+    held: Vec<(NodeId, KvRequest)>,
     pub(crate) random: Entropy,
     pub(crate) config: Config,
     objects: Objects,
@@ -88,6 +92,8 @@ impl World {
             asds: config.osds.iter().map(|osd| FakeAsd::new(osd.identity)).collect(),
             kv,
             weather: Weather::default(),
+            holds_commands: false,
+            held: Vec::new(),
             random: Entropy::new(bytes),
             objects: Objects::new(config.clone()),
             config,
@@ -262,15 +268,7 @@ impl World {
             (DRIVER, Message::ObjectReply(ObjectReply { request, body })) => {
                 self.answers.insert(request, body);
             }
-            (KV, Message::Kv(request)) => {
-                let before = self.kv.applied.len();
-                if let Some(reply) = self.kv.answer(request) {
-                    self.post(KV, from, Message::KvReply(reply));
-                }
-                if self.kv.applied.len() > before {
-                    self.check_manifests();
-                }
-            }
+            (KV, Message::Kv(request)) => self.deliver_to_kv(from, request),
             (asd, Message::Asd(request)) => {
                 let reply = self.asds[(asd.0 - FIRST_ASD) as usize].answer(request);
                 if let Some(reply) = reply {
@@ -278,6 +276,28 @@ impl World {
                 }
             }
             (to, message) => panic!("{message:?} is not for {to}"),
+        }
+    }
+
+    /// Commands that were held up get to the KV at last.
+    pub(crate) fn release_commands(&mut self) {
+        self.holds_commands = false;
+        for (from, request) in std::mem::take(&mut self.held) {
+            self.deliver_to_kv(from, request);
+        }
+    }
+
+    fn deliver_to_kv(&mut self, from: NodeId, request: KvRequest) {
+        if self.holds_commands && matches!(request.body, KvBody::Command { .. }) {
+            self.held.push((from, request));
+            return;
+        }
+        let before = self.kv.applied.len();
+        if let Some(reply) = self.kv.answer(request) {
+            self.post(KV, from, Message::KvReply(reply));
+        }
+        if self.kv.applied.len() > before {
+            self.check_manifests();
         }
     }
 
