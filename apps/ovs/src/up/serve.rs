@@ -18,7 +18,7 @@ use crate::cli;
 use crate::failure::{ExitCode, Failure};
 
 /// How long vDisks may take to be taken over before `ready` is said all the same.
-const TAKE_OVER: Duration = Duration::from_secs(60);
+const TAKE_OVER: Duration = Duration::from_secs(20);
 
 /// How long one question to a role may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -57,22 +57,29 @@ pub(crate) fn lost_write_buffer_needs_a_word(bed: &Bed) -> Result<()> {
     io(&server, &["read -P 1 0 32M", "read -P 4 64M 8M"])
 }
 
-/// More folders gone than the policy bears: EIO for what is lost, the rest works, and status names the ranges.
+/// More disks lost what they held than the policy bears: EIO for what is lost, the rest works, and status names the ranges.
 pub(crate) fn lost_ranges_are_named(bed: &Bed) -> Result<()> {
-    let mut server = bed.up("256MiB")?;
+    let mut server = bed.up("1GiB")?;
     io(&server, &["write -P 5 32M 64M", "flush"])?;
-    bed.ovs("vdisk sync").run()?;
+    // The write buffer keeps what it can as a cache: more than it takes comes after, so that only the disks have it.
+    for at in ["128M", "448M"] {
+        io(&server, &[&format!("write -P 6 {at} 256M"), "flush"])?;
+        bed.ovs("vdisk sync").run()?;
+    }
     server.stop()?;
-    // The write buffer keeps what it can as a cache; without it only the disks are left.
-    fs::remove_dir_all(bed.data().join("write-buffer"))?;
     for osd in 0..5 {
-        fs::remove_dir_all(bed.data().join(format!("asd-{osd}")))?;
+        let files = bed.data().join(format!("asd-{osd}")).read_dir()?;
+        for file in
+            files.filter_map(|file| Some(file.ok()?.path())).filter(|file| !file.ends_with("identity"))
+        {
+            fs::remove_file(file)?;
+        }
     }
     server.start_again(&[])?;
     let read = Program::new("qemu-io").words("-f raw -c").arg("read -P 5 32M 64M").arg(server.uri(VDISK));
     let said = read.refused()?;
     ensure!(!said.contains("verification failed"), "no wrong byte: {said}");
-    io(&server, &["read -P 0 0 16M", "read -P 0 128M 64M"])?;
+    io(&server, &["read -P 0 0 16M", "read -P 0 900M 64M"])?;
     let said = bed.ovs("status").run()?;
     ensure!(said.starts_with("data lost: disk1 can't be read at "), "the ranges are named: {said}");
     let info: Value = serde_json::from_str(&bed.ovs("vdisk info disk1 --json").run()?)?;
@@ -80,7 +87,7 @@ pub(crate) fn lost_ranges_are_named(bed: &Bed) -> Result<()> {
     let within = |range: &Value| {
         let offset = range["offset_bytes"].as_u64().unwrap_or(0);
         let end = offset + range["length_bytes"].as_u64().unwrap_or(u64::MAX / 2);
-        offset >= 32 << 20 && end <= 96 << 20
+        offset >= 32 << 20 && end <= 704 << 20
     };
     ensure!(!lost.is_empty() && lost.iter().all(within), "only what is lost is named: {info}");
     Ok(())

@@ -83,6 +83,7 @@ const CASES: &[Case] = &[
     case!(stalled::stalled_backend_bounds_memory, 240, OvsAlone, Plain),
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
+    case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),
     case!(verbs::vdisk_grows_and_goes, 120, OvsAlone, Plain),
     case!(verbs::osd_stops_and_starts, 240, OvsAlone, Both),
     case!(verbs::overload_stays_bounded, 400, OvsAlone, Plain),
