@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The version byte of registry values.
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 /// The key of the [`ClusterRecord`].
 pub const CLUSTER_KEY: &[u8] = b"cluster";

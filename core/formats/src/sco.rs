@@ -18,9 +18,11 @@ use bytes::Bytes;
 use checksum::crc32c;
 use glossary::{CLUSTER_BYTES, ScoId, VdiskId};
 
-const HEADER_MAGIC: [u8; 8] = *b"OVSSCO\0\0";
+/// The first bytes of a SCO file.
+pub const HEADER_MAGIC: [u8; 8] = *b"OVSSCO\0\0";
 const TRAILER_MAGIC: [u8; 8] = *b"OVSSCOTR";
-const VERSION: u16 = 1;
+/// The version that this program writes, behind the magic; the only one it reads.
+pub const VERSION: u16 = 1;
 
 /// What the header page of a SCO file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

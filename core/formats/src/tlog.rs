@@ -29,7 +29,8 @@ use crate::namespace::ChainHead;
 
 const ENTRY_FIXED: usize = 56;
 const MAGIC: [u8; 8] = *b"OVSTLOBJ";
-const VERSION: u16 = 1;
+/// The version of TLogs as objects on the backend.
+pub const VERSION: u16 = 1;
 const OBJECT_FIXED: usize = 48;
 
 /// What an entry does.

@@ -16,6 +16,7 @@ mod random;
 mod runner;
 mod server;
 mod storm;
+mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

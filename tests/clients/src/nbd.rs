@@ -110,6 +110,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a write whose payload is too long to be copied first.
+    pub(crate) fn send_large(&mut self, cookie: u64, offset: u64, payload: &[u8]) -> Result<()> {
+        self.send(Verb::Write, cookie, offset, u32::try_from(payload.len())?, &[])?;
+        self.stream.write_all(payload)?;
+        Ok(())
+    }
+
+    /// The stream, for one who hangs up while another thread sends.
+    pub(crate) fn stream(&self) -> Result<TcpStream> {
+        Ok(self.stream.try_clone()?)
+    }
+
     /// Waits for the next reply and returns its cookie. An error in it is an error here.
     pub(crate) fn receive(&mut self) -> Result<u64> {
         ensure!(read_u32(&mut self.stream)? == REPLY_MAGIC, "a reply has another magic number");

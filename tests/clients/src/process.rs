@@ -80,6 +80,18 @@ impl Program {
         Ok(said)
     }
 
+    /// Runs it and expects the refusal that is documented: this exit code, nothing on its standard output, and one line
+    /// on its standard error, which is returned.
+    pub(crate) fn refused_with(self, code: i32) -> Result<String> {
+        let line = self.line();
+        let output = self.output()?;
+        ensure!(output.status.code() == Some(code), "`{line}` should end with {code}: {}", output.status);
+        ensure!(output.stdout.is_empty(), "`{line}` refuses and still says something on its standard output");
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(said.lines().count() == 1 && said.starts_with("ovs: "), "not one line:\n{said}");
+        Ok(said)
+    }
+
     fn line(&self) -> String {
         format!("{} {}", self.name, self.arguments.join(" "))
     }

@@ -64,6 +64,36 @@ impl Server {
         Server::spawn(start, &now, port, log)
     }
 
+    /// Starts our server by another program, such as one that enters a namespace: `prefix` ends with our binary.
+    pub(crate) fn start_through(
+        prefix: &[String],
+        first: &[String],
+        common: &[String],
+        port: u16,
+        log: &Path,
+    ) -> Result<Self> {
+        let (program, words) = prefix.split_first().context("a command line has a program")?;
+        let line = |more: &[String]| -> Vec<String> {
+            let up = ["up".to_owned()];
+            words.iter().chain(&up).chain(more).chain(common).cloned().collect()
+        };
+        let start = Start {
+            program: PathBuf::from(program),
+            arguments: line(&[]),
+            says_ready: true,
+            ready_limit: READY_LIMIT,
+        };
+        Server::spawn(start, &line(first), port, log)
+    }
+
+    /// A number that the kernel has of the process, in KiB, such as `VmHWM`, its highest memory.
+    pub(crate) fn memory_kib(&self, name: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let line = line.with_context(|| format!("the kernel does not say {name}"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// Starts a server of somebody else's on an image file.
     pub(crate) fn start_reference(line: &str, image: &Path, port: u16, log: &Path) -> Result<Self> {
         let mut words = line.split_whitespace().map(str::to_owned);

@@ -101,6 +101,20 @@ pub(crate) const STEPS: &[Step] = &[
         checks: "real clients against the real binary",
         work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "clients-test"]),
     },
+    Step {
+        name: "clients-frames",
+        checks: "the same with every message between roles encoded through a socket",
+        work: Work::Cargo(&[
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "clients-test",
+            "--",
+            "--frames",
+        ]),
+    },
 ];
 
 impl Step {

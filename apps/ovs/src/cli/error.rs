@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use formats::journal::Kind;
-use formats::{fragment, frame, identity};
+use formats::{fragment, frame, identity, recording, registry, sco, tlog};
 
 use super::Cli;
 use crate::failure::ExitCode;
@@ -47,14 +47,18 @@ pub(super) fn long_version() -> &'static str {
 
 fn versions() -> String {
     let formats = [
+        ("SCO", sco::VERSION),
         ("TLog", Kind::TLOG.version),
+        ("TLog object", tlog::VERSION),
         ("map", Kind::MAP.version),
         ("ASD segment", Kind::ASD_SEGMENT.version),
         ("ASD checkpoint", Kind::ASD_CHECKPOINT.version),
         ("KV log", Kind::KV_LOG.version),
         ("KV snapshot", Kind::KV_SNAPSHOT.version),
         ("fragment", fragment::VERSION),
-        ("frame", frame::VERSION),
+        ("registry", registry::VERSION.into()),
+        ("message frame", frame::VERSION),
+        ("recording", recording::VERSION),
         ("identity", identity::VERSION),
     ];
     let mut text = format!("{}\n\nFormats:\n", env!("CARGO_PKG_VERSION"));

@@ -100,13 +100,13 @@ impl Asking {
 pub(crate) enum Verb {
     Up(Box<Up>),
     /// vDisks: the block devices that guests see.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Vdisk(VdiskVerb),
     /// The backend: what is stored on the disks.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Backend(BackendVerb),
     /// The cluster's disks.
-    #[command(subcommand, visible_alias = "disk")]
+    #[command(subcommand, visible_alias = "disk", arg_required_else_help = false)]
     Osd(OsdVerb),
     /// Shows whether all is well, and what is not.
     #[command(after_help = "Example:\n  ovs status\n  ovs status --json")]
@@ -257,6 +257,7 @@ pub(crate) struct Destroy {
 
 /// Reads a command line, the program's name included.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
+    let arguments = help_last(arguments.into_iter().collect());
     let mut cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return error::explain(error),
@@ -272,6 +273,15 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         Verb::Vdisk(_) | Verb::Backend(_) | Verb::Osd(_) | Verb::Status(_) | Verb::Metrics(_) => {}
     }
     Parsed::Cli(cli)
+}
+
+/// `ovs help VERB` asks for what `ovs VERB --help` says.
+fn help_last(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
+    arguments
 }
 
 fn osd(text: &str) -> Result<OsdId, String> {

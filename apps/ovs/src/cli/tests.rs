@@ -102,6 +102,8 @@ fn typos_are_told_what_was_meant() {
     wrong("ovs status --jsn", &["'--json'"]);
     wrong("ovs up --sco-sise 3", &["'--sco-size'"]);
     wrong("ovs", &["subcommand", "up", "vdisk"]);
+    wrong("ovs vdisk", &["subcommand", "create", "resize"]);
+    wrong("ovs osd", &["subcommand", "stop"]);
     wrong("ovs vdisk create disk1", &["--size"]);
     wrong("ovs vdisk create --size 1GiB", &["NAME"]);
     wrong("ovs vdisk create a b --size 1GiB", &["'b'"]);
@@ -161,6 +163,16 @@ fn help_has_an_example_for_every_verb() {
 }
 
 #[test]
+fn help_is_asked_for_in_two_ways() {
+    for (asked, verb) in
+        [("ovs help", "ovs [OPTIONS]"), ("ovs help vdisk create", "ovs vdisk create [OPTIONS]")]
+    {
+        let Parsed::Shown(help) = said(asked) else { panic!("`{asked}` shows help") };
+        assert!(help.render().to_string().contains(&format!("Usage: {verb}")), "{asked}: {help}");
+    }
+}
+
+#[test]
 fn help_and_version_say_what_scripts_need() {
     let Parsed::Shown(help) = said("ovs --help") else { panic!("help is shown") };
     let help = help.render().to_string();
@@ -171,7 +183,18 @@ fn help_and_version_say_what_scripts_need() {
     let Parsed::Shown(version) = said("ovs --version") else { panic!("the version is shown") };
     let version = version.render().to_string();
     assert!(version.starts_with(&format!("ovs {}\n", env!("CARGO_PKG_VERSION"))), "{version}");
-    for format in ["TLog", "map", "ASD segment", "KV log", "fragment", "frame", "identity", "API"] {
+    for format in [
+        "SCO",
+        "TLog",
+        "map",
+        "ASD segment",
+        "KV log",
+        "fragment",
+        "registry",
+        "message frame",
+        "identity",
+        "API",
+    ] {
         assert!(version.lines().any(|line| line.trim_start().starts_with(format)), "{format}: {version}");
     }
     let Parsed::Shown(short) = said("ovs -V") else { panic!("the version is shown") };

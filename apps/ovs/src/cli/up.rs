@@ -39,7 +39,7 @@ pub(crate) struct Up {
     /// Room that each disk may take [first start: its share of the free space].
     #[arg(long, value_name = "SIZE", env = "OVS_DISK_SIZE", hide_env_values = true, value_parser = sizes::size)]
     pub(crate) disk_size: Option<ByteCount>,
-    /// A vDisk to make when it is not there yet; repeat it for more.
+    /// A vDisk to make when it is not there yet; repeat it for more [first start: disk1:10GiB].
     #[arg(long, value_name = "NAME:SIZE", value_parser = sizes::new_vdisk)]
     pub(crate) vdisk: Vec<(VdiskName, ByteCount)>,
     /// Where to serve NBD [default: 127.0.0.1:10809].

@@ -2,7 +2,7 @@
 
 use formats::message::kv::{KvAnswer, KvCommand, KvQuery, KvStep};
 use formats::registry::{self, ClusterRecord, VdiskRecord};
-use glossary::BufferIdentity;
+use glossary::{BufferIdentity, ByteCount, VdiskName};
 use io::Port;
 use step::Entropy;
 
@@ -63,6 +63,26 @@ pub(crate) fn vdisks(port: &mut Port) -> Result<Vec<StoredVdisk>, Failure> {
             None => return Ok(vdisks),
         }
     }
+}
+
+/// Refuses vDisks that are there with another size than the one asked for.
+pub(crate) fn check_vdisks(port: &mut Port, wanted: &[(VdiskName, ByteCount)]) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let there = vdisks(port)?;
+    for (name, size) in wanted {
+        let known =
+            there.iter().map(|(_, _, vdisk)| vdisk).find(|vdisk| vdisk.name == *name && !vdisk.deleting);
+        if let Some(vdisk) = known.filter(|vdisk| vdisk.size != *size) {
+            return Err(Failure::refused(format!(
+                "--vdisk {name}:{size} contradicts the vDisk that is there: it has {}; leave the flag out, or grow it \
+                 with ovs vdisk resize",
+                vdisk.size
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Deals with a write buffer that is not the one the record names: refuses when it may have held data that is

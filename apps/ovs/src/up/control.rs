@@ -96,6 +96,14 @@ impl Control {
         facts
     }
 
+    /// A verb on a vDisk that is there.
+    fn verb_on(&self, name: &VdiskName, body: AdminBody, patience: Duration) -> Result<(), Refusal> {
+        self.verb(body, patience).map_err(|refusal| match self.vdisk_info(name, patience) {
+            Err(missing) if missing.kind == Kind::NotFound && refusal.kind == Kind::Conflict => missing,
+            _ => refusal,
+        })
+    }
+
     /// Asks a volume driver's verb; what it refuses is a conflict with how things are.
     fn verb(&self, body: AdminBody, patience: Duration) -> Result<(), Refusal> {
         let mut port = self.handle.port();
@@ -199,11 +207,11 @@ impl Admin for Control {
     }
 
     fn resize_vdisk(&self, name: &VdiskName, size: ByteCount, patience: Duration) -> Result<(), Refusal> {
-        self.verb(AdminBody::ResizeVdisk { name: name.clone(), size }, patience)
+        self.verb_on(name, AdminBody::ResizeVdisk { name: name.clone(), size }, patience)
     }
 
     fn delete_vdisk(&self, name: &VdiskName, patience: Duration) -> Result<(), Refusal> {
-        self.verb(AdminBody::DeleteVdisk { name: name.clone() }, patience)
+        self.verb_on(name, AdminBody::DeleteVdisk { name: name.clone() }, patience)
     }
 
     fn sync_vdisk(&self, name: Option<&VdiskName>, patience: Duration) -> Result<(), Refusal> {
@@ -211,7 +219,8 @@ impl Admin for Control {
             Some(name) => vec![name.clone()],
             None => self.list_vdisks(patience)?.into_iter().map(|vdisk| vdisk.name).collect(),
         };
-        names.into_iter().try_for_each(|name| self.verb(AdminBody::SyncVdisk { name }, patience))
+        let sync = |name: &VdiskName| AdminBody::SyncVdisk { name: name.clone() };
+        names.iter().try_for_each(|name| self.verb_on(name, sync(name), patience))
     }
 
     fn stop_osd(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {

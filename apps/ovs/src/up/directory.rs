@@ -27,6 +27,8 @@ const LOCK: &str = "lock";
 /// The directory of a cluster, locked by this process.
 pub(crate) struct Directory {
     root: PathBuf,
+    /// What this process had to make for the root to be there: the root, then those above it.
+    made: Vec<PathBuf>,
     /// Held as long as the cluster runs.
     _lock: File,
 }
@@ -41,17 +43,40 @@ pub(crate) enum Found {
 }
 
 impl Directory {
-    /// Looks at the path without touching anything that isn't ours, and locks it.
-    pub(crate) fn open(root: &Path) -> Result<(Self, Found), Failure> {
-        check_socket_path(root)?;
-        let found = look(root)?;
-        if found == Found::New {
-            fs::create_dir_all(root)
-                .map_err(|e| Failure::system(&format!("creating {}", root.display()), &e))?;
+    /// Locks the directory of a cluster.
+    pub(crate) fn open(root: &Path) -> Result<Self, Failure> {
+        Ok(Directory { root: root.to_path_buf(), made: Vec::new(), _lock: lock(root)? })
+    }
+
+    /// Makes the directory of a new cluster, and locks it.
+    pub(crate) fn create(root: &Path) -> Result<Self, Failure> {
+        let above = root.ancestors().filter(|path| !path.as_os_str().is_empty());
+        let made = above.take_while(|path| !path.exists()).map(Path::to_path_buf).collect();
+        fs::create_dir_all(root)
+            .map_err(|error| Failure::system(&format!("creating {}", root.display()), &error))?;
+        let directory = Directory { root: root.to_path_buf(), made, _lock: lock(root)? };
+        // Another first start may have come and gone since one looked.
+        match look(root)? {
+            Found::New => Ok(directory),
+            Found::Cluster(_) => Err(Failure::new(
+                ExitCode::Busy,
+                format!("another ovs up has just made a cluster in {}", root.display()),
+            )),
         }
-        let lock = lock(root)?;
-        let directory = Directory { root: root.to_path_buf(), _lock: lock };
-        Ok((directory, found))
+    }
+
+    /// Removes what a first start that failed has made.
+    pub(crate) fn abandon(self, folders: &[PathBuf]) {
+        for folder in folders {
+            let _ = fs::remove_dir_all(folder);
+        }
+        for name in ["identity.new", CREATING, "creating.new", LOCK] {
+            let _ = fs::remove_file(self.root.join(name));
+        }
+        for folder in &self.made {
+            // What others put there meanwhile stays.
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -60,6 +85,14 @@ impl Directory {
 
     pub(crate) fn asd(&self, osd: OsdId) -> PathBuf {
         self.root.join(format!("asd-{}", osd.0))
+    }
+
+    /// The ASDs whose folders are there, in any order.
+    pub(crate) fn asds(&self) -> Result<Vec<OsdId>, Failure> {
+        let entries = fs::read_dir(&self.root)
+            .map_err(|error| Failure::system(&format!("looking at {}", self.root.display()), &error))?;
+        let number = |name: &str| name.strip_prefix("asd-")?.parse().ok();
+        Ok(entries.filter_map(|entry| number(entry.ok()?.file_name().to_str()?)).map(OsdId).collect())
     }
 
     pub(crate) fn write_buffer(&self) -> PathBuf {
@@ -136,7 +169,9 @@ pub(crate) fn claim(folder: &Path) -> Result<Claim, Failure> {
     }
 }
 
-fn look(root: &Path) -> Result<Found, Failure> {
+/// Looks at the path and touches nothing.
+pub(crate) fn look(root: &Path) -> Result<Found, Failure> {
+    check_socket_path(root)?;
     let entries = match fs::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::New),

@@ -1,8 +1,10 @@
 //! The folders of a cluster against what its record says of them.
 
+use std::path::Path;
+
 use formats::identity::{Folder, Identity};
 use formats::registry::{ClusterRecord, OsdRecord};
-use glossary::{BufferIdentity, ClusterIdentity};
+use glossary::{BufferIdentity, ClusterIdentity, OsdId};
 
 use super::directory::{Claim, Directory, claim};
 use crate::failure::Failure;
@@ -52,6 +54,35 @@ pub(crate) fn check_kv(directory: &Directory, cluster: ClusterIdentity) -> Resul
     }
 }
 
+/// The ASDs' folders that are there. What is in the wrong place, or another cluster's, is refused by what the folders
+/// say themselves.
+pub(crate) fn check_places(directory: &Directory, cluster: ClusterIdentity) -> Result<Vec<OsdId>, Failure> {
+    let mut asds = directory.asds()?;
+    asds.sort_unstable();
+    for osd in &asds {
+        let path = directory.asd(*osd);
+        match claim(&path)? {
+            Claim::Is(Identity { cluster: of, folder }) => check_place(&path, *osd, of == cluster, folder)?,
+            Claim::Missing | Claim::Damaged(_) => {}
+        }
+    }
+    Ok(asds)
+}
+
+fn check_place(path: &Path, osd: OsdId, is_ours: bool, folder: Folder) -> Result<(), Failure> {
+    let path = path.display();
+    match folder {
+        _ if !is_ours => Err(Failure::refused(format!(
+            "{path} belongs to another cluster: put the right folder back, or remove it to go on without"
+        ))),
+        Folder::Asd { osd: number, .. } if number == osd => Ok(()),
+        Folder::Asd { osd: number, .. } => Err(Failure::refused(format!(
+            "{path} is the folder of asd-{number}: folders were swapped or copied; put each where it belongs"
+        ))),
+        _ => Err(Failure::refused(format!("{path} is no ASD's folder: put the right one back"))),
+    }
+}
+
 /// The ASDs that can't start. Folders that were swapped or copied, or that belong elsewhere, are refused.
 pub(crate) fn check_asds(directory: &Directory, record: &ClusterRecord) -> Result<Vec<Absent>, Failure> {
     let mut absent = Vec::new();
@@ -59,24 +90,17 @@ pub(crate) fn check_asds(directory: &Directory, record: &ClusterRecord) -> Resul
         let path = directory.asd(osd.osd);
         match claim(&path)? {
             Claim::Is(Identity { cluster, folder: Folder::Asd { osd: number, identity } }) => {
-                if cluster != record.identity {
+                let folder = Folder::Asd { osd: number, identity };
+                check_place(&path, osd.osd, cluster == record.identity, folder)?;
+                if identity != osd.identity {
                     return Err(Failure::refused(format!(
-                        "{} belongs to another cluster: put the right folder back, or remove it to go on without",
-                        path.display()
-                    )));
-                }
-                if number != osd.osd || identity != osd.identity {
-                    return Err(Failure::refused(format!(
-                        "{} is the folder of asd-{number}: folders were swapped or copied; put each where it belongs",
+                        "{} is a folder that asd-{number} had before: put the right one back",
                         path.display()
                     )));
                 }
             }
-            Claim::Is(_) => {
-                return Err(Failure::refused(format!(
-                    "{} is no ASD's folder: put the right one back",
-                    path.display()
-                )));
+            Claim::Is(Identity { cluster, folder }) => {
+                check_place(&path, osd.osd, cluster == record.identity, folder)?;
             }
             Claim::Missing => absent.push(Absent { osd: *osd, why: "its folder is missing".into() }),
             Claim::Damaged(why) => absent.push(Absent { osd: *osd, why }),

@@ -1,7 +1,11 @@
 //! What the operating system must grant.
 
+use std::path::Path;
+
+use glossary::ByteCount;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::settings::free_space;
 use crate::failure::{ExitCode, Failure};
 
 /// Descriptors for connections, sockets and the KV.
@@ -29,4 +33,20 @@ pub(crate) fn raise_descriptors(disks: usize) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Bytes that must be free for a start: new logs and their first entries.
+const ROOM_MIN: u64 = 16 << 20;
+
+/// Refuses a file system without room for a start. A cluster that runs into it later waits for room.
+pub(crate) fn check_room(path: &Path) -> Result<(), Failure> {
+    let free = free_space(path)?;
+    if free >= ROOM_MIN {
+        return Ok(());
+    }
+    let (free, least) = (ByteCount(free), ByteCount(ROOM_MIN));
+    Err(Failure::new(
+        ExitCode::System,
+        format!("the disk of {} is full, with {free} free: a start needs {least}; free some", path.display()),
+    ))
 }

@@ -16,14 +16,16 @@ mod roles;
 mod serve;
 mod settings;
 mod signals;
+mod versions;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::roles::Role;
 use formats::registry::ClusterRecord;
-use glossary::ClusterIdentity;
+use glossary::{ByteCount, ClusterIdentity, VdiskName};
 use io::{Builder, Runtime, Settings};
 use step::Entropy;
 
@@ -44,22 +46,20 @@ struct Started {
     record: ClusterRecord,
     absent: Vec<Absent>,
     recorder: Option<Arc<Recorder>>,
-    entropy: Entropy,
+    /// vDisks that were asked for: those that are not there are made.
+    wanted: Vec<(VdiskName, ByteCount)>,
 }
 
 /// Runs a cluster until a signal ends it.
 pub(crate) fn run(arguments: &cli::Up) -> Result<(), Failure> {
     let listener = bind(arguments)?;
-    let (directory, found) = Directory::open(&arguments.dir)?;
+    let found = directory::look(&arguments.dir)?;
     let mut entropy = Entropy::new(seed()?);
-    let directory = Arc::new(directory);
-    let recorder = arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new);
     let signals = signals::Signals::catch()?;
-    let mut started = match found {
-        Found::New => first_start(arguments, directory, recorder, &mut entropy)?,
-        Found::Cluster(identity) => next_start(arguments, directory, identity, recorder, &mut entropy)?,
+    let started = match found {
+        Found::New => first_start(arguments, &mut entropy)?,
+        Found::Cluster(identity) => next_start(arguments, identity, &mut entropy)?,
     };
-    started.entropy = entropy;
     serve::serve(arguments, started, listener, &signals)
 }
 
@@ -79,46 +79,82 @@ fn bind(arguments: &cli::Up) -> Result<TcpListener, Failure> {
     })
 }
 
-fn first_start(
-    arguments: &cli::Up,
-    directory: Arc<Directory>,
-    recorder: Option<Arc<Recorder>>,
-    entropy: &mut Entropy,
-) -> Result<Started, Failure> {
+fn first_start(arguments: &cli::Up, entropy: &mut Entropy) -> Result<Started, Failure> {
     let record = settings::new_cluster(arguments, entropy)?;
     limits::raise_descriptors(record.osds.len())?;
+    limits::check_room(&arguments.dir)?;
+    let recorder = recorder(arguments)?;
+    let directory = Arc::new(Directory::create(&arguments.dir)?);
     let mut ours: Vec<_> = record.osds.iter().map(|osd| directory.asd(osd.osd)).collect();
     ours.extend([directory.write_buffer(), directory.kv()]);
-    directory.begin(&ours)?;
-    folders::make_all(&directory, &record)?;
-    let runtime = start_kv(arguments, &directory, record.identity, recorder.as_deref())?;
-    cluster::store(&mut runtime.port(), entropy, &record)?;
+    let made = make(arguments, &directory, &record, &ours, recorder.as_deref(), entropy);
+    let runtime = match made {
+        Ok(runtime) => runtime,
+        Err(failure) => {
+            // Nobody else holds it any more: the roles went with their runtime.
+            if let Some(directory) = Arc::into_inner(directory) {
+                directory.abandon(&ours);
+            }
+            return Err(failure);
+        }
+    };
+    let wanted = match arguments.vdisk.is_empty() {
+        true => vec![settings::default_vdisk()],
+        false => arguments.vdisk.clone(),
+    };
+    Ok(Started { directory, runtime, record, absent: Vec::new(), recorder, wanted })
+}
+
+/// Makes a new cluster's folders and its record. Gives the runtime in which its KV lives.
+fn make(
+    arguments: &cli::Up,
+    directory: &Directory,
+    record: &ClusterRecord,
+    folders: &[PathBuf],
+    recorder: Option<&Recorder>,
+    entropy: &mut Entropy,
+) -> Result<Runtime<Role>, Failure> {
+    directory.begin(folders)?;
+    folders::make_all(directory, record)?;
+    let runtime = start_kv(arguments, directory, record.identity, recorder)?;
+    cluster::store(&mut runtime.port(), entropy, record)?;
     directory.finish(record.identity)?;
-    let entropy = entropy.clone();
-    Ok(Started { directory, runtime, record, absent: Vec::new(), recorder, entropy })
+    Ok(runtime)
 }
 
 fn next_start(
     arguments: &cli::Up,
-    directory: Arc<Directory>,
     identity: ClusterIdentity,
-    recorder: Option<Arc<Recorder>>,
     entropy: &mut Entropy,
 ) -> Result<Started, Failure> {
+    let directory = Arc::new(Directory::open(&arguments.dir)?);
+    // What can be known without the KV is found before even that is touched.
     folders::check_kv(&directory, identity)?;
+    let asds = folders::check_places(&directory, identity)?;
+    versions::check(&directory, &asds)?;
+    limits::raise_descriptors(asds.len())?;
+    for folder in [directory.kv(), directory.write_buffer()] {
+        limits::check_room(&folder)?;
+    }
+    let recorder = recorder(arguments)?;
     let runtime = start_kv(arguments, &directory, identity, recorder.as_deref())?;
     let mut port = runtime.port();
     let record = cluster::load(&mut port)?;
     settings::check_against_stored(arguments, &record)?;
     limits::raise_descriptors(record.osds.len())?;
     let absent = folders::check_asds(&directory, &record)?;
+    cluster::check_vdisks(&mut port, &arguments.vdisk)?;
     let accept = arguments.accept_write_buffer_loss;
     let (record, lost) = cluster::settle_write_buffer(&directory, &mut port, entropy, record, accept)?;
     for vdisk in lost {
         tracing::warn!("{vdisk}: what only the lost write buffer held is gone, as accepted");
     }
-    let entropy = entropy.clone();
-    Ok(Started { directory, runtime, record, absent, recorder, entropy })
+    let wanted = arguments.vdisk.clone();
+    Ok(Started { directory, runtime, record, absent, recorder, wanted })
+}
+
+fn recorder(arguments: &cli::Up) -> Result<Option<Arc<Recorder>>, Failure> {
+    Ok(arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new))
 }
 
 fn start_kv(

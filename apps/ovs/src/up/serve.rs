@@ -18,7 +18,7 @@ use crate::cli;
 use crate::failure::{ExitCode, Failure};
 
 /// How long vDisks may take to be taken over before `ready` is said all the same.
-const TAKE_OVER: Duration = Duration::from_secs(60);
+const TAKE_OVER: Duration = Duration::from_secs(20);
 
 /// How long one question to a role may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(crate) fn serve(
     signals: &Signals,
 ) -> Result<(), Failure> {
     start_roles(&started)?;
-    make_vdisks(&started, &arguments.vdisk)?;
+    make_vdisks(&started)?;
     wait_until_taken_over(&started);
     let nbd = listener.local_addr().map_err(|error| Failure::system("listening", &error))?;
     let settings = gateway::Settings::new(ids::EDGE);
@@ -71,24 +71,11 @@ fn start_roles(started: &Started) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the vDisks that were asked for and aren't there. One that is there with another size is refused.
-fn make_vdisks(started: &Started, wanted: &[(VdiskName, ByteCount)]) -> Result<(), Failure> {
-    let mut port = started.runtime.port();
-    let there = cluster::vdisks(&mut port)?;
-    for (name, size) in wanted {
-        match there.iter().map(|(_, _, vdisk)| vdisk).find(|vdisk| vdisk.name == *name && !vdisk.deleting) {
-            Some(vdisk) if vdisk.size == *size => {}
-            Some(vdisk) => {
-                return Err(Failure::refused(format!(
-                    "--vdisk {name}:{size} contradicts the vDisk that is there: it has {}; leave the flag out, or grow it \
-                     with ovs vdisk resize",
-                    vdisk.size
-                )));
-            }
-            None => make_vdisk(started, name, *size)?,
-        }
-    }
-    Ok(())
+/// Makes the vDisks that were asked for and aren't there.
+fn make_vdisks(started: &Started) -> Result<(), Failure> {
+    let there = served(started)?;
+    let missing = started.wanted.iter().filter(|(name, _)| there.iter().all(|(known, _)| known != name));
+    missing.into_iter().try_for_each(|(name, size)| make_vdisk(started, name, *size))
 }
 
 fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<(), Failure> {

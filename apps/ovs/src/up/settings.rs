@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use formats::registry::{ClusterRecord, OsdRecord};
-use glossary::{BufferIdentity, ByteCount, ClusterIdentity, OsdId, OsdIdentity, Policy, VdiskId};
+use glossary::{BufferIdentity, ByteCount, ClusterIdentity, OsdId, OsdIdentity, Policy, VdiskId, VdiskName};
 use step::Entropy;
 
 use crate::cli;
@@ -28,6 +28,11 @@ const DEFAULT_SCO: ByteCount = ByteCount(16 << 20);
 const SCO_MIN: ByteCount = ByteCount(4 << 20);
 const SCO_MAX: ByteCount = ByteCount(128 << 20);
 const DEFAULT_WRITE_BUFFER: ByteCount = ByteCount(2 << 30);
+
+/// The vDisk of a new cluster for which none was asked.
+pub(crate) fn default_vdisk() -> (VdiskName, ByteCount) {
+    (VdiskName::new("disk1").expect("it is a name"), ByteCount(10 << 30))
+}
 
 fn default_policy() -> Policy {
     Policy { k: 4, m: 2, c: 6, x: 1 }
@@ -149,7 +154,7 @@ fn capacity(arguments: &cli::Up, disks: u32, write_buffer: ByteCount) -> Result<
 }
 
 /// Bytes free on the file system that the directory is on, or will be.
-fn free_space(directory: &Path) -> Result<u64, Failure> {
+pub(crate) fn free_space(directory: &Path) -> Result<u64, Failure> {
     let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
     let told = rustix::fs::statvfs(existing)

@@ -94,7 +94,7 @@ fn not_safe(status: &ClusterStatus) -> String {
     let buffer = status.facts.write_buffer;
     let bytes = ByteCount(status.health.unsafe_bytes);
     format!(
-        "{bytes}; write buffer {} of {} ({}%)",
+        "{bytes}; write buffer {} of {} ({}%), cache included",
         buffer.used,
         buffer.limit,
         percent(buffer.used, buffer.limit)

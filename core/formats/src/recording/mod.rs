@@ -20,7 +20,9 @@ use crate::Event;
 use event::Reader;
 
 const MAGIC: [u8; 8] = *b"OVSRECRD";
-const VERSION: u16 = 1;
+
+/// The version of recordings.
+pub const VERSION: u16 = 1;
 
 /// The longest entry, in bytes: the largest event carries a whole SCO.
 const ENTRY_MAX: u32 = 512 << 20;

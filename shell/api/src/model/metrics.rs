@@ -69,19 +69,19 @@ impl Metrics {
         let buffer = facts.write_buffer;
         metrics.gauge(
             "write_buffer_used_bytes",
-            "Bytes that only the write buffer holds",
+            "Bytes that files of the write buffer take, those kept as a cache included",
             &[],
             buffer.used.0,
         );
         metrics.gauge(
             "write_buffer_limit_bytes",
-            "Bytes that the write buffer may hold",
+            "Bytes that files of the write buffer may take",
             &[],
             buffer.limit.0,
         );
         metrics.gauge(
             "memory_limit_bytes",
-            "Memory that the process takes at most",
+            "Memory that requests under way take at most",
             &[],
             facts.memory_limit.0,
         );

@@ -37,7 +37,7 @@ pub struct Facts {
     pub write_buffer: WriteBuffer,
     /// Its KV.
     pub kv: Kv,
-    /// The memory that it takes at most.
+    /// The memory that requests under way take at most.
     #[serde(rename = "memory_limit_bytes")]
     pub memory_limit: ByteCount,
     /// What else is wrong: one line each, as `the Edge does not answer`.
@@ -141,10 +141,10 @@ pub struct LostRange {
 /// A write buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteBuffer {
-    /// Bytes that it holds and the disks lack.
+    /// Bytes that its files take, those included that are kept as a cache of what the disks hold.
     #[serde(rename = "used_bytes")]
     pub used: ByteCount,
-    /// Bytes that it may hold.
+    /// Bytes that its files may take.
     #[serde(rename = "limit_bytes")]
     pub limit: ByteCount,
 }

@@ -3,13 +3,17 @@
 mod cut;
 mod disks;
 mod fio;
+mod full;
 mod huge;
 mod libnbd;
+mod lost;
 mod nbdcopy;
 mod nbdinfo;
 mod power;
 mod qemu_img;
 mod qemu_io;
+mod refusals;
+mod stalled;
 mod start_stop;
 mod verbs;
 
@@ -67,7 +71,19 @@ const CASES: &[Case] = &[
     case!(start_stop::stop_is_clean_under_load, 120, OvsAlone, Plain),
     case!(start_stop::second_start_is_refused, 120, OvsAlone, Plain),
     case!(start_stop::contradictions_are_refused, 120, OvsAlone, Plain),
+    case!(refusals::impossible_first_starts_leave_nothing, 120, OvsAlone, Plain),
+    case!(refusals::foreign_directories_stay, 120, OvsAlone, Plain),
+    case!(refusals::wrong_folders_are_refused, 120, OvsAlone, Plain),
+    case!(refusals::both_values_are_named, 120, OvsAlone, Plain),
+    case!(refusals::verbs_end_with_their_codes, 120, OvsAlone, Plain),
+    case!(lost::lost_write_buffer_needs_a_word, 120, OvsAlone, Plain),
+    case!(lost::lost_ranges_are_named, 120, OvsAlone, Plain),
+    case!(full::full_disk_loses_nothing, 240, OvsAlone, Plain),
+    case!(stalled::sigstop_makes_clients_wait, 120, OvsAlone, Both),
+    case!(stalled::stalled_backend_bounds_memory, 240, OvsAlone, Plain),
+    case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
+    case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),
     case!(verbs::vdisk_grows_and_goes, 120, OvsAlone, Plain),
     case!(verbs::osd_stops_and_starts, 240, OvsAlone, Both),
     case!(verbs::overload_stays_bounded, 400, OvsAlone, Plain),

@@ -1,6 +1,6 @@
 //! The command line while a client is at work.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::bed::{Bed, VDISK};
@@ -30,6 +30,48 @@ pub(crate) fn verbs_speak_json(bed: &Bed) -> Result<()> {
         !samples.is_empty() && samples.iter().all(|line| is_sample(line)),
         "metrics are Prometheus text:\n{metrics}"
     );
+    Ok(())
+}
+
+/// The document of every metric, written from what a server said: a name, how it moves, what it means.
+const METRICS: &str = include_str!("../../../../docs/metrics.md");
+
+/// The metrics are Prometheus text, and docs/metrics.md has each of them and no other.
+pub(crate) fn metrics_are_documented(bed: &Bed) -> Result<()> {
+    let _server = bed.up("256MiB")?;
+    let said = bed.ovs("metrics").run()?;
+    let mut rows = Vec::new();
+    let mut lines = said.lines().peekable();
+    while let Some(help) = lines.next() {
+        let (name, meaning) = help
+            .strip_prefix("# HELP ")
+            .and_then(|rest| rest.split_once(' '))
+            .with_context(|| format!("help comes first: {help}"))?;
+        let kind = lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} ")));
+        let kind = kind.filter(|kind| ["counter", "gauge"].contains(kind));
+        let kind = kind.with_context(|| format!("{name} says how it moves"))?;
+        ensure!((kind == "counter") == name.ends_with("_total"), "counters, and no others, end so: {name}");
+        rows.push(format!("| `{name}` | {kind} | {meaning} |"));
+        while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+            check_sample(name, sample).with_context(|| sample.to_owned())?;
+        }
+    }
+    rows.sort();
+    let documented: Vec<&str> = METRICS.lines().filter(|line| line.starts_with("| `")).collect();
+    ensure!(rows == documented, "docs/metrics.md has drifted; its rows are\n{}", rows.join("\n"));
+    Ok(())
+}
+
+/// `NAME VALUE` or `NAME{LABEL="…"} VALUE`.
+fn check_sample(name: &str, sample: &str) -> Result<()> {
+    let (of, value) = sample.rsplit_once(' ').context("a value")?;
+    value.parse::<u64>().context("a number")?;
+    let labels = of.strip_prefix(name).context("the name of its family")?;
+    let label = labels.strip_prefix('{').and_then(|labels| labels.strip_suffix("\"}"));
+    let is_label = label.and_then(|label| label.split_once("=\"")).is_some_and(|(label, value)| {
+        label.bytes().all(|byte| byte.is_ascii_lowercase()) && !value.contains(['"', '\\'])
+    });
+    ensure!(labels.is_empty() || is_label, "labels in braces and quotes");
     Ok(())
 }
 

@@ -56,7 +56,7 @@ healthy
   disks         8 of 8 serve, 2 more may fail
   room          36 GiB of 80 GiB used, 1 GiB of it dead; fullest asd-7 with 80%
   vDisks        2 with 6 GiB stored, of 20 GiB
-  not safe yet  0 B; write buffer 512 MiB of 2 GiB (25%)
+  not safe yet  0 B; write buffer 512 MiB of 2 GiB (25%), cache included
   KV            a single copy: without its folder the cluster is lost
   policy        4,2,6,1; each disk counts as a storage node of its own
   memory        requests under way take at most 1 GiB
@@ -78,7 +78,7 @@ degraded: asd-2, asd-5 missing (its folder is not there)
   disks         6 of 8 serve, 0 more may fail
   room          27 GiB of 60 GiB used, 768 MiB of it dead; fullest asd-7 with 80%
   vDisks        2 with 6 GiB stored, of 20 GiB
-  not safe yet  12 MiB; write buffer 512 MiB of 2 GiB (25%)
+  not safe yet  12 MiB; write buffer 512 MiB of 2 GiB (25%), cache included
   KV            a single copy: without its folder the cluster is lost
   policy        4,2,6,1; each disk counts as a storage node of its own
   memory        requests under way take at most 1 GiB
