@@ -150,7 +150,11 @@ impl fmt::Display for Replayed {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { step, node, role, event, effects } = self;
-        write!(f, "step {step}: the {role} (node {}) wants something else upon `{event}`; now it wants", node.0)?;
+        write!(
+            f,
+            "step {step}: the {role} (node {}) wants something else upon `{event}`; now it wants",
+            node.0
+        )?;
         if effects.is_empty() {
             return f.write_str(" nothing");
         }

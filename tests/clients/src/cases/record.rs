@@ -45,11 +45,7 @@ pub(crate) fn recordings_replay(bed: &Bed) -> Result<()> {
 
 fn replays(bed: &Bed, recording: &Path, lives: u64) -> Result<()> {
     let simulator = bed.ovs_binary().with_file_name("simulator");
-    ensure!(
-        simulator.exists(),
-        "{} is missing: cargo build --release -p simulator",
-        simulator.display()
-    );
+    ensure!(simulator.exists(), "{} is missing: cargo build --release -p simulator", simulator.display());
     let said = Program::new(simulator).arg("replay").arg(recording).run()?;
     ensure!(said.contains(&format!("steps of {lives} lives")), "another number of lives: {said}");
     Ok(())
