@@ -1,21 +1,25 @@
 //! Prints docs/follow-one-write.txt: what one write goes through, hop by hop. `UPDATE=1` writes it anew.
 
+#[allow(dead_code, reason = "other tests use more of it")]
+mod calm;
 #[path = "follow/places.rs"]
 mod places;
-#[path = "follow/world.rs"]
-mod world;
 
 use std::fmt::Write;
 use std::path::Path;
 
 use bytes::Bytes;
+use calm::{Arrival, GUEST, Hop, World};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
 use formats::{Event, Message, Payload};
-use glossary::{ByteCount, CLUSTER_BYTES, VdiskId};
-use simulator::cluster::{Cluster, Part};
+use glossary::{ByteCount, CLUSTER_BYTES, NodeId, VdiskId};
+use simulator::Random;
+use simulator::cluster::{Cluster, Layout, NodeSpec, Part};
+use simulator::disk::Folder;
+use simulator::roles_cluster::RolesFactory;
+use simulator::runs::Factory;
 use step::DiskOperation;
-use world::{Arrival, GUEST, Hop, World};
 
 const DOCUMENT: &str = "../docs/follow-one-write.txt";
 
@@ -32,19 +36,19 @@ This file is written by a test: UPDATE=1 cargo test -p simulator --test follow_o
 
 #[test]
 fn the_document_is_what_happens() {
-    let mut world = World::new(SEED);
-    let vdisk = a_used_vdisk(&mut world);
+    let (mut world, layout) = a_cluster();
+    let vdisk = a_used_vdisk(&mut world, &layout);
     let mut text = INTRODUCTION.to_owned();
-    let (answer, hops) = guest(&mut world, write_of(vdisk, 2));
+    let (answer, hops) = guest(&mut world, &layout, write_of(vdisk, 2));
     assert_eq!(answer, GuestAnswer::Done);
-    tell(&mut text, &world, "write", &hops);
-    let (answer, hops) = guest(&mut world, GuestBody::Flush { vdisk });
+    tell(&mut text, &layout, "write", &hops);
+    let (answer, hops) = guest(&mut world, &layout, GuestBody::Flush { vdisk });
     assert_eq!(answer, GuestAnswer::Done);
-    tell(&mut text, &world, "flush", &hops);
-    let name = world.cluster.layout().guests[0].vdisk.clone();
-    let (answer, hops) = operator(&mut world, AdminBody::SyncVdisk { name });
+    tell(&mut text, &layout, "flush", &hops);
+    let name = layout.guests[0].vdisk.clone();
+    let (answer, hops) = operator(&mut world, &layout, AdminBody::SyncVdisk { name });
     assert_eq!(answer, AdminAnswer::Done);
-    tell(&mut text, &world, "sync", &hops);
+    tell(&mut text, &layout, "sync", &hops);
     compare(&text);
 }
 
@@ -57,18 +61,35 @@ fn every_place_is_there() {
     }
 }
 
+/// A cluster of the simulator, whose nodes have started.
+fn a_cluster() -> (World, Layout) {
+    let cluster = RolesFactory { bug: None }.make(SEED);
+    let layout = cluster.layout().clone();
+    let nodes: Vec<NodeId> = (0..layout.nodes.len() as u32).map(NodeId).collect();
+    let disk = |spec: &NodeSpec| Folder::new(&spec.files, spec.capacity, Random::stream(SEED, "disk"));
+    let folders = layout.nodes.iter().map(disk).collect();
+    let mut world = World::new(nodes.iter().map(|&node| cluster.build(node)).collect(), folders);
+    for (kv, message) in &layout.prologue {
+        world.start(*kv, 1);
+        world.command(*kv, message);
+    }
+    let others = nodes.into_iter().filter(|node| layout.prologue.iter().all(|(kv, _)| kv != node));
+    others.for_each(|node| world.start(node, 1));
+    (world, layout)
+}
+
 /// A vDisk with a write to it, and roles that have nothing left to do after their start.
-fn a_used_vdisk(world: &mut World) -> VdiskId {
-    let spec = world.cluster.layout().guests[0].clone();
+fn a_used_vdisk(world: &mut World, layout: &Layout) -> VdiskId {
+    let spec = layout.guests[0].clone();
     world.rest();
     let body = AdminBody::CreateVdisk { name: spec.vdisk.clone(), size: ByteCount(spec.size_bytes) };
-    assert_eq!(operator(world, body).0, AdminAnswer::Done);
-    let (answer, _) = guest(world, GuestBody::Attach { name: spec.vdisk.clone() });
+    assert_eq!(operator(world, layout, body).0, AdminAnswer::Done);
+    let (answer, _) = guest(world, layout, GuestBody::Attach { name: spec.vdisk.clone() });
     let GuestAnswer::Attached { vdisk, .. } = answer else { panic!("not attached: {answer:?}") };
     // What is pushed first makes the objects client know the namespace.
-    assert_eq!(guest(world, write_of(vdisk, 0)).0, GuestAnswer::Done);
-    assert_eq!(operator(world, AdminBody::SyncVdisk { name: spec.vdisk }).0, AdminAnswer::Done);
-    assert_eq!(guest(world, write_of(vdisk, 1)).0, GuestAnswer::Done);
+    assert_eq!(guest(world, layout, write_of(vdisk, 0)).0, GuestAnswer::Done);
+    assert_eq!(operator(world, layout, AdminBody::SyncVdisk { name: spec.vdisk }).0, AdminAnswer::Done);
+    assert_eq!(guest(world, layout, write_of(vdisk, 1)).0, GuestAnswer::Done);
     world.rest();
     vdisk
 }
@@ -78,15 +99,15 @@ fn write_of(vdisk: VdiskId, cluster: u64) -> GuestBody {
     GuestBody::Write { vdisk, offset: cluster * CLUSTER_BYTES, fua: false, payload }
 }
 
-fn guest(world: &mut World, body: GuestBody) -> (GuestAnswer, Vec<Hop>) {
-    let (edge, request) = (world.cluster.layout().guests[0].edge, world.next_request());
+fn guest(world: &mut World, layout: &Layout, body: GuestBody) -> (GuestAnswer, Vec<Hop>) {
+    let (edge, request) = (layout.guests[0].edge, world.next_request());
     let (message, hops) = world.ask(edge, Message::Guest(GuestRequest { request, body }));
     let Message::GuestReply(reply) = message else { panic!("no answer: {message:?}") };
     (reply.body, hops)
 }
 
-fn operator(world: &mut World, body: AdminBody) -> (AdminAnswer, Vec<Hop>) {
-    let (driver, request) = (world.cluster.layout().guests[0].volume_driver, world.next_request());
+fn operator(world: &mut World, layout: &Layout, body: AdminBody) -> (AdminAnswer, Vec<Hop>) {
+    let (driver, request) = (layout.guests[0].volume_driver, world.next_request());
     let (message, hops) = world.ask(driver, Message::Admin(AdminRequest { request, body }));
     let Message::AdminReply(reply) = message else { panic!("no answer: {message:?}") };
     (reply.body, hops)
@@ -96,12 +117,12 @@ fn operator(world: &mut World, body: AdminBody) -> (AdminAnswer, Vec<Hop>) {
 type Line = (Option<Part>, String, usize);
 
 /// Writes a section: its hops, those that are alike in one line when only ASDs, who work side by side, are between.
-fn tell(text: &mut String, world: &World, section: &str, hops: &[Hop]) {
+fn tell(text: &mut String, layout: &Layout, section: &str, hops: &[Hop]) {
     writeln!(text, "\n{}\n", section.to_uppercase()).unwrap();
     let mut lines: Vec<Line> = Vec::new();
     for (node, arrival) in hops {
         let Some(what) = what(arrival) else { continue };
-        let part = (*node != GUEST).then(|| world.cluster.layout().node(*node).part);
+        let part = (*node != GUEST).then(|| layout.node(*node).part);
         let is_asd = |line: &&mut Line| line.0 == Some(Part::Asd);
         let alike = match part {
             Some(Part::Asd) => lines.iter_mut().rev().take_while(is_asd).find(|line| line.1 == what),

@@ -8,11 +8,8 @@ use formats::work::Work;
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
 use roles::Role;
-use simulator::cluster::Cluster;
+use simulator::Moment;
 use simulator::disk::Folder;
-use simulator::roles_cluster::{RolesCluster, RolesFactory};
-use simulator::runs::Factory;
-use simulator::{Moment, Random};
 use step::{DiskOperation, Effects, JobId, Machine, OperationId, TimerId, Timestamp};
 
 /// Whoever asks: guest and operator in one.
@@ -31,47 +28,47 @@ pub(crate) enum Arrival {
 /// A hop: what reached whom.
 pub(crate) type Hop = (NodeId, Arrival);
 
+/// Roles, their disks, and what is on its way. Node `NodeId(n)` is the n-th role.
 pub(crate) struct World {
-    pub(crate) cluster: RolesCluster,
     roles: Vec<Role>,
     folders: Vec<Folder>,
     queue: VecDeque<Hop>,
     timers: BTreeMap<(NodeId, TimerId), Moment>,
     now: Moment,
     requests: u64,
+    /// What nodes said that halted.
+    pub(crate) halts: Vec<(NodeId, String)>,
 }
 
 impl World {
-    /// A cluster whose nodes have started and answered their prologue.
-    pub(crate) fn new(seed: u64) -> Self {
-        let cluster = RolesFactory { bug: None }.make(seed);
-        let nodes: Vec<NodeId> = (0..cluster.layout().nodes.len() as u32).map(NodeId).collect();
-        let specs = &cluster.layout().nodes;
-        let folders =
-            specs.iter().map(|spec| Folder::new(&spec.files, spec.capacity, Random::stream(seed, "disk")));
-        let mut world = World {
-            folders: folders.collect(),
-            roles: nodes.iter().map(|&node| cluster.build(node)).collect(),
-            cluster,
+    /// Roles that have not started, on these disks.
+    pub(crate) fn new(roles: Vec<Role>, folders: Vec<Folder>) -> Self {
+        World {
+            roles,
+            folders,
             queue: VecDeque::new(),
             timers: BTreeMap::new(),
             now: Moment::BEGIN,
             requests: 0,
-        };
-        for (to, message) in world.cluster.layout().prologue.clone() {
-            world.start(to);
-            while !matches!(world.ask(to, message.clone()).0, Message::KvReply(reply) if is_done(&reply.body))
-            {
-            }
+            halts: Vec::new(),
         }
-        nodes.into_iter().skip(1).for_each(|node| world.start(node));
-        world
     }
 
-    fn start(&mut self, node: NodeId) {
-        let mut seed = [0; 32];
-        seed[0] = node.0 as u8 + 1;
+    /// Starts a node, in a life with this number: no two lives of a node may share one.
+    pub(crate) fn start(&mut self, node: NodeId, life: u8) {
+        let mut seed = [life; 32];
+        seed[0] = node.0 as u8;
         self.queue.push_back((node, Arrival::Event(Event::Start { seed })));
+    }
+
+    /// Asks a KV for a command until it is done.
+    pub(crate) fn command(&mut self, kv: NodeId, message: &Message) {
+        while !matches!(self.ask(kv, message.clone()).0, Message::KvReply(reply) if is_done(&reply.body)) {}
+    }
+
+    /// A node's disk.
+    pub(crate) fn folder(&self, node: NodeId) -> &Folder {
+        &self.folders[node.0 as usize]
     }
 
     /// The number of the next request of the guest.
@@ -136,7 +133,7 @@ impl World {
                 self.queue.push_back((node, Arrival::Event(Event::Disk { operation, result })));
             }
             Arrival::Work(job, work) => {
-                let result = self.cluster.perform(work);
+                let result = roles::perform(work);
                 self.queue.push_back((node, Arrival::Event(Event::Worked { job, result })));
             }
         }
@@ -163,7 +160,7 @@ impl World {
             Effect::ClearTimer(timer) => {
                 self.timers.remove(&(node, timer));
             }
-            Effect::Halt { reason } => panic!("{node:?} halts: {reason}"),
+            Effect::Halt { reason } => self.halts.push((node, reason)),
         }
     }
 }
