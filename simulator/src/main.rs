@@ -186,8 +186,11 @@ fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
     let factory = RolesFactory { bug: Some(planted.bug) };
     let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
     let right = RolesFactory { bug: None };
-    let found = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
-    let Some(report) = &found else {
+    let search = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
+    if !search.skipped.is_empty() {
+        println!("{}: seeds that fail without it as well: {:?}", planted.name, search.skipped);
+    }
+    let Some(report) = &search.found else {
         bail!("{} ({}) was not found in {} seeds", planted.name, planted.about, bugs::SEEDS_MAX);
     };
     println!("{}: seed {}: {}", planted.name, report.seed, report.violations[0]);

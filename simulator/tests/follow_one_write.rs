@@ -118,7 +118,7 @@ type Line = (Option<Part>, String, usize);
 
 /// Writes a section: its hops, those that are alike in one line when only ASDs, who work side by side, are between.
 fn tell(text: &mut String, layout: &Layout, section: &str, hops: &[Hop]) {
-    writeln!(text, "\n{}\n", section.to_uppercase()).unwrap();
+    writeln!(text, "\n{}\n", section.to_uppercase()).expect("strings take it");
     let mut lines: Vec<Line> = Vec::new();
     for (node, arrival) in hops {
         let Some(what) = what(arrival) else { continue };
@@ -133,7 +133,7 @@ fn tell(text: &mut String, layout: &Layout, section: &str, hops: &[Hop]) {
             None => lines.push((part, what, 1)),
         }
     }
-    lines.iter().for_each(|line| writeln!(text, "{}", told(section, line)).unwrap());
+    lines.iter().for_each(|line| writeln!(text, "{}", told(section, line)).expect("strings take it"));
 }
 
 fn told(section: &str, (part, what, count): &Line) -> String {
@@ -151,9 +151,9 @@ fn told(section: &str, (part, what, count): &Line) -> String {
     let mut handled = String::new();
     for (index, (file, function)) in places.iter().enumerate() {
         match index.checked_sub(1).map(|before| places[before].0 == *file) {
-            Some(true) => write!(handled, ", {function}").unwrap(),
-            Some(false) => write!(handled, "; {file} {function}").unwrap(),
-            None => write!(handled, "{file} {function}").unwrap(),
+            Some(true) => write!(handled, ", {function}").expect("strings take it"),
+            Some(false) => write!(handled, "; {file} {function}").expect("strings take it"),
+            None => write!(handled, "{file} {function}").expect("strings take it"),
         }
     }
     format!("{who:<15} {what}{times}: {means} ({handled})")

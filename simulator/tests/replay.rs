@@ -19,7 +19,7 @@ struct Tape(Arc<Mutex<Vec<u8>>>);
 
 impl Tape {
     fn write(&self, entry: &Recorded) {
-        self.0.lock().unwrap().extend(entry.encode());
+        self.0.lock().expect("nobody panics while writing").extend(entry.encode());
     }
 }
 
@@ -84,7 +84,7 @@ fn recording() -> Vec<u8> {
     let make = || TapedCluster { inner: RolesFactory { bug: None }.make(1), tape: tape.clone() };
     let report = run_one(make, 1, &Settings { operations: 60, ..Settings::default() });
     assert!(report.is_passed(), "{:?} {:?}", report.panic, report.violations.first());
-    Arc::into_inner(tape.0).expect("the run is over").into_inner().unwrap()
+    Arc::into_inner(tape.0).expect("the run is over").into_inner().expect("nobody panicked while writing")
 }
 
 #[test]

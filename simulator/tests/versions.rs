@@ -242,9 +242,9 @@ fn the_newest_version_is_there() {
     let world = make();
     for (node, name) in FOLDERS {
         let folder = newest.join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).expect("it can be read");
         for (file, contents) in world.folder(node).files() {
-            std::fs::write(folder.join(file.as_str()), contents.live()).unwrap();
+            std::fs::write(folder.join(file.as_str()), contents.live()).expect("it can be read");
         }
     }
 }
@@ -252,8 +252,8 @@ fn the_newest_version_is_there() {
 #[test]
 fn every_version_has_every_kind_of_file() {
     let kinds = ["identity", "log-", "snapshot-", "segment-", "checkpoint-", ".sco-", ".tlog-", ".map-"];
-    for version in std::fs::read_dir(versions()).unwrap() {
-        let version = version.unwrap().path();
+    for version in std::fs::read_dir(versions()).expect("it can be read") {
+        let version = version.expect("it can be read").path();
         let files: Vec<(FileName, Bytes)> =
             FOLDERS.iter().flat_map(|(node, _)| stored(&version, *node)).collect();
         for kind in kinds {
@@ -266,8 +266,8 @@ fn every_version_has_every_kind_of_file() {
 
 #[test]
 fn every_version_opens() {
-    for version in std::fs::read_dir(versions()).unwrap() {
-        let version = version.unwrap().path();
+    for version in std::fs::read_dir(versions()).expect("it can be read") {
+        let version = version.expect("it can be read").path();
         let mut world = open(|node| stored(&version, node));
         let vdisk = attach(&mut world);
         assert_eq!(contents(&mut world, vdisk), expected(), "{version:?}");

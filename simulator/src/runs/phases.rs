@@ -29,8 +29,7 @@ impl<C: Cluster> Run<C> {
         self.wake_guests();
         let share = (operations / self.guests.len() as u64) as u32 + 1;
         self.task(|_| Task::Work(share));
-        let is_through =
-            |run: &Self| run.struck == run.plan.faults.len() && run.guests.iter().all(Guest::is_idle);
+        let is_through = |run: &Self| run.is_struck() && run.guests.iter().all(Guest::is_idle);
         if !self.run_until(STORM_MAX, is_through) {
             return self.stuck("the storm");
         }
