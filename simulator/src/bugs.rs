@@ -16,8 +16,10 @@ pub struct Planted {
     pub about: &'static str,
 }
 
-/// All of them.
-pub const ALL: [Planted; 18] = [
+/// Those that guests can come to notice. [`Bug::SessionsLostInSnapshot`] is none of them: every command that roles
+/// send to the KV is conditional, and being refused the second time is the same to them as losing a race. The KV's
+/// own crash tests find it.
+pub const ALL: [Planted; 17] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -38,11 +40,6 @@ pub const ALL: [Planted; 18] = [
     planted(Bug::ChangeAppliedTwice, "change-applied-twice", "a write that was sent again is applied again"),
     planted(Bug::LiveScoDeleted, "live-sco-deleted", "a SCO goes though the map still needs it"),
     planted(Bug::KvAnswersBeforeSync, "kv-answers-before-sync", "the KV answers before its log is synced"),
-    planted(
-        Bug::SessionsLostInSnapshot,
-        "sessions-lost-in-snapshot",
-        "a command sent again after a snapshot is applied again",
-    ),
     planted(
         Bug::EdgeForgetsEarly,
         "edge-forgets-early",

@@ -13,6 +13,7 @@ pub mod faults;
 mod moment;
 pub mod network;
 mod random;
+pub mod replay;
 pub mod roles_cluster;
 pub mod runs;
 mod tally;

@@ -1,20 +1,24 @@
-//! `cargo xtask sim`: runs seeds and says what came of them.
+//! `cargo xtask sim`: runs seeds and says what came of them. `cargo xtask replay`: steps roles through a recording.
 #![forbid(unsafe_code)]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use simulator::Moment;
 use simulator::bugs::{self, Planted};
+use simulator::replay::replay;
 use simulator::roles_cluster::RolesFactory;
 use simulator::runs::{Factory, Report, Settings, Summary, find_difference, run_many, run_one};
 use simulator::workload::Profile;
 
 /// Runs whole clusters by seed, under faults, and checks the promises.
 #[derive(Parser)]
-#[command(name = "cargo xtask sim")]
+#[command(name = "cargo xtask sim", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// How many seeds.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
@@ -53,6 +57,15 @@ struct Arguments {
     threads: usize,
 }
 
+#[derive(Subcommand)]
+enum Verb {
+    /// Steps the roles through what `ovs up --record FILE` wrote; they must want the same again.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+    },
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +79,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     // A panic of a role is told with its seed; where it came from is not lost.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    if let Some(Verb::Replay { file }) = &arguments.verb {
+        return replay_file(file);
+    }
     if let Some(name) = &arguments.bug {
         let names = bugs::ALL.map(|planted| planted.name).join(", ");
         let planted = bugs::by_name(name).with_context(|| format!("no bug {name}; there are {names}"))?;
@@ -154,13 +170,27 @@ fn conclude(summary: &Summary) -> Result<()> {
     Ok(())
 }
 
+/// Replays a recording and says what came of it; another effect than was recorded is a failure.
+fn replay_file(file: &Path) -> Result<()> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let replayed = replay(&bytes, None).with_context(|| format!("replaying {}", file.display()))?;
+    if let Some(difference) = &replayed.difference {
+        bail!("{}: {difference}", file.display());
+    }
+    println!("replay: {replayed}: the same effects");
+    Ok(())
+}
+
 /// Plants a bug and demands that a promise is seen broken.
 fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
     let factory = RolesFactory { bug: Some(planted.bug) };
     let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
     let right = RolesFactory { bug: None };
-    let found = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
-    let Some(report) = &found else {
+    let search = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
+    if !search.skipped.is_empty() {
+        println!("{}: seeds that fail without it as well: {:?}", planted.name, search.skipped);
+    }
+    let Some(report) = &search.found else {
         bail!("{} ({}) was not found in {} seeds", planted.name, planted.about, bugs::SEEDS_MAX);
     };
     println!("{}: seed {}: {}", planted.name, report.seed, report.violations[0]);

@@ -9,6 +9,7 @@ use formats::frame::{self, Decoder};
 use formats::identity::{Folder, Identity};
 use formats::message::admin::RoleStatus;
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
+use formats::recording::RoleCard;
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::work::{Done, Work};
 use glossary::{
@@ -189,6 +190,25 @@ fn found_cluster(sizes: &Sizes) -> Message {
 }
 
 impl RolesCluster {
+    /// What a deployment of the same shape would tell a node of its role. What only the simulator makes small is
+    /// as large as it usually is.
+    pub fn card(&self, node: NodeId) -> RoleCard {
+        let asd = |index: u32| RoleCard::Asd {
+            identity: osd_identity(index),
+            capacity: ByteCount(asd_capacity()),
+            segment: ByteCount(self.sizes.segment_bytes),
+            checkpoint_every: ByteCount(self.sizes.checkpoint_every),
+        };
+        let osds = self.sizes.osds().into_iter().zip((0..).map(|index| self.sizes.asd(index)));
+        match self.layout.node(node).part {
+            Part::Kv => RoleCard::Kv { cluster: CLUSTER },
+            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect() },
+            Part::VolumeDriver => RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS },
+            Part::Edge => RoleCard::Edge { volume_driver: VOLUME_DRIVER },
+            Part::Asd => asd(node.0 - self.sizes.asd(0).0),
+        }
+    }
+
     fn volume_driver(&self) -> Role {
         let usual = volume::Config::new(VOLUME_DRIVER, KV, OBJECTS);
         Role::VolumeDriver(Box::new(volume::VolumeDriver::new(volume::Config {

@@ -13,8 +13,8 @@ fn run(seeds: core::ops::Range<u64>, threads: usize) -> Summary {
 /// Runs until a seed fails, and gives the promises that it broke.
 fn broken(bug: Bug) -> Vec<Promise> {
     let (wrong, right) = (ToyFactory(bug), ToyFactory(Bug::Nothing));
-    let found = find_difference(&wrong, &right, 1..201, &Settings::default(), 2);
-    let found = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
+    let search = find_difference(&wrong, &right, 1..201, &Settings::default(), 2);
+    let found = search.found.unwrap_or_else(|| panic!("{bug:?} was not found"));
     let mut promises: Vec<_> = found.violations.iter().map(|violation| violation.promise).collect();
     promises.sort_unstable();
     promises.dedup();

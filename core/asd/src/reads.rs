@@ -187,7 +187,7 @@ impl Asd {
     /// Checks what was read, and makes of it an answer or the next thing to read.
     fn understand(&self, read: &Read, bytes: Bytes) -> Result<Step, AsdError> {
         let Read { key, value, what, .. } = read;
-        let is_unchecked = self.config.has(Bug::CrcUnchecked);
+        let is_unchecked = self.config.has(Bug::CrcUnchecked) || self.config.has(Bug::CrcMadeAnew);
         match what {
             What::Value => {
                 let found = whole_value(key, value, &bytes, is_unchecked).ok_or(AsdError::Damaged)?;

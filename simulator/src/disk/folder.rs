@@ -196,16 +196,33 @@ impl Folder {
             return None;
         }
         let mut at = self.random.below(total);
-        for (name, file) in &mut self.files {
+        for (name, file) in &self.files {
             if at < file.len() {
-                let byte = file.live()[at as usize] ^ 1 << self.random.below(8);
-                file.corrupt(at, &[byte]);
-                self.tally.add(Kind::BitRot);
-                return Some((*name, at));
+                return self.flip(*name, at);
             }
             at -= file.len();
         }
         None
+    }
+
+    /// Flips a bit of some file; logs are hit as often as data.
+    pub fn rot_in_any_file(&mut self) -> Option<(FileName, u64)> {
+        let files: Vec<(FileName, u64)> = self.files.iter().map(|(name, file)| (*name, file.len())).collect();
+        let files: Vec<_> = files.into_iter().filter(|(_, length)| *length > 0).collect();
+        if files.is_empty() {
+            return None;
+        }
+        let (name, length) = *self.random.pick(&files);
+        let at = self.random.below(length);
+        self.flip(name, at)
+    }
+
+    fn flip(&mut self, name: FileName, at: u64) -> Option<(FileName, u64)> {
+        let file = self.files.get_mut(&name)?;
+        let byte = file.live()[at as usize] ^ 1 << self.random.below(8);
+        file.corrupt(at, &[byte]);
+        self.tally.add(Kind::BitRot);
+        Some((name, at))
     }
 
     /// Ends the life of whoever used the folder. What was in flight may have happened, in any part.

@@ -46,22 +46,41 @@ pub fn run_many<F: Factory>(factory: &F, seeds: Range<u64>, settings: &Settings,
     )
 }
 
-/// The first seed in which `wrong` breaks a promise that `right` keeps.
+/// What came of looking for a mistake.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// The first seed in which it shows.
+    pub found: Option<Report>,
+    /// Seeds before it that prove nothing, as they fail without the mistake too.
+    pub skipped: Vec<u64>,
+}
+
+/// Looks for the first seed in which `wrong` breaks a promise that `right` keeps.
 pub fn find_difference<F: Factory>(
     wrong: &F,
     right: &F,
     seeds: Range<u64>,
     settings: &Settings,
     threads: usize,
-) -> Option<Report> {
+) -> Search {
     let mut reports = run_all(seeds, threads, |seed| {
         let report = run_one(|| wrong.make(seed), seed, settings);
         let is_broken = !report.violations.is_empty();
         let is_found = is_broken && run_one(|| right.make(seed), seed, settings).is_passed();
         (report, is_found)
     });
-    reports.retain(|(_, is_found)| *is_found);
-    reports.into_iter().map(|(report, _)| report).min_by_key(|report| report.seed)
+    reports.sort_by_key(|(report, _)| report.seed);
+    let mut search = Search::default();
+    for (report, is_found) in reports {
+        if is_found {
+            search.found = Some(report);
+            break;
+        }
+        if !report.violations.is_empty() {
+            search.skipped.push(report.seed);
+        }
+    }
+    search
 }
 
 /// Does something with each seed, on some threads, until it says that this was the last one.
@@ -107,7 +126,7 @@ fn summarize(mut reports: Vec<(Report, bool)>, settings: &Settings) -> Summary {
             summary.failed.push(report);
             continue;
         }
-        let is_tame = report.tally.crashes() < CRASHES_MIN
+        let is_tame = report.crashes < CRASHES_MIN
             || report.tally.fault_kinds() < KINDS_MIN
             || report.operations < settings.operations;
         if is_tame {

@@ -7,6 +7,6 @@ mod report;
 mod run;
 mod strike;
 
-pub use many::{Factory, Summary, find_difference, run_many};
+pub use many::{Factory, Search, Summary, find_difference, run_many};
 pub use one::run_one;
 pub use report::{Report, Settings};

@@ -12,6 +12,9 @@ use crate::{Kind, Moment};
 /// How long guests may wait for everything they asked for once nothing goes wrong any more (P10).
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Operations of each guest before the last injury, so that logs hold what nothing else does.
+const LAST_WORDS: u32 = 40;
+
 /// How long the storm may last: faults and the waits that they cause.
 const STORM_MAX: Duration = Duration::from_secs(1800);
 
@@ -26,8 +29,7 @@ impl<C: Cluster> Run<C> {
         self.wake_guests();
         let share = (operations / self.guests.len() as u64) as u32 + 1;
         self.task(|_| Task::Work(share));
-        let is_through =
-            |run: &Self| run.struck == run.plan.faults.len() && run.guests.iter().all(Guest::is_idle);
+        let is_through = |run: &Self| run.is_struck() && run.guests.iter().all(Guest::is_idle);
         if !self.run_until(STORM_MAX, is_through) {
             return self.stuck("the storm");
         }
@@ -116,6 +118,13 @@ impl<C: Cluster> Run<C> {
         if !self.engine.cluster.layout().tells_rot || !self.random.chance(2_000) {
             return;
         }
+        // What was never synced could be a torn tail as well: nobody could tell rot from it.
+        for last in [Task::Work(LAST_WORDS), Task::Flush] {
+            self.task(|_| last);
+            if !self.run_until(PATIENCE, |run| run.guests.iter().all(Guest::is_idle)) {
+                return self.stuck("the last words");
+            }
+        }
         // Long enough for everything that marks what is synced to be written.
         self.run_until(Duration::from_secs(10), |_| false);
         let nodes: Vec<_> = self.nodes().collect();
@@ -124,10 +133,13 @@ impl<C: Cluster> Run<C> {
         let victim = *self.random.pick(&victims.collect::<Vec<_>>());
         self.last_injury = self.engine.now();
         for _ in 0..self.random.between(1, 3) {
-            let place = self.engine.folder_mut(victim).rot();
+            let place = self.engine.folder_mut(victim).rot_in_any_file();
             self.engine.say(|name| format!("=== rot on {} at {place:?}", name(victim)));
         }
-        self.engine.kill(victim, Crash::Process);
+        // What the others remember must not hide what the victim has forgotten.
+        for node in self.nodes() {
+            self.engine.kill(node, Crash::Process);
+        }
         self.task(|_| Task::Audit(0));
         self.run_until(Duration::from_secs(20), |run| run.guests.iter().all(Guest::is_idle));
     }

@@ -32,6 +32,8 @@ pub struct Report {
     pub digest: u64,
     /// What happened.
     pub tally: Tally,
+    /// How often something died before everything was pushed to the ASDs; what dies together counts once.
+    pub crashes: u64,
     /// What is wrong.
     pub violations: Vec<Violation>,
     /// It didn't come to an end: what the panic said.

@@ -12,7 +12,7 @@ use crate::checkers::{Promise, Violation};
 use crate::cluster::{Cluster, Part};
 use crate::disk::Crash;
 use crate::engine::{Engine, Happening, OUTSIDE};
-use crate::faults::{Fault, Plan};
+use crate::faults::{CRASHES_MIN, Fault, Plan};
 use crate::workload::{Guest, Profile, Task};
 use crate::{Moment, Random, Trace};
 
@@ -66,6 +66,8 @@ pub(super) struct Run<C: Cluster> {
     pub(super) violations: Vec<Violation>,
     /// From when until when a node's disk had trouble that it may answer for with an error or a halt.
     pub(super) hard_times: Vec<(NodeId, Moment, Moment)>,
+    /// When something died in the storm.
+    pub(super) crashes: BTreeSet<Moment>,
     /// Whether a disk was full at any time.
     pub(super) was_full: bool,
     /// Nodes that stay dead.
@@ -118,6 +120,7 @@ impl<C: Cluster> Run<C> {
             random: Random::stream(seed, "operator"),
             violations: Vec::new(),
             hard_times: Vec::new(),
+            crashes: BTreeSet::new(),
             was_full: false,
             retired: BTreeSet::new(),
             halts: BTreeMap::new(),
@@ -289,6 +292,9 @@ impl<C: Cluster> Run<C> {
             Crash::Power => crate::Kind::PowerLoss,
         };
         self.engine.count(kind);
+        if self.disaster == Moment::NEVER {
+            self.crashes.insert(self.engine.now());
+        }
         self.remember_death(node, how);
         let usual = self.random.microseconds(5_000, 300_000);
         let down = self.downs.remove(&node).unwrap_or(usual);
@@ -373,5 +379,25 @@ impl<C: Cluster> Run<C> {
             self.struck += 1;
             self.strike(fault);
         }
+        self.make_up_for_crashes();
+    }
+
+    /// Whether every fault of the plan has come, and as many crashes as every run has.
+    pub(super) fn is_struck(&self) -> bool {
+        self.struck == self.plan.faults.len() && self.crashes.len() as u64 >= CRASHES_MIN
+    }
+
+    /// A crash of the plan that was to hit who was dead already was none: another comes for it.
+    fn make_up_for_crashes(&mut self) {
+        if self.is_struck() || self.struck < self.plan.faults.len() {
+            return;
+        }
+        let node = self.engine.cluster.layout().of(Part::VolumeDriver)[0];
+        if !self.engine.is_alive(node) || self.nodes().any(|node| self.engine.is_doomed(node)) {
+            return;
+        }
+        let effects = self.random.below(60) as u32;
+        let down = self.random.microseconds(1_000, 500_000);
+        self.strike(Fault::Crash { node, how: Crash::Process, with: Vec::new(), effects, down });
     }
 }

@@ -22,6 +22,8 @@ pub enum Task {
     Rest,
     /// So many operations of its profile.
     Work(u32),
+    /// One FLUSH.
+    Flush,
     /// Reads everything from here on, in order.
     Audit(u64),
 }
@@ -89,7 +91,7 @@ impl Guest {
     pub fn is_idle(&self) -> bool {
         let is_through = match self.task {
             Task::Rest | Task::Work(0) => true,
-            Task::Work(_) => false,
+            Task::Work(_) | Task::Flush => false,
             Task::Audit(from) => from >= self.spec.size_bytes,
         };
         is_through && self.pending.is_empty() && matches!(self.state, State::Attached(_))
@@ -214,6 +216,10 @@ impl Guest {
                     let length = AUDIT_BYTES.min(self.spec.size_bytes - from);
                     self.task = Task::Audit(from + length);
                     self.begin(now, vdisk, Request::Read { offset: from, length });
+                }
+                Task::Flush => {
+                    self.task = Task::Rest;
+                    self.begin(now, vdisk, Request::Flush);
                 }
                 Task::Work(left @ 1..) => {
                     self.task = Task::Work(left - 1);

@@ -92,6 +92,20 @@ pub(crate) const STEPS: &[Step] = &[
         ]),
     },
     Step {
+        name: "teeth",
+        checks: "every planted bug is found by the promises alone, within 200 seeds",
+        work: Work::Cargo(&[
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "simulator",
+            "--",
+            "--all-bugs",
+        ]),
+    },
+    Step {
         name: "release",
         checks: "the binary that ships",
         work: Work::Cargo(&["build", "--quiet", "--release", "--locked", "--package", "ovs"]),

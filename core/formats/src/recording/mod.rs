@@ -1,8 +1,11 @@
 //! What happened to each role of a live process, so that the same roles can be stepped through it again and
 //! must want the same (row 247).
 //!
-//! A file is the magic `OVSRECRD`, the version, and entries: length (u32), CRC-32C of the entry (u32), the
-//! entry. An entry is a role's card, when it starts, or one step: node, time, event, digest of the effects.
+//! A file is the magic `OVSRECRD`, the version, and entries: length (u32), CRC-32C of the length (u32), CRC-32C
+//! of the entry (u32), the entry. An entry is a role's card, when it starts, or one step: node, time, event,
+//! digest of the effects.
+//!
+//! The length proves itself, so that an end within an entry, which a kill leaves, is told from damage.
 
 mod card;
 mod digest;
@@ -26,6 +29,9 @@ pub const VERSION: u16 = 1;
 
 /// The longest entry, in bytes: the largest event carries a whole SCO.
 const ENTRY_MAX: u32 = 512 << 20;
+
+/// Bytes before each entry: its length, the check of the length, the check of the entry.
+const HEAD_BYTES: usize = 12;
 
 /// An entry of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +65,12 @@ pub enum RecordingError {
     /// Written by another version of the program.
     #[error("it has format version {0}, and this program knows {VERSION}")]
     Version(u16),
-    /// The next entry is torn or damaged: a recording ends so when its process was killed.
-    #[error("it ends within an entry, or the entry is damaged")]
+    /// It ends within an entry, as it does when its process was killed.
+    #[error("it ends within an entry")]
     Torn,
+    /// An entry is not what was written, or makes no sense.
+    #[error("an entry is damaged")]
+    Damaged,
 }
 
 /// The bytes that a recording begins with.
@@ -71,11 +80,12 @@ pub fn header() -> Vec<u8> {
 
 /// Takes the header off the front.
 pub fn read_header(bytes: &mut &[u8]) -> Result<(), RecordingError> {
-    let (start, rest) = bytes.split_at_checked(10).ok_or(RecordingError::Foreign)?;
-    if start[..8] != MAGIC {
+    let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(RecordingError::Foreign)?;
+    let (version, rest) = rest.split_first_chunk::<2>().ok_or(RecordingError::Foreign)?;
+    if *magic != MAGIC {
         return Err(RecordingError::Foreign);
     }
-    let version = u16::from_le_bytes([start[8], start[9]]);
+    let version = u16::from_le_bytes(*version);
     if version != VERSION {
         return Err(RecordingError::Version(version));
     }
@@ -86,7 +96,7 @@ pub fn read_header(bytes: &mut &[u8]) -> Result<(), RecordingError> {
 impl Recorded {
     /// The entry with its length and check.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = alloc::vec![0; 8];
+        let mut bytes = alloc::vec![0; HEAD_BYTES];
         match self {
             Recorded::Begins { node, card } => {
                 bytes.push(0);
@@ -101,26 +111,34 @@ impl Recorded {
                 event::encode(event, *node, &mut bytes);
             }
         }
-        let (length, check) = ((bytes.len() - 8) as u32, crc32c(&bytes[8..]));
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        bytes[4..8].copy_from_slice(&check.to_le_bytes());
+        let length = ((bytes.len() - HEAD_BYTES) as u32).to_le_bytes();
+        let check = crc32c(&bytes[HEAD_BYTES..]);
+        bytes[..4].copy_from_slice(&length);
+        bytes[4..8].copy_from_slice(&crc32c(&length).to_le_bytes());
+        bytes[8..HEAD_BYTES].copy_from_slice(&check.to_le_bytes());
         bytes
     }
 
     /// Takes the next entry off the front; `None` at the end.
+    ///
+    /// # Errors
+    /// [`RecordingError::Torn`] when the bytes end within it, [`RecordingError::Damaged`] when it isn't whole.
     pub fn next(bytes: &mut &[u8]) -> Result<Option<Self>, RecordingError> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let (head, rest) = bytes.split_first_chunk::<8>().ok_or(RecordingError::Torn)?;
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-        let check = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(RecordingError::Torn)?;
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let length = number(0);
+        if crc32c(&head[..4]) != number(4) || length > ENTRY_MAX {
+            return Err(RecordingError::Damaged);
+        }
         let (entry, rest) = rest.split_at_checked(length as usize).ok_or(RecordingError::Torn)?;
-        if length > ENTRY_MAX || crc32c(entry) != check {
-            return Err(RecordingError::Torn);
+        if crc32c(entry) != number(8) {
+            return Err(RecordingError::Damaged);
         }
         *bytes = rest;
-        Recorded::decode(entry).ok_or(RecordingError::Torn).map(Some)
+        Recorded::decode(entry).ok_or(RecordingError::Damaged).map(Some)
     }
 
     fn decode(entry: &[u8]) -> Option<Self> {

@@ -53,6 +53,38 @@ fn every_event_comes_back() {
     assert_eq!(Recorded::next(&mut rest), Ok(None));
 }
 
+/// All of a recording's entries, or why there are no more.
+fn read(mut bytes: &[u8]) -> Result<usize, RecordingError> {
+    read_header(&mut bytes)?;
+    let mut count = 0;
+    while Recorded::next(&mut bytes)?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+#[test]
+fn a_cut_is_no_damage_and_damage_is_no_cut() {
+    let first = Recorded::Begins { node: NodeId(1), card: RoleCard::Edge { volume_driver: NodeId(2) } };
+    let now = Timestamp(2);
+    let second = Recorded::Stepped { node: NodeId(1), now, event: Event::TurnEnd, effects: 3 };
+    let bytes = [header(), first.encode(), second.encode()].concat();
+    let borders = [10, 10 + first.encode().len(), bytes.len()];
+    for cut in 0..bytes.len() {
+        let expected = match borders.iter().position(|border| *border == cut) {
+            Some(entries) => Ok(entries),
+            None if cut < 10 => Err(RecordingError::Foreign),
+            None => Err(RecordingError::Torn),
+        };
+        assert_eq!(read(&bytes[..cut]), expected, "cut at {cut}");
+    }
+    for bit in 80..8 * bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(read(&damaged), Err(RecordingError::Damaged), "bit {bit}");
+    }
+}
+
 #[test]
 fn a_torn_end_and_other_files_are_told() {
     let (_, bytes) = recording();
@@ -68,9 +100,8 @@ fn a_torn_end_and_other_files_are_told() {
 #[test]
 fn golden_bytes_of_version_1() {
     let entry = Recorded::Stepped { node: NodeId(1), now: Timestamp(2), event: Event::TurnEnd, effects: 3 };
-    let mut expected = alloc::vec![18, 0, 0, 0];
+    let length = [18, 0, 0, 0];
     let body = [1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 5];
-    expected.extend_from_slice(&crc32c(&body).to_le_bytes());
-    expected.extend_from_slice(&body);
-    assert_eq!(entry.encode(), expected);
+    let checks = [crc32c(&length).to_le_bytes(), crc32c(&body).to_le_bytes()].concat();
+    assert_eq!(entry.encode(), [&length[..], &checks, &body].concat());
 }

@@ -57,8 +57,9 @@ impl Serving {
             Ok(DiskOutcome::Read(bytes)) => Payload::with_crcs(alloc::vec![bytes], local.crcs.clone()),
             _ => None,
         };
-        // The objects client checks every cluster before it encodes: nothing is certified anew (F1).
-        let Some(payload) = data else {
+        // Damage is told where it is found: a peer would refuse the frame, for ever. The objects client checks
+        // every cluster again before it encodes: nothing is certified anew (F1).
+        let Some(payload) = data.filter(Payload::verify) else {
             self.damaged_before_upload(sco);
             return;
         };

@@ -12,6 +12,7 @@ mod nbdinfo;
 mod power;
 mod qemu_img;
 mod qemu_io;
+mod record;
 mod refusals;
 mod stalled;
 mod start_stop;
@@ -114,6 +115,7 @@ const CASES: &[Case] = &[
     case!(disks::too_many_lost_disks_say_so, 240, OvsAlone, Plain),
     case!(power::power_cut_keeps_what_was_flushed, 900, OvsAlone, Plain),
     case!(power::power_cut_without_syncs_is_noticed, 900, OvsAlone, Plain),
+    case!(record::recordings_replay, 240, OvsAlone, Both),
     case!(huge::sixty_four_tebibytes, 240, OvsAlone, Plain),
 ];
 
