@@ -204,7 +204,7 @@ impl RolesCluster {
             Part::Kv => RoleCard::Kv { cluster: CLUSTER },
             Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect() },
             Part::VolumeDriver => RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS },
-            Part::Edge => RoleCard::Edge { volume_driver: VOLUME_DRIVER },
+            Part::Edge => RoleCard::Edge { client: client_of(node), volume_driver: VOLUME_DRIVER },
             Part::Asd => asd(node.0 - self.sizes.asd(0).0),
         }
     }
@@ -221,7 +221,7 @@ impl RolesCluster {
     }
 
     fn edge(&self, node: NodeId) -> Role {
-        let usual = edge::Config::new(ClientId(u64::from(node.0)), VOLUME_DRIVER);
+        let usual = edge::Config::new(client_of(node), VOLUME_DRIVER);
         Role::Edge(Box::new(edge::Edge::new(edge::Config {
             remember_max: ByteCount(self.sizes.remember_bytes),
             retry_first: self.sizes.retry,
@@ -254,6 +254,11 @@ impl RolesCluster {
             bug: self.bug,
         })))
     }
+}
+
+/// An Edge is the same client in every life.
+fn client_of(edge: NodeId) -> ClientId {
+    ClientId(u64::from(edge.0))
 }
 
 impl Cluster for RolesCluster {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use formats::Payload;
-use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use glossary::{ByteCount, CLUSTER_BYTES, ClientId, Generation, SessionId, VdiskId};
 use step::Entropy;
 
@@ -28,6 +28,8 @@ pub(crate) struct Entry {
 #[derive(Default)]
 struct Client {
     session: Option<SessionId>,
+    /// What it had in the log when the session was opened.
+    applied: u64,
     accepted: u64,
     stable: u64,
     unstable: Vec<(u64, usize)>,
@@ -85,11 +87,11 @@ impl Driver {
     pub(crate) fn receive(&mut self, request: EdgeRequest, random: &mut Entropy) -> Vec<EdgeReply> {
         let (session, number) = (request.session, request.request);
         let body = match &request.body {
-            EdgeBody::Open { client, first_change, generation, .. } => {
-                if generation.0 > self.generation {
+            EdgeBody::Open(opening) => {
+                if opening.generation.0 > self.generation {
                     return Vec::new();
                 }
-                self.open(session, *client, *first_change)
+                self.open(session, opening)
             }
             _ if !self.sessions.contains_key(&session) => EdgeAnswer::Failed(EdgeError::NoSession),
             EdgeBody::Read { offset, length } => self.read(*offset, *length, random),
@@ -110,15 +112,21 @@ impl Driver {
         EdgeReply { session, request, generation: Generation(self.generation), stable, body }
     }
 
-    fn open(&mut self, session: SessionId, client: ClientId, first_change: u64) -> EdgeAnswer {
-        let known = self.clients.entry(client).or_default();
-        if let Some(older) = known.session.replace(session).filter(|older| *older != session) {
-            self.sessions.remove(&older);
+    fn open(&mut self, session: SessionId, opening: &Opening) -> EdgeAnswer {
+        let known = self.clients.entry(opening.client).or_default();
+        let newest = known.session.unwrap_or(SessionId(0));
+        if newest != session {
+            if (newest, Generation(self.generation)) != (opening.newest, opening.generation) {
+                return EdgeAnswer::Failed(EdgeError::NotNewest { newest });
+            }
+            self.sessions.remove(&newest);
             known.early.clear();
+            known.session = Some(session);
+            known.applied = known.accepted;
+            known.accepted = known.accepted.max(opening.first_change.saturating_sub(1));
+            self.sessions.insert(session, opening.client);
         }
-        let applied = known.accepted;
-        known.accepted = known.accepted.max(first_change - 1);
-        self.sessions.insert(session, client);
+        let applied = known.applied;
         EdgeAnswer::Opened { vdisk: VdiskId(7), size: ByteCount(CLUSTERS * CLUSTER_BYTES), applied }
     }
 

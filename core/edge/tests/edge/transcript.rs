@@ -6,7 +6,7 @@
 //! > #4 s1 g5 stable 0 data a*4096    its answer, of generation 5
 //!     9.1 data a*4096                the answer to the gateway
 //! ```
-//! Sessions and clients have the number of their first appearance.
+//! Sessions have the number of their first appearance.
 
 use core::time::Duration;
 use std::fmt::Write;
@@ -14,10 +14,10 @@ use std::fmt::Write;
 use bytes::Bytes;
 use edge::{Config, Edge};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, RoleStatus};
-use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply};
+use formats::message::edge::{Opening, EdgeAnswer, EdgeBody, EdgeError, EdgeReply};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError, GuestRequest};
 use formats::{Effect, Event, Message, Payload};
-use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskId, VdiskName};
+use glossary::{ByteCount, Generation, NodeId, SessionId, VdiskId, VdiskName};
 use step::{Effects, Machine, TimerId, Timestamp};
 
 pub(crate) const DRIVER: NodeId = NodeId(2);
@@ -44,7 +44,6 @@ struct Script {
     now: Timestamp,
     timer: Option<Timestamp>,
     sessions: Vec<SessionId>,
-    clients: Vec<ClientId>,
 }
 
 impl Script {
@@ -53,7 +52,7 @@ impl Script {
         let mut effects = Effects::new();
         edge.step(Timestamp(0), Event::Start { seed: [7; 32] }, &mut effects);
         assert!(effects.is_empty());
-        Script { edge, now: Timestamp(0), timer: None, sessions: Vec::new(), clients: Vec::new() }
+        Script { edge, now: Timestamp(0), timer: None, sessions: Vec::new() }
     }
 
     fn play(&mut self, event: &str) -> Vec<String> {
@@ -144,9 +143,9 @@ impl Script {
         let fua = |set: bool| if set { " fua" } else { "" };
         match body {
             EdgeBody::List => "list".into(),
-            EdgeBody::Open { name, client, first_change, generation } => {
-                let client = index_of(&mut self.clients, *client);
-                format!("open {name} c{client} first {first_change} g{generation}")
+            EdgeBody::Open(Opening { name, newest, first_change, generation, .. }) => {
+                let newest = self.session(*newest);
+                format!("open {name} after s{newest} first {first_change} g{generation}")
             }
             EdgeBody::Read { offset, length } => format!("read {offset}+{length}"),
             EdgeBody::Write { change, offset, fua: set, payload } => {
@@ -221,7 +220,8 @@ fn driver_answer(text: &str) -> EdgeAnswer {
         ["failed", error, ref why @ ..] => EdgeAnswer::Failed(match error {
             "not-found" => EdgeError::NotFound,
             "no-session" => EdgeError::NoSession,
-            "superseded" => EdgeError::Superseded,
+            // A session that is not this Edge's; or none.
+            "not-newest" => EdgeError::NotNewest { newest: SessionId(number(why[0])) },
             "out-of-bounds" => EdgeError::OutOfBounds,
             "no-space" => EdgeError::NoSpace,
             "io" => EdgeError::Io(why.join(" ")),

@@ -1,13 +1,13 @@
 //! What an Edge does, effect by effect.
 
 use edge::Config;
-use glossary::ByteCount;
+use glossary::{ByteCount, ClientId};
 use step::Bug;
 
 use crate::transcript::{DRIVER, check};
 
 fn config() -> Config {
-    Config::new(DRIVER)
+    Config::new(ClientId(7), DRIVER)
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn guests_are_served_in_one_session() {
         > #1 s0 g0 stable 0 vdisks disk1 1048576
             9.1 vdisks disk1 1048576
         > 9.2 attach disk1
-            #2 s1 open disk1 c1 first 1 g0
+            #2 s1 open disk1 after s0 first 0 g0
         > 8.1 attach disk1
         > #2 s1 g5 stable 0 opened v7 1048576 applied 0
             9.2 attached v7 1048576
@@ -59,11 +59,11 @@ fn every_request_is_answered_even_a_senseless_one() {
         > 9.1 read 0+4096
             9.1 not found
         > 9.2 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 failed not-found
             9.2 not found
         > 9.3 attach disk1
-            #2 s2 open disk1 c2 first 1 g0
+            #2 s2 open disk1 after s0 first 0 g0
         > #2 s2 g5 stable 0 opened v7 8192 applied 0
             9.3 attached v7 8192
         > 9.4 read 4096+4097
@@ -89,7 +89,7 @@ fn unaligned_reads_get_their_range_out_of_whole_clusters() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 read 4000+200
@@ -110,7 +110,7 @@ fn an_answer_that_does_not_match_its_checksums_is_asked_for_again() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 read 0+4096
@@ -142,13 +142,13 @@ fn what_is_not_answered_is_asked_again_ever_more_rarely() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > wait 999
         > wait 1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > wait 1999
         > wait 1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
@@ -176,7 +176,7 @@ fn a_restarted_volume_driver_gets_again_what_is_not_stable_before_anything_else(
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -200,7 +200,7 @@ fn a_restarted_volume_driver_gets_again_what_is_not_stable_before_anything_else(
         > 9.8 read 12288+4096
             #8 s1 read 12288+4096
         > #7 s1 g0 stable 0 failed no-session
-            #9 s2 open disk1 c1 first 2 g5
+            #9 s2 open disk1 after s1 first 2 g5
         > 9.9 write 16384 e*4096
         > #5 s1 g5 stable 4 done
         > #9 s2 g6 stable 0 opened v7 1048576 applied 1
@@ -236,7 +236,7 @@ fn a_silent_volume_driver_is_asked_for_a_new_session() {
         config,
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > wait 60000
@@ -245,14 +245,14 @@ fn a_silent_volume_driver_is_asked_for_a_new_session() {
         > wait 2900
             #2 s1 read 0+4096
         > wait 100
-            #3 s2 open disk1 c1 first 1 g5
+            #3 s2 open disk1 after s1 first 1 g5
         > #3 s2 g5 stable 0 opened v7 1048576 applied 0
             #2 s2 read 0+4096
         > wait 5900
             #2 s2 read 0+4096
             #2 s2 read 0+4096
         > wait 100
-            #4 s3 open disk1 c1 first 1 g5
+            #4 s3 open disk1 after s2 first 1 g5
         > #2 s2 g5 stable 0 data a*4096
         > #4 s3 g5 stable 0 opened v7 1048576 applied 0
             #2 s3 read 0+4096
@@ -268,14 +268,14 @@ fn no_answer_of_another_generation_is_taken() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 read 0+4096
             #2 s1 read 0+4096
         > #2 s1 g4 stable 0 data a*4096
         > #2 s1 g6 stable 0 data a*4096
-            #3 s2 open disk1 c1 first 1 g6
+            #3 s2 open disk1 after s1 first 1 g6
         > #3 s2 g5 stable 0 opened v7 1048576 applied 0
         > #3 s2 g7 stable 0 opened v7 1048576 applied 0
             #2 s2 read 0+4096
@@ -291,7 +291,7 @@ fn a_lost_stable_change_fails_the_vdisk_until_somebody_attaches_anew() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -305,13 +305,13 @@ fn a_lost_stable_change_fails_the_vdisk_until_somebody_attaches_anew() {
         > 9.4 write 0 b*4096
             #4 s1 write 2 at 0 b*4096
         > #4 s1 g5 stable 1 failed no-session
-            #5 s2 open disk1 c1 first 2 g5
+            #5 s2 open disk1 after s1 first 2 g5
         > #5 s2 g6 stable 0 opened v7 1048576 applied 0
             9.4 error: the volume driver lost changes that it had called stable; what guests wrote may be gone. Check the data, then attach anew
         > 9.5 read 0+4096
             9.5 error: the volume driver lost changes that it had called stable; what guests wrote may be gone. Check the data, then attach anew
         > 9.6 attach disk1
-            #6 s3 open disk1 c2 first 1 g0
+            #6 s3 open disk1 after s0 first 0 g0
         > #6 s3 g6 stable 0 opened v7 1048576 applied 0
             9.6 attached v7 1048576
         > 9.7 write 0 c*4096
@@ -326,7 +326,7 @@ fn a_superseded_session_is_over_for_good() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -348,7 +348,7 @@ fn a_failed_change_is_answered_and_its_number_comes_all_the_same() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -362,7 +362,7 @@ fn a_failed_change_is_answered_and_its_number_comes_all_the_same() {
         > #3 s1 g5 stable 0 failed no-space
             9.3 no space
         > #4 s1 g5 stable 0 failed no-session
-            #5 s2 open disk1 c1 first 1 g5
+            #5 s2 open disk1 after s1 first 1 g5
         > #5 s2 g6 stable 0 opened v7 1048576 applied 1
             #2 s2 write 1 at 0 a*4096
             #3 s2 discard 2 at 0+0
@@ -384,7 +384,7 @@ fn an_acknowledged_change_that_fails_when_sent_again_fails_the_vdisk() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -394,7 +394,7 @@ fn an_acknowledged_change_that_fails_when_sent_again_fails_the_vdisk() {
         > 9.3 flush
             #3 s1 flush
         > #3 s1 g5 stable 0 failed no-session
-            #4 s2 open disk1 c1 first 1 g5
+            #4 s2 open disk1 after s1 first 1 g5
         > #4 s2 g6 stable 0 opened v7 1048576 applied 0
             #2 s2 write 1 at 0 a*4096
         > #2 s2 g6 stable 0 failed no-space
@@ -411,7 +411,7 @@ fn a_vdisk_that_cannot_be_opened_is_tried_again_by_the_next_request() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -421,14 +421,14 @@ fn a_vdisk_that_cannot_be_opened_is_tried_again_by_the_next_request() {
         > 9.3 write 0 b*4096
             #3 s1 write 2 at 0 b*4096
         > #3 s1 g5 stable 0 failed no-session
-            #4 s2 open disk1 c1 first 1 g5
+            #4 s2 open disk1 after s1 first 1 g5
         > 9.4 attach disk1
         > #4 s2 g0 stable 0 failed io halted
             9.4 error: halted
             9.3 error: halted
         > wait 60000
         > 9.5 flush
-            #6 s3 open disk1 c1 first 1 g5
+            #6 s3 open disk1 after s2 first 1 g5
         > #6 s3 g6 stable 0 opened v7 1048576 applied 0
             #2 s3 write 1 at 0 a*4096
             #3 s3 discard 2 at 0+0
@@ -447,16 +447,16 @@ fn a_deleted_vdisk_is_gone_and_its_namesake_is_another() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 read 0+1
             #2 s1 read 0+1
         > 9.3 attach disk1
-            #3 s1 open disk1 c1 first 1 g5
+            #3 s1 open disk1 after s1 first 1 g5
         > #3 s1 g1 stable 0 opened v8 2097152 applied 0
             9.2 not found
-            #4 s2 open disk1 c2 first 1 g0
+            #4 s2 open disk1 after s0 first 0 g0
         > #4 s2 g1 stable 0 opened v8 2097152 applied 0
             9.3 attached v8 2097152
         > 9.4 read 0+1
@@ -471,19 +471,19 @@ fn whoever_attaches_later_sees_the_size_of_then() {
         config(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 4096 applied 0
             9.1 attached v7 4096
         > 9.2 attach disk1
-            #2 s1 open disk1 c1 first 1 g5
+            #2 s1 open disk1 after s1 first 1 g5
         > 9.3 attach disk1
         > #2 s1 g5 stable 0 opened v7 8192 applied 0
             9.2 attached v7 8192
             9.3 attached v7 8192
         > 9.4 attach disk1
-            #3 s1 open disk1 c1 first 1 g5
+            #3 s1 open disk1 after s1 first 1 g5
         > #3 s1 g6 stable 0 opened v7 8192 applied 0
-            #4 s2 open disk1 c1 first 1 g6
+            #4 s2 open disk1 after s1 first 1 g6
         > #4 s2 g6 stable 0 opened v7 8192 applied 0
             9.4 attached v7 8192
         ",
@@ -497,7 +497,7 @@ fn at_its_bound_the_edge_flushes_and_holds_changes_back() {
         config.clone(),
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -533,7 +533,7 @@ fn at_its_bound_the_edge_flushes_and_holds_changes_back() {
         config,
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*20000
@@ -559,7 +559,7 @@ fn planted_bugs_show() {
         Config { bug: Some(Bug::EdgeForgetsEarly), ..config() },
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 write 0 a*4096
@@ -569,7 +569,7 @@ fn planted_bugs_show() {
         > 9.3 flush
             #3 s1 flush
         > #3 s1 g5 stable 0 failed no-session
-            #4 s2 open disk1 c1 first 2 g5
+            #4 s2 open disk1 after s1 first 2 g5
         > #4 s2 g6 stable 0 opened v7 1048576 applied 1
             #3 s2 flush
         ",
@@ -578,7 +578,7 @@ fn planted_bugs_show() {
         Config { bug: Some(Bug::ReplyMixedUp), ..config() },
         "
         > 9.1 attach disk1
-            #1 s1 open disk1 c1 first 1 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.1 attached v7 1048576
         > 9.2 read 0+4096

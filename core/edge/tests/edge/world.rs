@@ -11,12 +11,14 @@ use formats::message::admin::RoleStatus;
 use formats::message::edge::{EdgeReply, EdgeRequest};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
 use formats::{Effect, Event, Message, Payload};
-use glossary::{ByteCount, CLUSTER_BYTES, NodeId, VdiskId, VdiskName};
+use glossary::{ByteCount, CLUSTER_BYTES, ClientId, NodeId, VdiskId, VdiskName};
 use proptest::prelude::*;
 use step::{Bug, Effects, Entropy, Machine, TimerId, Timestamp};
 
 use crate::driver::{CLUSTERS, Driver, cluster, tag_of};
 use crate::transcript::DRIVER;
+
+const CLIENT: ClientId = ClientId(7);
 
 const VDISK: VdiskId = VdiskId(7);
 const REMEMBER_MAX: u64 = 12 * (CLUSTER_BYTES + 256);
@@ -74,7 +76,7 @@ impl World {
             remember_max: ByteCount(REMEMBER_MAX),
             silence: Duration::from_secs(4),
             bug,
-            ..Config::new(DRIVER)
+            ..Config::new(CLIENT, DRIVER)
         };
         let zeros = Write { tag: 0, began: 0, ended: Some(0), acknowledged: true };
         let mut random = Entropy::new(bytes);
