@@ -14,7 +14,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use edge::{Config, Edge};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, RoleStatus};
-use formats::message::edge::{Opening, EdgeAnswer, EdgeBody, EdgeError, EdgeReply};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, Opening};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError, GuestRequest};
 use formats::{Effect, Event, Message, Payload};
 use glossary::{ByteCount, Generation, NodeId, SessionId, VdiskId, VdiskName};
