@@ -19,8 +19,8 @@ use formats::recording::RoleCard;
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::{Message, Payload};
 use glossary::{
-    BufferIdentity, ByteCount, CLUSTER_BYTES, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy, VdiskId,
-    VdiskName,
+    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy,
+    VdiskId, VdiskName,
 };
 use roles::Role;
 use simulator::Random;
@@ -72,7 +72,7 @@ fn cast() -> Vec<Role> {
         roles::kv_role(CLUSTER, Some(8 << 10), None),
         roles::cast(&RoleCard::Objects { kv: KV, osds: osds.clone() }, None),
         roles::cast(&RoleCard::VolumeDriver { node: VOLUME_DRIVER, kv: KV, objects: OBJECTS }, None),
-        roles::cast(&RoleCard::Edge { volume_driver: VOLUME_DRIVER }, None),
+        roles::cast(&RoleCard::Edge { client: ClientId(4), volume_driver: VOLUME_DRIVER }, None),
     ];
     roles.extend(asds.map(|card| roles::cast(&card, None)));
     roles

@@ -3,7 +3,7 @@ use crate::samples;
 use crate::work::Done;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClientId, ClusterIdentity, NodeId};
 use step::{DiskError, DiskOutcome, FileName, JobId, OperationId, TimerId};
 
 fn events() -> Vec<Event> {
@@ -65,7 +65,10 @@ fn read(mut bytes: &[u8]) -> Result<usize, RecordingError> {
 
 #[test]
 fn a_cut_is_no_damage_and_damage_is_no_cut() {
-    let first = Recorded::Begins { node: NodeId(1), card: RoleCard::Edge { volume_driver: NodeId(2) } };
+    let first = Recorded::Begins {
+        node: NodeId(1),
+        card: RoleCard::Edge { client: ClientId(4), volume_driver: NodeId(2) },
+    };
     let now = Timestamp(2);
     let second = Recorded::Stepped { node: NodeId(1), now, event: Event::TurnEnd, effects: 3 };
     let bytes = [header(), first.encode(), second.encode()].concat();

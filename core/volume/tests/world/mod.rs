@@ -7,7 +7,7 @@ pub(crate) mod registry;
 
 use disk::Disk;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
-use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeRequest};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeRequest, Opening};
 use formats::{Effect, Event, Message, Payload};
 use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskName};
 use registry::Registry;
@@ -35,6 +35,8 @@ pub(crate) struct World {
     timers: Vec<(Timestamp, step::TimerId)>,
     pub(crate) answers: Answers,
     session: u64,
+    /// The session to follow, and its generation, as the driver told last.
+    newest: (SessionId, Generation),
     next_request: u64,
     pub(crate) halted: Option<String>,
     pushed: Option<AdminAnswer>,
@@ -58,6 +60,7 @@ impl World {
             timers: Vec::new(),
             answers: Vec::new(),
             session: 0,
+            newest: (SessionId(0), Generation(0)),
             next_request: 1,
             halted: None,
             pushed: None,
@@ -87,19 +90,25 @@ impl World {
                 self.go();
             }
             if let Some(index) = self.answers.iter().position(|(answered, _)| *answered == request) {
-                return self.answers.swap_remove(index).1;
+                let answer = self.answers.swap_remove(index).1;
+                if !matches!(answer, EdgeAnswer::Failed(EdgeError::NotNewest { .. })) {
+                    return answer;
+                }
+                self.session += 1;
             }
         }
         panic!("never opened: {:?}", self.halted);
     }
 
     fn ask_open(&mut self, first_change: u64) -> u64 {
-        let body = EdgeBody::Open {
+        let (newest, generation) = self.newest;
+        let body = EdgeBody::Open(Opening {
             name: VdiskName::new("disk1").expect("a name"),
             client: ClientId(7),
+            newest,
             first_change,
-            generation: Generation(0),
-        };
+            generation,
+        });
         self.ask(body)
     }
 
@@ -187,6 +196,13 @@ impl World {
         match effect {
             Effect::Send { to, message } if to == EDGE => {
                 if let Message::EdgeReply(reply) = message {
+                    match reply.body {
+                        EdgeAnswer::Failed(EdgeError::NotNewest { newest }) => {
+                            self.newest = (newest, reply.generation);
+                        }
+                        EdgeAnswer::Opened { .. } => self.newest = (reply.session, reply.generation),
+                        _ => {}
+                    }
                     self.answers.push((reply.request, reply.body));
                 }
             }
