@@ -333,11 +333,13 @@ fn a_superseded_session_is_over_for_good() {
             #2 s1 write 1 at 0 a*4096
         > 9.3 flush
             #3 s1 flush
-        > #2 s1 g5 stable 0 failed superseded
-            9.2 error: a newer session of the same client took the vDisk over
-            9.3 error: a newer session of the same client took the vDisk over
+        > #2 s1 g5 stable 0 failed no-session
+            #4 s2 open disk1 after s1 first 1 g5
+        > #4 s2 g5 stable 0 failed not-newest 99
+            9.2 error: another gateway with the same token has attached to the vDisk since
+            9.3 error: another gateway with the same token has attached to the vDisk since
         > 9.4 flush
-            9.4 error: a newer session of the same client took the vDisk over
+            9.4 error: another gateway with the same token has attached to the vDisk since
         ",
     );
 }
@@ -361,6 +363,7 @@ fn a_failed_change_is_answered_and_its_number_comes_all_the_same() {
             9.2 done
         > #3 s1 g5 stable 0 failed no-space
             9.3 no space
+            #3 s1 discard 2 at 0+0
         > #4 s1 g5 stable 0 failed no-session
             #5 s2 open disk1 after s1 first 1 g5
         > #5 s2 g6 stable 0 opened v7 1048576 applied 1
@@ -371,6 +374,8 @@ fn a_failed_change_is_answered_and_its_number_comes_all_the_same() {
         > #2 s2 g6 stable 0 done
         > #4 s2 g6 stable 0 failed io why
             9.4 error: why
+            #4 s2 discard 3 at 0+0
+        > #4 s2 g6 stable 0 done
         > #2 s2 g6 stable 1 done
         > 1.1 status
             1.1 remembers 0 bytes; writes 3, write_bytes 12288, failed 2, sessions 2, resent 3
@@ -428,7 +433,7 @@ fn a_vdisk_that_cannot_be_opened_is_tried_again_by_the_next_request() {
             9.3 error: halted
         > wait 60000
         > 9.5 flush
-            #6 s3 open disk1 after s2 first 1 g5
+            #6 s3 open disk1 after s1 first 1 g5
         > #6 s3 g6 stable 0 opened v7 1048576 applied 0
             #2 s3 write 1 at 0 a*4096
             #3 s3 discard 2 at 0+0

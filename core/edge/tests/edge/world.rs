@@ -125,7 +125,7 @@ impl World {
 
     fn settle(&mut self) {
         for _ in 0..4000 {
-            if self.pending.is_empty() && self.network.is_empty() {
+            if self.pending.is_empty() && self.network.is_empty() && self.timer.is_none() {
                 return;
             }
             if self.network.is_empty() { self.pass_time(1000) } else { self.deliver() }
