@@ -86,9 +86,9 @@ pub(crate) const STEPS: &[Step] = &[
             "simulator",
             "--",
             "--seeds",
-            "290",
+            "1000",
             "--from",
-            "209",
+            "1",
         ]),
     },
     Step {
