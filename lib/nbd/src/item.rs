@@ -44,10 +44,12 @@ pub enum Purpose {
 }
 
 /// Why the driver does not answer a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no such export.
     Unknown,
+    /// There is such an export, but it can't be served now: why, for people. Cut at 4096 bytes.
+    Unavailable(String),
     /// This client may not.
     Policy,
     /// The server is going away.
@@ -55,7 +57,7 @@ pub enum Refusal {
 }
 
 /// The session cannot go on: close the connection without a further word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fatal {
     /// The client set flags that this server does not know.
     #[error("unknown client flags in {0:#010x}")]

@@ -7,7 +7,7 @@ use crate::item::Refusal;
 use crate::option_data::InfoQuery;
 use crate::settings::Settings;
 use crate::wire::{
-    EXPORT_NAME_PADDING_BYTES, OPTION_REPLY_MAGIC, base_allocation, info, option_reply as kind,
+    EXPORT_NAME_PADDING_BYTES, OPTION_REPLY_MAGIC, base_allocation, for_people, info, option_reply as kind,
 };
 
 /// Replies to one option: any number of details, then an acknowledgement or an error.
@@ -28,7 +28,7 @@ impl OptionReply {
     }
 
     /// Failure, and the last word on this option. `kind` is one of `NBD_REP_ERR_*`.
-    pub(crate) fn error(mut self, kind: u32, message: &'static str) -> Bytes {
+    pub(crate) fn error(mut self, kind: u32, message: &str) -> Bytes {
         self.header(kind, message.len());
         self.out.put_slice(message.as_bytes());
         self.out.freeze()
@@ -39,6 +39,9 @@ impl OptionReply {
             //= NBD#option-types
             //# NBD_REP_ERR_UNKNOWN: The chosen export does not exist on this server
             Refusal::Unknown => self.error(kind::ERR_UNKNOWN, "no such export"),
+            //= NBD#option-types
+            //# NBD_REP_ERR_UNKNOWN (2^31 + 6) The requested export is not available.
+            Refusal::Unavailable(why) => self.error(kind::ERR_UNKNOWN, for_people(&why)),
             Refusal::Policy => self.error(kind::ERR_POLICY, "not permitted"),
             //= NBD#termination-of-the-session-during-option-haggling
             //# SHOULD error further options (other than an NBD_OPT_ABORT) with NBD_REP_ERR_SHUTDOWN

@@ -5,8 +5,8 @@ use bytes::{BufMut, BytesMut};
 use crate::errno::Errno;
 use crate::request::Cookie;
 use crate::wire::{
-    CHUNK_HEADER_BYTES, SIMPLE_REPLY_BYTES, SIMPLE_REPLY_MAGIC, STRING_BYTES_MAX, STRUCTURED_REPLY_MAGIC,
-    base_allocation, chunk,
+    CHUNK_HEADER_BYTES, SIMPLE_REPLY_BYTES, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, base_allocation,
+    chunk, for_people,
 };
 
 /// Most bytes that a header written by [`Replies::read`], [`Replies::data_chunk`] or
@@ -219,7 +219,7 @@ fn chunk_header(out: &mut BytesMut, kind: u16, cookie: Cookie, payload: u32, las
 fn error_chunk(out: &mut BytesMut, cookie: Cookie, errno: Errno, message: &str, offset: Option<u64>) {
     //= NBD#structured-reply-types
     //# message length MUST NOT exceed the 4096 bytes string length limit
-    let message = &message[..message.floor_char_boundary(STRING_BYTES_MAX)];
+    let message = for_people(message);
     let (kind, tail) = if offset.is_some() { (chunk::ERROR_OFFSET, 8) } else { (chunk::ERROR, 0) };
     let message_length = u16::try_from(message.len()).expect("4096 at most");
     chunk_header(out, kind, cookie, 6 + u32::from(message_length) + tail, Last::Yes);

@@ -93,8 +93,8 @@ impl Session {
     /// # Errors
     /// [`Fatal`]: close the connection. This and [`Item::Disconnect`] repeat for ever.
     pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Item>, Fatal> {
-        if let Some(fatal) = self.fatal {
-            return Err(fatal);
+        if let Some(fatal) = &self.fatal {
+            return Err(fatal.clone());
         }
         loop {
             if let Some(reply) = self.take_skipped(input) {
@@ -104,7 +104,7 @@ impl Session {
                 Phase::Handshake(handshake) => handshake.step(&self.limits, input),
                 Phase::Transmission(transmission) => transmission.step(&self.limits, input),
             };
-            match step.inspect_err(|fatal| self.fatal = Some(*fatal))? {
+            match step.inspect_err(|fatal| self.fatal = Some(fatal.clone()))? {
                 Step::Wait => return Ok(None),
                 Step::Again => {}
                 Step::Give(item) => return Ok(Some(item)),
@@ -139,7 +139,7 @@ impl Session {
             panic!("nobody asked for an export");
         };
         let answered = handshake.on_export(&self.limits, export);
-        let (reply, transmission) = answered.inspect_err(|fatal| self.fatal = Some(*fatal))?;
+        let (reply, transmission) = answered.inspect_err(|fatal| self.fatal = Some(fatal.clone()))?;
         if let Some(transmission) = transmission {
             self.phase = Phase::Transmission(transmission);
         }

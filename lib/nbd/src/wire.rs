@@ -31,6 +31,11 @@ pub(crate) const EXPORT_NAME_PADDING_BYTES: usize = 124;
 /// Longest string on this wire, in bytes.
 pub(crate) const STRING_BYTES_MAX: usize = 4096;
 
+/// A message cut to the longest string that may be sent.
+pub(crate) fn for_people(message: &str) -> &str {
+    &message[..message.floor_char_boundary(STRING_BYTES_MAX)]
+}
+
 pub(crate) mod handshake_flag {
     pub(crate) const FIXED_NEWSTYLE: u16 = 1 << 0;
     pub(crate) const NO_ZEROES: u16 = 1 << 1;

@@ -48,9 +48,9 @@ impl Client {
             GuestAnswer::Vdisks(vdisks) => {
                 Ok(vdisks.iter().map(|(name, _)| Listing { name: name.as_str(), description: "" }).collect())
             }
-            _ => Err(Refusal::Shutdown),
+            other => Err(Refusal::Unavailable(reason(other.clone()).1)),
         };
-        let reply = self.session.provide_exports(listings.as_deref().map_err(|refusal| *refusal));
+        let reply = self.session.provide_exports(listings.as_deref().map_err(Clone::clone));
         self.send(|connection| connection.head().extend_from_slice(&reply));
     }
 
@@ -68,7 +68,7 @@ impl Client {
                 self.ask_export(name, purpose, hall, context);
             }
             GuestAnswer::Vdisks(_) => self.provide_export(Err(Refusal::Unknown)),
-            _ => self.provide_export(Err(Refusal::Shutdown)),
+            other => self.provide_export(Err(Refusal::Unavailable(reason(other).1))),
         }
     }
 
@@ -82,8 +82,7 @@ impl Client {
                 self.provide_export(Ok(export(name, *size)));
             }
             GuestAnswer::Failed(GuestError::NotFound) => self.provide_export(Err(Refusal::Unknown)),
-            // It is there, but can't be served now.
-            _ => self.provide_export(Err(Refusal::Shutdown)),
+            _ => self.provide_export(Err(Refusal::Unavailable(reason(answer.clone()).1))),
         }
     }
 

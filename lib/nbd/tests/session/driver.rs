@@ -253,7 +253,7 @@ impl Driver {
     }
 
     fn end(&mut self, fatal: Fatal) {
-        assert_eq!(self.session.next(&mut self.unread), Err(fatal), "it repeats");
+        assert_eq!(self.session.next(&mut self.unread), Err(fatal.clone()), "it repeats");
         assert_eq!(self.session.wants(), 0);
         self.events.push(Event::Ended(fatal));
         self.over = true;

@@ -550,6 +550,24 @@ fn questions_are_answered_first() {
     assert_eq!((session.next(&mut input), session.wants()), (Ok(None), 16));
 }
 
+//= NBD#option-types
+//# NBD_REP_ERR_UNKNOWN (2^31 + 6) The requested export is not available.
+//= NBD#conventions
+//# MUST be no longer than 4096 bytes
+#[test]
+fn what_is_there_but_cannot_be_served_says_why() {
+    for (why, said) in [("its log is damaged".to_owned(), 18_usize), ("ü".repeat(3000), 4096)] {
+        let mut input = Client::modern().export(client::OPT_GO, "disk", &[]).sends.into();
+        let mut session = Session::new(Settings::DEFAULT);
+        assert!(matches!(session.next(&mut input), Ok(Some(Item::Send(_)))));
+        assert!(matches!(session.next(&mut input), Ok(Some(Item::FindExport { .. }))));
+        let refusal = session.provide_export(Err(Refusal::Unavailable(why.clone()))).expect("GO may fail");
+        assert_eq!(refusal[8..16], bytes("00000007 80000006")[..], "a reply to GO, of the kind ERR_UNKNOWN");
+        assert_eq!(refusal[20..], why.as_bytes()[..said]);
+        assert_eq!((session.next(&mut input), session.wants()), (Ok(None), 16), "it may ask for another");
+    }
+}
+
 //= NBD#termination-of-the-session-during-option-haggling
 //# SHOULD error further options (other than an NBD_OPT_ABORT) with NBD_REP_ERR_SHUTDOWN
 //= NBD#terminating-the-transmission-phase

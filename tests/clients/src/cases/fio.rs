@@ -1,6 +1,6 @@
 //! fio: mixed block sizes, verified by checksums that fio writes into the blocks.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, ensure};
 
 use crate::bed::{Bed, VDISK};
 use crate::process::Program;
@@ -63,4 +63,39 @@ pub(crate) fn fio_verifies_after_kill(bed: &Bed) -> Result<()> {
         fio(bed, &server, Job::Verify, seed)?;
     }
     Ok(())
+}
+
+/// The vDisk grows again and again under a client that writes; a client that connects then writes the new room too.
+pub(crate) fn fio_verifies_while_the_vdisk_grows(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("1GiB")?;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| fio(bed, &server, Job::Write, 1));
+        let mut size_mib = 1024;
+        while !writer.is_finished() {
+            size_mib += 64;
+            bed.ovs(&format!("vdisk resize {VDISK} --size {size_mib}MiB")).run()?;
+        }
+        ensure!(size_mib > 1024, "it grew while the client wrote");
+        writer.join().map_err(|_| anyhow!("the thread of the client panicked"))?
+    })?;
+    let uri = server.uri(VDISK);
+    Program::new("qemu-io")
+        .words("-f raw -c")
+        .arg("read -P 0 1024M 64M")
+        .arg("-c")
+        .arg("write -P 5 1056M 32M")
+        .arg("-c")
+        .arg("flush")
+        .arg(&uri)
+        .run()?;
+    server.kill()?;
+    server.start_again(&[])?;
+    Program::new("qemu-io")
+        .words("-f raw -c")
+        .arg("read -P 0 1024M 32M")
+        .arg("-c")
+        .arg("read -P 5 1056M 32M")
+        .arg(&uri)
+        .run()?;
+    fio(bed, &server, Job::Verify, 1)
 }

@@ -4,6 +4,7 @@ mod cut;
 mod disks;
 mod fio;
 mod full;
+mod halted;
 mod huge;
 mod libnbd;
 mod lost;
@@ -83,6 +84,7 @@ const CASES: &[Case] = &[
     case!(stalled::sigstop_makes_clients_wait, 120, OvsAlone, Both),
     case!(stalled::stalled_backend_bounds_memory, 240, OvsAlone, Plain),
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
+    case!(halted::damaged_log_halts_its_vdisk_alone, 120, OvsAlone, Plain),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
     case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),
     case!(verbs::vdisk_grows_and_goes, 120, OvsAlone, Plain),
@@ -108,6 +110,7 @@ const CASES: &[Case] = &[
     case!(libnbd::libnbd_edges, 120, Any, Plain),
     case!(libnbd::libnbd_options, 120, OvsAlone, Plain),
     case!(fio::fio_verifies_mixed_sizes, 300, Any, Both),
+    case!(fio::fio_verifies_while_the_vdisk_grows, 300, OvsAlone, Both),
     case!(fio::fio_verifies_after_kill, 600, Any, Plain),
     case!(cut::cut_keeps_what_was_acknowledged, 600, Any, Plain),
     case!(cut::cut_with_frames_keeps_what_was_acknowledged, 300, Any, Both),
