@@ -556,7 +556,7 @@ fn questions_are_answered_first() {
 //# MUST be no longer than 4096 bytes
 #[test]
 fn what_is_there_but_cannot_be_served_says_why() {
-    for (why, said) in [("its log is damaged".to_owned(), 18_usize), ("ü".repeat(3000), 4096)] {
+    for (why, said) in [("its log is damaged".to_owned(), 18_usize), ("\u{fc}".repeat(3000), 4096)] {
         let mut input = Client::modern().export(client::OPT_GO, "disk", &[]).sends.into();
         let mut session = Session::new(Settings::DEFAULT);
         assert!(matches!(session.next(&mut input), Ok(Some(Item::Send(_)))));
