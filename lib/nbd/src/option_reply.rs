@@ -40,8 +40,10 @@ impl OptionReply {
             //# NBD_REP_ERR_UNKNOWN: The chosen export does not exist on this server
             Refusal::Unknown => self.error(kind::ERR_UNKNOWN, "no such export"),
             //= NBD#option-types
-            //# NBD_REP_ERR_UNKNOWN (2^31 + 6) The requested export is not available.
-            Refusal::Unavailable(why) => self.error(kind::ERR_UNKNOWN, for_people(&why)),
+            //# syntactically valid, but server-side policy forbids the server to allow the option
+            // NBD_REP_ERR_UNKNOWN would fit as well, but clients say then that there is no such export, and somebody
+            // may come to make one.
+            Refusal::Unavailable(why) => self.error(kind::ERR_POLICY, for_people(&why)),
             Refusal::Policy => self.error(kind::ERR_POLICY, "not permitted"),
             //= NBD#termination-of-the-session-during-option-haggling
             //# SHOULD error further options (other than an NBD_OPT_ABORT) with NBD_REP_ERR_SHUTDOWN

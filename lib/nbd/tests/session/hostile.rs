@@ -551,7 +551,7 @@ fn questions_are_answered_first() {
 }
 
 //= NBD#option-types
-//# NBD_REP_ERR_UNKNOWN (2^31 + 6) The requested export is not available.
+//# syntactically valid, but server-side policy forbids the server to allow the option
 //= NBD#conventions
 //# MUST be no longer than 4096 bytes
 #[test]
@@ -562,7 +562,7 @@ fn what_is_there_but_cannot_be_served_says_why() {
         assert!(matches!(session.next(&mut input), Ok(Some(Item::Send(_)))));
         assert!(matches!(session.next(&mut input), Ok(Some(Item::FindExport { .. }))));
         let refusal = session.provide_export(Err(Refusal::Unavailable(why.clone()))).expect("GO may fail");
-        assert_eq!(refusal[8..16], bytes("00000007 80000006")[..], "a reply to GO, of the kind ERR_UNKNOWN");
+        assert_eq!(refusal[8..16], bytes("00000007 80000002")[..], "a reply to GO, of the kind ERR_POLICY");
         assert_eq!(refusal[20..], why.as_bytes()[..said]);
         assert_eq!((session.next(&mut input), session.wants()), (Ok(None), 16), "it may ask for another");
     }
