@@ -203,7 +203,9 @@ impl RolesCluster {
         match self.layout.node(node).part {
             Part::Kv => RoleCard::Kv { cluster: CLUSTER },
             Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect() },
-            Part::VolumeDriver => RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS },
+            Part::VolumeDriver => {
+                RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS, accept_loss: false }
+            }
             Part::Edge => RoleCard::Edge { client: client_of(node), volume_driver: VOLUME_DRIVER },
             Part::Asd => asd(node.0 - self.sizes.asd(0).0),
         }

@@ -71,7 +71,10 @@ fn cast() -> Vec<Role> {
     let mut roles = vec![
         roles::kv_role(CLUSTER, Some(8 << 10), None),
         roles::cast(&RoleCard::Objects { kv: KV, osds: osds.clone() }, None),
-        roles::cast(&RoleCard::VolumeDriver { node: VOLUME_DRIVER, kv: KV, objects: OBJECTS }, None),
+        roles::cast(
+            &RoleCard::VolumeDriver { node: VOLUME_DRIVER, kv: KV, objects: OBJECTS, accept_loss: false },
+            None,
+        ),
         roles::cast(&RoleCard::Edge { client: ClientId(4), volume_driver: VOLUME_DRIVER }, None),
     ];
     roles.extend(asds.map(|card| roles::cast(&card, None)));

@@ -24,8 +24,9 @@ pub fn cast(card: &RoleCard, bug: Option<Bug>) -> Role {
             let settings = objects::Settings::default();
             Role::Objects(Box::new(objects::Objects::new(objects::Config { kv: *kv, osds, settings, bug })))
         }
-        RoleCard::VolumeDriver { node, kv, objects } => {
-            let config = volume::Config { bug, ..volume::Config::new(*node, *kv, *objects) };
+        RoleCard::VolumeDriver { node, kv, objects, accept_loss } => {
+            let accept_loss = *accept_loss;
+            let config = volume::Config { accept_loss, bug, ..volume::Config::new(*node, *kv, *objects) };
             Role::VolumeDriver(Box::new(volume::VolumeDriver::new(config)))
         }
         RoleCard::Edge { client, volume_driver } => {

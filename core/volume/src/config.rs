@@ -24,6 +24,9 @@ pub struct Config {
     /// How long after a sync without a later batch an empty one is written, so that its mark tells damage
     /// from a tail.
     pub mark_after: Duration,
+    /// The operator accepts that what the write buffer can't give back at a take-over is lost: what came before it
+    /// is served (PROTOCOLS O5). Otherwise such a vDisk halts.
+    pub accept_loss: bool,
     /// A planted bug, in the simulator.
     pub bug: Option<Bug>,
 }
@@ -40,6 +43,7 @@ impl Config {
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
             mark_after: Duration::from_millis(10),
+            accept_loss: false,
             bug: None,
         }
     }

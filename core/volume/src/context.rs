@@ -30,6 +30,7 @@ pub(crate) enum VolumeAsk {
     Raise,
     NamespaceRecord,
     ListObjects,
+    Unclaim,
     ChainTlog(TlogId),
     Upload(ScoId),
     Redundancy(ScoId),

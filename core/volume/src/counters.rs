@@ -19,4 +19,5 @@ facts::counters! {
     ScosDeleted: "scos_deleted", "SCOs without a live cluster deleted from the backend";
     Waits: "room_waits", "Times that a write found no room in the write buffer";
     TakeOvers: "take_overs", "vDisks taken over";
+    LossesAccepted: "losses_accepted", "Losses of the write buffer gone past at a take-over, as the operator said";
 }

@@ -48,7 +48,7 @@ pub(crate) struct Up {
     /// Allow `--nbd` beyond this machine: NBD knows neither passwords nor encryption yet.
     #[arg(long)]
     pub(crate) insecure_nbd: bool,
-    /// Start without a write buffer that is missing or foreign: what only it held is lost.
+    /// Go on without what the write buffer lost (all of it, when it is missing or foreign): for one start.
     #[arg(long)]
     pub(crate) accept_write_buffer_loss: bool,
     /// How disks are reached: auto, portable or uring.

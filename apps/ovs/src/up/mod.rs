@@ -146,6 +146,9 @@ fn next_start(
     cluster::check_vdisks(&mut port, &arguments.vdisk)?;
     let accept = arguments.accept_write_buffer_loss;
     let (record, lost) = cluster::settle_write_buffer(&directory, &mut port, entropy, record, accept)?;
+    if accept {
+        tracing::warn!("what the write buffer can't give back of vDisks is taken for lost in this start");
+    }
     for vdisk in lost {
         tracing::warn!("{vdisk}: what only the lost write buffer held is gone, as accepted");
     }

@@ -51,8 +51,10 @@ impl Casting<'_> {
         self.spec(ids::OBJECTS, "objects".into(), BACKEND_SHARD, None, &card)
     }
 
-    pub(crate) fn volume_driver(&self) -> NodeSpec<Role> {
-        let card = RoleCard::VolumeDriver { node: ids::VOLUME_DRIVER, kv: ids::KV, objects: ids::OBJECTS };
+    /// `accept_loss`: what the write buffer lost is accepted as lost.
+    pub(crate) fn volume_driver(&self, accept_loss: bool) -> NodeSpec<Role> {
+        let (node, kv, objects) = (ids::VOLUME_DRIVER, ids::KV, ids::OBJECTS);
+        let card = RoleCard::VolumeDriver { node, kv, objects, accept_loss };
         let folder = Some(self.directory.write_buffer());
         self.spec(ids::VOLUME_DRIVER, "volume-driver".into(), GUEST_SHARD, folder, &card)
     }

@@ -30,7 +30,7 @@ pub(crate) fn serve(
     listener: TcpListener,
     signals: &Signals,
 ) -> Result<(), Failure> {
-    start_roles(&started)?;
+    start_roles(&started, arguments.accept_write_buffer_loss)?;
     make_vdisks(&started)?;
     wait_until_taken_over(&started);
     let nbd = listener.local_addr().map_err(|error| Failure::system("listening", &error))?;
@@ -59,12 +59,12 @@ pub(crate) fn serve(
     stop(started)
 }
 
-fn start_roles(started: &Started) -> Result<(), Failure> {
+fn start_roles(started: &Started, accept_loss: bool) -> Result<(), Failure> {
     let casting = Casting { directory: &started.directory, recorder: started.recorder.as_deref() };
     let absent = |osd| started.absent.iter().any(|absent| absent.osd.osd == osd);
     let present = started.record.osds.iter().filter(|osd| !absent(osd.osd));
     let asds = present.map(|osd| casting.asd(osd));
-    let others = [casting.objects(&started.record), casting.volume_driver(), casting.edge()];
+    let others = [casting.objects(&started.record), casting.volume_driver(accept_loss), casting.edge()];
     for spec in asds.chain(others) {
         started.runtime.start_node(spec).map_err(|error| failed_start(&error))?;
     }

@@ -40,6 +40,8 @@ pub enum RoleCard {
         kv: NodeId,
         /// The objects client.
         objects: NodeId,
+        /// Whether what the write buffer lost is accepted as lost.
+        accept_loss: bool,
     },
     /// An Edge.
     Edge {

@@ -66,6 +66,8 @@ pub(crate) enum ScoState {
     Closed,
     /// Being read for its upload, or on its way.
     Uploading,
+    /// On the backend since an earlier life; how safe it is there is to be asked.
+    Found,
     /// On the backend; so many more disks may be lost.
     Stored { spare: u8 },
     /// Its TLog is published: the file is a read cache.

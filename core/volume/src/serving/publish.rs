@@ -25,6 +25,7 @@ impl Serving {
     /// Starts uploads of closed SCOs, oldest first. Only what is synced goes: the backend never holds more of a
     /// SCO than the log does after a power cut.
     pub(crate) fn start_uploads(&mut self, context: &mut Context<'_>) {
+        self.ask_of_found(context);
         let under_way = self.local.values().filter(|sco| sco.state == ScoState::Uploading).count();
         let room = context.config.uploads_max.saturating_sub(under_way);
         if room == 0 {
@@ -41,6 +42,16 @@ impl Serving {
             let length = clusters * CLUSTER_BYTES;
             let what = DiskOperation::Read { file, offset: cluster_position(0), length };
             self.operations.start(Operation::ReadForUpload(sco), what, context);
+        }
+    }
+
+    /// SCOs that an earlier life stored are not stored again: after a loss that was accepted, the log may hold less of
+    /// one than the backend does.
+    fn ask_of_found(&mut self, context: &mut Context<'_>) {
+        let found = self.local.iter().filter(|(_, local)| local.state == ScoState::Found);
+        for sco in found.map(|(sco, _)| *sco).collect::<Vec<ScoId>>() {
+            self.set_sco_state(sco, ScoState::Stored { spare: 0 });
+            self.ask_redundancy(sco, context);
         }
     }
 
@@ -76,7 +87,7 @@ impl Serving {
     fn damaged_before_upload(&mut self, sco: ScoId) {
         self.stop = Some(Stop::Halt(alloc::format!(
             "SCO {sco} in the write buffer is damaged, and the ASDs do not have it yet: what it holds is lost. \
-             Restore the write buffer's disk, or accept the loss"
+             Restore the write buffer's disk, or go on with what came before by --accept-write-buffer-loss"
         )));
     }
 

@@ -179,7 +179,7 @@ impl Serving {
     fn local_part_failed(&mut self, job: u64, part: usize, run: Run, context: &mut Context<'_>) {
         context.count(Counter::DamagedParts, 1);
         let state = self.local.get(&run.location.sco()).map(|local| local.state);
-        if matches!(state, None | Some(ScoState::Stored { .. } | ScoState::Cached)) {
+        if matches!(state, None | Some(ScoState::Found | ScoState::Stored { .. } | ScoState::Cached)) {
             self.part_mut(job, part).local_failed = true;
             self.resolve_part(job, part, context);
         } else {

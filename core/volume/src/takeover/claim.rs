@@ -32,6 +32,11 @@ impl TakeOver {
             VolumeAsk::Raise => self.raised(answer, context),
             VolumeAsk::NamespaceRecord => self.namespace_read(answer, context),
             VolumeAsk::ListObjects => self.objects_listed(answer, context),
+            VolumeAsk::Unclaim => match answer {
+                KvAnswer::Done(_) => self.open(context),
+                // Management changed the record meanwhile, or another owner did: begin anew from what it says.
+                _ => self.outcome = Some(Outcome::TryAgain),
+            },
             _ => {}
         }
     }
@@ -56,7 +61,7 @@ impl TakeOver {
         if record.buffer.is_some() && record.buffer != self.buffer {
             self.halt(
                 "the write buffer that held acknowledged data of this vDisk is missing or another one is in its \
-                 place; put it back, or accept the loss with --accept-write-buffer-loss"
+                 place; put it back, or go on without it by --accept-write-buffer-loss"
                     .into(),
             );
             self.record = Some(record);
@@ -77,10 +82,28 @@ impl TakeOver {
         let mut new = record.clone();
         new.generation = Generation(record.generation.0 + 1);
         new.owner = context.config.node;
+        self.change_record(VolumeAsk::Claim, &record, new, context);
+    }
+
+    /// Nothing in the write buffer is kept: the registry is told so before its files go, so that one can tell from
+    /// then on that a log which the registry counts on is missing.
+    pub(super) fn unclaim(&mut self, context: &mut Context<'_>) {
+        let record = self.record().clone();
+        let new = VdiskRecord { buffer: None, ..record.clone() };
+        self.change_record(VolumeAsk::Unclaim, &record, new, context);
+    }
+
+    fn change_record(
+        &mut self,
+        ask: VolumeAsk,
+        old: &VdiskRecord,
+        new: VdiskRecord,
+        context: &mut Context<'_>,
+    ) {
         let key = registry::vdisk_key(self.id);
-        let command = compare_and_set(key, Some(registry::encode(&record)), registry::encode(&new));
+        let command = compare_and_set(key, Some(registry::encode(old)), registry::encode(&new));
         self.record = Some(new);
-        context.command(self.id, VolumeAsk::Claim, command);
+        context.command(self.id, ask, command);
     }
 
     fn create_namespace(&mut self, context: &mut Context<'_>) {

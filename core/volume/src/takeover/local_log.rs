@@ -11,6 +11,7 @@ use step::{Bug, DiskOutcome, DiskResult};
 
 use super::{Operation, TakeOver};
 use crate::context::Context;
+use crate::counters::Counter;
 use crate::files::{LocalFile, journal_owner, sequence_of_tlog, tlog_of_sequence};
 
 /// A TLog file that was found.
@@ -43,6 +44,10 @@ impl TakeOver {
             _ => None,
         });
         self.tlogs = tlogs.map(|tlog| FoundTlog { tlog, scan: None, bytes: Bytes::new() }).collect();
+        // A TLog is there, synced, before the registry is told that the buffer matters, and the next one before it goes.
+        if matters && self.tlogs.is_empty() && !self.loss_is_accepted("the log is missing from it", context) {
+            return;
+        }
         self.read_next_tlog(context);
     }
 
@@ -79,15 +84,15 @@ impl TakeOver {
         let scan = |found: &mut FoundTlog| found.scan.take().expect("every file was read");
         let files: Vec<(u64, Result<FileScan, Headless>)> =
             self.tlogs.iter_mut().map(|found| (sequence_of_tlog(found.tlog), scan(found))).collect();
-        let judgement = judge(&files, None, Mark::default());
-        let broken = judgement.damage.is_some() || !self.continues_chain(&files);
-        if broken && !context.config.has(Bug::DamageTakenForTail) {
-            self.halt(
-                "the log in the write buffer is damaged below a place that was synced: acknowledged data is lost. \
-                 Restore the write buffer's disk, or accept the loss with --accept-write-buffer-loss"
-                    .into(),
-            );
-            return;
+        let mut judgement = judge(&files, None, Mark::default());
+        let apart = !self.continues_chain(&files);
+        if (judgement.damage.is_some() || apart) && !context.config.has(Bug::DamageTakenForTail) {
+            if !self.loss_is_accepted("the log in it is damaged below a place that was synced", context) {
+                return;
+            }
+            if apart {
+                judgement.kept.clear();
+            }
         }
         self.opening.vouched = judgement.synced;
         match self.keep(&files, &judgement) {
@@ -95,6 +100,20 @@ impl TakeOver {
             None => self
                 .halt("an entry of the local log checks but can't be read: is it of a newer version?".into()),
         }
+    }
+
+    /// Whether the operator accepted that what the write buffer can't give back is lost: the sound part before it is
+    /// kept then. Halts otherwise.
+    pub(super) fn loss_is_accepted(&mut self, why: &str, context: &mut Context<'_>) -> bool {
+        if context.config.accept_loss {
+            context.count(Counter::LossesAccepted, 1);
+        } else {
+            self.halt(alloc::format!(
+                "the write buffer lost acknowledged data of this vDisk: {why}. Restore the write buffer's disk, or go \
+                 on with what came before by --accept-write-buffer-loss"
+            ));
+        }
+        context.config.accept_loss
     }
 
     /// Whether the first local TLog follows the last published one.

@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     Deleting(VdiskRecord),
     /// There is no such vDisk any more.
     Gone,
-    /// The write buffer's disk is full: to be tried again.
+    /// The write buffer's disk is full, or the record changed meanwhile: to be tried again.
     TryAgain,
 }
 

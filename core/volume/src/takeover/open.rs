@@ -10,7 +10,7 @@ use formats::tlog::encode_label;
 use glossary::{CLUSTER_BYTES, LogNumber, ScoId, TlogId};
 use step::{DiskOperation, DiskResult};
 
-use super::{Operation, Outcome, TakeOver};
+use super::{FoundTlog, Operation, Outcome, TakeOver};
 use crate::context::{Context, Operations};
 use crate::files::{LocalFile, journal_owner, sequence_of_tlog};
 use crate::map::Overlay;
@@ -49,6 +49,9 @@ impl TakeOver {
         }
         for found in core::mem::take(&mut self.tlogs) {
             let Some(closed) = self.closed.iter().find(|closed| closed.tlog == found.tlog) else { continue };
+            if context.config.accept_loss {
+                writes.extend(self.wipe(&found, closed.file_bytes));
+            }
             let sequence = sequence_of_tlog(found.tlog);
             let vouched = self.opening.vouched;
             let from = if vouched.sequence == sequence { vouched.position } else { 0 };
@@ -68,6 +71,15 @@ impl TakeOver {
         if self.opening.rewriting == 0 {
             self.settle(context);
         }
+    }
+
+    /// Zeros over what follows the part of a TLog that is kept: after an accepted loss there may be marks in it, which
+    /// would call the loss damage again at the next take-over.
+    fn wipe(&self, found: &FoundTlog, kept: u64) -> Option<DiskOperation> {
+        let rest = (found.bytes.len() as u64).checked_sub(kept).filter(|rest| *rest > 0)?;
+        let pieces = zero_pieces(usize::try_from(rest).expect("a TLog fits memory"));
+        let file = LocalFile::Tlog(found.tlog).name(self.id);
+        Some(DiskOperation::Write { file, offset: kept, pieces })
     }
 
     pub(super) fn rewritten(&mut self, result: &DiskResult, context: &mut Context<'_>) {

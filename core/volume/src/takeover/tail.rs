@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 use bytes::Bytes;
 use formats::Payload;
+use formats::namespace::ObjectName;
 use formats::sco::cluster_position;
 use formats::tlog::EntryKind;
 use glossary::{CLUSTER_BYTES, ScoId, TlogId};
@@ -13,6 +14,7 @@ use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
 use super::local_log::KeptBatch;
 use super::{Operation, TakeOver};
 use crate::context::Context;
+use crate::counters::Counter;
 use crate::files::LocalFile;
 use crate::serving::{ClosedTlog, LocalSco, ScoState};
 
@@ -34,10 +36,17 @@ impl TakeOver {
 
     fn verify_next(&mut self, context: &mut Context<'_>) {
         let accept_all = context.config.has(Bug::TornTailAccepted);
+        // After a loss, what was synced once needs a look as well.
+        let doubt_all = context.config.accept_loss;
         while let Some(batch) = self.tail.batches.get(self.tail.at.0) {
             let (number, entry_number) = self.tail.at;
+            let doubtful = (!batch.synced || doubt_all) && !accept_all;
             match batch.entries.get(entry_number) {
-                Some(entry) if entry.kind == EntryKind::Write && !batch.synced && !accept_all => {
+                Some(entry)
+                    if doubtful
+                        && entry.kind == EntryKind::Write
+                        && !self.is_stored(entry.location.sco()) =>
+                {
                     let what = DiskOperation::Read {
                         file: LocalFile::Sco(entry.location.sco()).name(self.id),
                         offset: cluster_position(u64::from(entry.location.offset().0)),
@@ -67,7 +76,7 @@ impl TakeOver {
                 let data = Payload::with_crcs(alloc::vec![bytes.clone()], expected.crcs.clone());
                 data.is_some_and(|data| data.verify())
             }
-            Err(step::DiskError::Failed) => {
+            Err(step::DiskError::Failed) if !context.config.accept_loss => {
                 self.disk_failed(step::DiskError::Failed, "reading a SCO");
                 return;
             }
@@ -75,11 +84,16 @@ impl TakeOver {
         };
         match (whole, result) {
             (true, Ok(DiskOutcome::Read(bytes))) => {
-                let place = (expected.location.sco(), u64::from(expected.location.offset().0));
-                self.tail.data.push((batch, place, bytes.clone()));
+                if !self.tail.batches[batch].synced {
+                    let place = (expected.location.sco(), u64::from(expected.location.offset().0));
+                    self.tail.data.push((batch, place, bytes.clone()));
+                }
                 self.tail.at = (batch, entry + 1);
             }
             _ => {
+                if self.tail.batches[batch].synced {
+                    context.count(Counter::LossesAccepted, 1);
+                }
                 self.tail.batches.truncate(batch);
                 self.tail.data.retain(|(of, ..)| *of < batch);
             }
@@ -103,11 +117,17 @@ impl TakeOver {
             }
         }
         self.learn_clients(TlogId { generation: glossary::Generation(u32::MAX), sequence: u32::MAX });
-        if let Some(missing) = self.missing_sco() {
-            self.halt(missing);
-            return;
+        if let Some(sco) = self.missing_sco() {
+            let why = alloc::format!("SCO {sco} is missing from it, or too short");
+            if !self.loss_is_accepted(&why, context) {
+                return;
+            }
         }
-        self.open(context);
+        if self.closed.is_empty() && self.record().buffer.is_some() {
+            self.unclaim(context);
+        } else {
+            self.open(context);
+        }
     }
 
     /// Takes in what the labels of TLogs up to this one say of clients.
@@ -139,8 +159,10 @@ impl TakeOver {
 
     fn keep_scos(&mut self, batch: &KeptBatch) {
         for entry in batch.entries.iter().filter(|entry| entry.kind == EntryKind::Write) {
-            let fresh = LocalSco { crcs: Vec::new(), written: 0, through: 0, state: ScoState::Closed };
-            let local = self.local.entry(entry.location.sco()).or_insert(fresh);
+            let sco = entry.location.sco();
+            let state = if self.is_stored(sco) { ScoState::Found } else { ScoState::Closed };
+            let fresh = LocalSco { crcs: Vec::new(), written: 0, through: 0, state };
+            let local = self.local.entry(sco).or_insert(fresh);
             let end = usize::from(entry.location.offset().0) + entry.crcs.len();
             local.crcs.resize(end.max(local.crcs.len()), 0);
             local.crcs[usize::from(entry.location.offset().0)..end].copy_from_slice(&entry.crcs);
@@ -148,15 +170,18 @@ impl TakeOver {
         }
     }
 
-    /// A SCO file that the log needs and that is not there, or too short.
-    fn missing_sco(&self) -> Option<alloc::string::String> {
+    /// Whether the backend has a SCO: it was synced and whole then, and is what reads fall back to.
+    fn is_stored(&self, sco: ScoId) -> bool {
+        self.objects.contains_key(&ObjectName::Sco(sco))
+    }
+
+    /// A SCO file that the log needs and that is not there, or too short. When the operator accepted losses, every
+    /// entry was looked at, and those of such a SCO are not kept.
+    fn missing_sco(&self) -> Option<ScoId> {
         let length = |sco| self.files.get(&LocalFile::Sco(sco)).copied().unwrap_or(0);
-        let short = self.local.iter().find(|(sco, local)| length(**sco) < cluster_position(local.written));
-        short.map(|(sco, _)| {
-            alloc::format!(
-                "SCO {sco} is missing from the write buffer, and the log needs it: acknowledged data is lost. \
-                 Restore the write buffer's disk, or accept the loss with --accept-write-buffer-loss"
-            )
-        })
+        let is_short = |sco: &ScoId, local: &LocalSco| length(*sco) < cluster_position(local.written);
+        let short =
+            self.local.iter().find(|(sco, local)| local.state != ScoState::Found && is_short(sco, local));
+        short.map(|(sco, _)| *sco)
     }
 }

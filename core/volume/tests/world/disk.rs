@@ -19,6 +19,30 @@ impl Disk {
         self.durable.insert(name, bytes.to_vec());
     }
 
+    /// Flips a bit of one of such files, cuts it, or removes it. Gives what it did, if there is such a file.
+    pub(crate) fn damage(&mut self, random: &mut Entropy, such: impl Fn(&str) -> bool) -> Option<String> {
+        let names: Vec<FileName> = self.live.keys().copied().filter(|name| such(name.as_str())).collect();
+        let name = names.get(random.below(names.len().max(1) as u64) as usize)?;
+        let bytes = self.live.get_mut(name)?;
+        let at = random.below(bytes.len().max(1) as u64) as usize;
+        let what = match random.below(3) {
+            0 if !bytes.is_empty() => {
+                bytes[at] ^= 1 << random.below(8);
+                format!("flips a bit of {name:?} at {at}")
+            }
+            1 => {
+                bytes.truncate(at);
+                format!("cuts {name:?} at {at}")
+            }
+            _ => {
+                self.live.remove(name);
+                format!("removes {name:?}")
+            }
+        };
+        self.durable.clone_from(&self.live);
+        Some(what)
+    }
+
     pub(crate) fn remove_all(&mut self, such: impl Fn(&str) -> bool) {
         self.live.retain(|name, _| !such(name.as_str()));
         self.durable.retain(|name, _| !such(name.as_str()));

@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) halted: Option<String>,
     pushed: Option<AdminAnswer>,
     bug: Option<step::Bug>,
+    /// The operator accepts what the write buffer lost.
+    pub(crate) accept_loss: bool,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl World {
             halted: None,
             pushed: None,
             bug,
+            accept_loss: false,
         };
         world.disk.put("identity", &registry::buffer_identity_file());
         world.restart();
@@ -73,7 +76,7 @@ impl World {
 
     /// A new life of the driver on what its disk kept.
     pub(crate) fn restart(&mut self) {
-        self.driver = VolumeDriver::new(config(self.bug));
+        self.driver = VolumeDriver::new(Config { accept_loss: self.accept_loss, ..config(self.bug) });
         self.events.clear();
         self.timers.clear();
         self.answers.clear();

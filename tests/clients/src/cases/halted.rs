@@ -14,7 +14,8 @@ use crate::server::Server;
 const WITHIN_SYNCED: usize = 4096 + 60;
 
 /// One bit of a log that was synced rots while the cluster is stopped. Its vDisk halts and says why, to the NBD client
-/// too; its neighbour serves; no file of it is touched. With the bit as it was it serves every byte.
+/// too; its neighbour serves; no file of it is touched. The operator may go on without what is lost; with the bit as it was
+/// it serves every byte.
 pub(crate) fn damaged_log_halts_its_vdisk_alone(bed: &Bed) -> Result<()> {
     let mut server = bed.up("256MiB")?;
     bed.ovs("vdisk create neighbour --size 64MiB").run()?;
@@ -38,7 +39,21 @@ pub(crate) fn damaged_log_halts_its_vdisk_alone(bed: &Bed) -> Result<()> {
     io(&server, "neighbour", &["read -P 9 0 1M", "write -P 8 1M 1M", "flush"])?;
     server.stop()?;
     ensure!(fs::read(&log)? == rotten, "the evidence is as it was");
+    let kept = bed.path("kept");
+    Program::new("cp").arg("-a").arg(bed.data()).arg(&kept).run()?;
 
+    // The operator goes on without what is lost: before the damage there was nothing. The word is needed once.
+    server.start_again(&["--accept-write-buffer-loss"])?;
+    io(&server, VDISK, &["read -P 0 0 8M", "write -P 5 0 1M", "flush"])?;
+    server.kill()?;
+    server.start_again(&[])?;
+    io(&server, VDISK, &["read -P 5 0 1M", "read -P 0 1M 7M"])?;
+    io(&server, "neighbour", &["read -P 9 0 1M", "read -P 8 1M 1M"])?;
+    server.stop()?;
+
+    // Or the disk is restored as it was.
+    fs::remove_dir_all(bed.data())?;
+    fs::rename(&kept, bed.data())?;
     fs::write(&log, &sound)?;
     server.start_again(&[])?;
     io(&server, VDISK, &["read -P 7 0 8M", "write -P 6 8M 1M", "flush", "read -P 6 8M 1M"])?;
