@@ -21,6 +21,9 @@ pub struct Faults {
     pub slow_until: Moment,
     /// How slow.
     pub slow_factor: u32,
+    /// Syncs take long until then, as on a disk that hoards what it was given: much is written and not yet
+    /// durable.
+    pub syncs_slow_until: Moment,
     /// A sync failed in this boot of the machine: what the kernel shows is not what the disk holds. Only a
     /// restart of the machine brings the truth back.
     pub lies: bool,
