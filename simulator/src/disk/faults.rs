@@ -15,8 +15,10 @@ pub struct Faults {
     pub writes_to_lose: u32,
     /// So many of the next writes go elsewhere.
     pub writes_to_misdirect: u32,
-    /// No file grows and none is created until then.
+    /// Files have no more than `full_at` bytes until then.
     pub full_until: Moment,
+    /// What files may have while the disk is full.
+    pub full_at: u64,
     /// Everything takes `slow_factor` times as long until then.
     pub slow_until: Moment,
     /// How slow.

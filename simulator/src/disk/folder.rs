@@ -125,7 +125,13 @@ impl Folder {
 
     /// How many bytes may still be written.
     fn free(&self, now: Moment) -> u64 {
-        if now < self.faults.full_until { 0 } else { self.capacity.saturating_sub(self.used()) }
+        let all = if now < self.faults.full_until { self.faults.full_at } else { self.capacity };
+        all.min(self.capacity).saturating_sub(self.used())
+    }
+
+    /// Somebody else fills the disk, and leaves so many bytes.
+    pub fn fill(&mut self, left: u64, until: Moment) {
+        (self.faults.full_at, self.faults.full_until) = (self.used() + left, until);
     }
 
     fn space(&self, now: Moment) -> DiskOutcome {
