@@ -107,7 +107,7 @@ impl TakeOver {
             self.halt(missing);
             return;
         }
-        self.open(context);
+        self.read_sco_headers(context);
     }
 
     /// Takes in what the labels of TLogs up to this one say of clients.
