@@ -119,7 +119,7 @@ impl Context<'_> {
         self.config.bug == Some(bug)
     }
 
-    fn entropy(&mut self) -> &mut Entropy {
+    pub(crate) fn entropy(&mut self) -> &mut Entropy {
         self.shared.entropy.as_mut().expect("the start comes before anything else")
     }
 }

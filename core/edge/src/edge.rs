@@ -130,7 +130,8 @@ impl Parts<'_> {
     }
 
     fn list(&mut self, asker: Asker, context: &mut Context<'_>) {
-        let request = context.fresh_request();
+        // No session keeps answers to an earlier life apart, and that life may have asked before a vDisk was made.
+        let request = context.entropy().next_u64();
         self.lists.insert(request, (asker, Patience::new(context.now, context.config)));
         context.send(NO_SESSION, request, EdgeBody::List);
     }

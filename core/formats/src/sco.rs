@@ -51,6 +51,15 @@ impl ScoHeader {
         page.into()
     }
 
+    /// The version of a header page that a newer program wrote; `None` when it is none, or its check, which stays
+    /// where it is, doesn't hold.
+    pub fn newer_version(page: &[u8]) -> Option<u16> {
+        let (body, rest) = page.split_at_checked(32)?;
+        let version = u16::from_le_bytes([body[8], body[9]]);
+        let is_sound = body.starts_with(&HEADER_MAGIC) && rest.get(..4)? == crc32c(body).to_le_bytes();
+        (is_sound && version > VERSION).then_some(version)
+    }
+
     /// Reads a header page; `None` when it is torn, damaged, foreign or of another version.
     pub fn decode(page: &[u8]) -> Option<Self> {
         let (body, rest) = page.split_at_checked(32)?;

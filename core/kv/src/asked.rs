@@ -94,6 +94,11 @@ impl Queue {
         Batch { asked }
     }
 
+    /// Bytes of what waits, at least.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     /// Takes everything that waits.
     pub(crate) fn take_all(&mut self) -> VecDeque<Asked> {
         self.bytes = 0;

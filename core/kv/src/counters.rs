@@ -27,6 +27,7 @@ counters! {
     Snapshots: "snapshots", "Snapshots finished";
     SnapshotsGivenUp: "snapshots_given_up", "Snapshots given up because the disk was full";
     Full: "full", "Times that the log met a full disk";
+    Refused: "refused", "Commands refused to keep the room that a snapshot needs";
 }
 
 /// The values, since the start.

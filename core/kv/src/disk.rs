@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Log,
     /// The snapshot's: it has one operation at a time.
     Snapshot,
+    /// Asks how much room there is.
+    Space,
     /// Deletes a file that nothing needs. If it comes to nothing, the next start tries again.
     Forget,
 }

@@ -21,6 +21,7 @@ mod map;
 mod overlay;
 mod recover;
 mod requests;
+mod room;
 mod serving;
 mod sessions;
 mod snapshot;

@@ -60,6 +60,14 @@ pub(crate) fn command_bytes(command: &KvCommand) -> usize {
     }
 }
 
+/// Whether a command can only remove: it may go on when there is no room for others (PROTOCOLS F12).
+pub(crate) fn only_removes(command: &KvCommand) -> bool {
+    match command {
+        KvCommand::Sequence(steps) => !steps.iter().any(|step| matches!(step, KvStep::Set { .. })),
+        KvCommand::Function { .. } => false,
+    }
+}
+
 /// Refuses a command that breaks a bound.
 pub(crate) fn check_command(command: &KvCommand) -> Result<(), KvError> {
     let bytes = command_bytes(command);

@@ -1,5 +1,6 @@
 //! The KV as a machine: which event goes where.
 
+use alloc::boxed::Box;
 use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
@@ -25,11 +26,11 @@ enum Phase<F> {
     /// Nothing happened yet.
     New,
     /// Files of an earlier life are being read.
-    Starting(Start<F>),
+    Starting(Box<Start<F>>),
     /// The disk had no room for what a start writes again: it begins anew in a while, when nothing of the last
     /// attempt is under way.
     NoRoom,
-    Serving(Serving<F>),
+    Serving(Box<Serving<F>>),
     /// For good.
     Halted,
 }
@@ -53,7 +54,7 @@ impl<F: Function> Kv<F> {
     fn on_start(&mut self, effects: &mut Effects<Effect>) {
         let Config { cluster, functions, bug, .. } = &self.config;
         let start = Start::begin(cluster.0, *bug, functions.clone(), &mut self.disk, effects);
-        self.phase = Phase::Starting(start);
+        self.phase = Phase::Starting(Box::new(start));
     }
 
     fn on_disk(&mut self, purpose: Purpose, result: DiskResult, effects: &mut Effects<Effect>) {
@@ -69,7 +70,8 @@ impl<F: Function> Kv<F> {
             (Phase::Starting(start), _) => {
                 match start.on_done(purpose, result, &self.config.functions, disk, effects) {
                     Ok(Some(started)) => {
-                        self.phase = Phase::Serving(Serving::begin(started, &self.config, disk, effects));
+                        let serving = Serving::begin(started, &self.config, disk, effects);
+                        self.phase = Phase::Serving(Box::new(serving));
                         Ok(())
                     }
                     Ok(None) => Ok(()),
@@ -78,6 +80,14 @@ impl<F: Function> Kv<F> {
             }
             (Phase::Serving(serving), Purpose::Log) => {
                 serving.on_log(result, &self.config, disk, &mut self.counters, effects)
+            }
+            (Phase::Serving(serving), Purpose::Space) => {
+                serving.on_space(&result, effects);
+                Ok(())
+            }
+            (Phase::Serving(serving), Purpose::Forget) => {
+                serving.on_forgotten(disk, effects);
+                Ok(())
             }
             (Phase::Serving(serving), Purpose::Snapshot) => {
                 serving.on_snapshot(result, disk, &mut self.counters, effects)
@@ -93,7 +103,7 @@ impl<F: Function> Kv<F> {
     fn on_message(&mut self, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
         let no_room = matches!(self.phase, Phase::NoRoom);
         let serving = match &mut self.phase {
-            Phase::Serving(serving) => Some(serving),
+            Phase::Serving(serving) => Some(serving.as_mut()),
             Phase::New | Phase::Starting(_) | Phase::NoRoom => None,
             Phase::Halted => return,
         };
@@ -101,7 +111,7 @@ impl<F: Function> Kv<F> {
             Message::Kv(request) => {
                 let asked = request.request;
                 let answer = match serving {
-                    Some(serving) => serving.on_request(from, request, &mut self.counters),
+                    Some(serving) => serving.on_request(from, request, &mut self.counters, effects),
                     None => {
                         self.counters.add(Counter::NotNow, 1);
                         Some(KvAnswer::Failed(KvError::Unavailable))
@@ -132,7 +142,7 @@ impl<F: Function> Kv<F> {
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
             MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
-            ROOM_TIMER => serving.log.try_again(&mut self.disk, effects),
+            ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
             _ => {}
         }
     }

@@ -12,6 +12,8 @@ use crate::overlay::{self, Changes, Pair};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Map {
     pairs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Of all keys and values.
+    bytes: u64,
     frozen: Option<Frozen>,
 }
 
@@ -29,9 +31,28 @@ impl Map {
         self.pairs.len() as u64
     }
 
+    /// Bytes of all keys and values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Takes a pair out of a snapshot.
     pub(crate) fn restore(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.pairs.insert(key, value);
+        self.put(key, value);
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Option<Vec<u8>> {
+        let key_bytes = key.len() as u64;
+        self.bytes += key_bytes + value.len() as u64;
+        let before = self.pairs.insert(key, value);
+        self.bytes -= before.as_ref().map_or(0, |before| key_bytes + before.len() as u64);
+        before
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let before = self.pairs.remove(key);
+        self.bytes -= before.as_ref().map_or(0, |before| (key.len() + before.len()) as u64);
+        before
     }
 
     /// Keeps the pairs as they are now for [`Map::next_frozen`].
@@ -77,8 +98,8 @@ impl Map {
 
     fn change(&mut self, key: &[u8], value: Option<Vec<u8>>) {
         let before = match value {
-            Some(value) => self.pairs.insert(key.to_vec(), value),
-            None => self.pairs.remove(key),
+            Some(value) => self.put(key.to_vec(), value),
+            None => self.remove(key),
         };
         if let Some(frozen) = &mut self.frozen
             && frozen.passed.as_deref().is_none_or(|passed| passed < key)

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 use formats::Effect;
+use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
-use formats::message::kv::{KvAnswer, KvBody, KvError, KvQuery, KvRequest};
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest};
 use glossary::NodeId;
 use step::{Effects, Function};
 
@@ -19,6 +20,7 @@ impl<F: Function> Serving<F> {
         from: NodeId,
         request: KvRequest,
         counters: &mut Counters,
+        effects: &mut Effects<Effect>,
     ) -> Option<KvAnswer> {
         let what = match request.body {
             KvBody::Query(query) => {
@@ -33,7 +35,7 @@ impl<F: Function> Serving<F> {
             }
             KvBody::Command { session, sequence, answered_below, command } => {
                 let command = LoggedCommand { session, sequence, answered_below, command };
-                if let Some(answer) = self.without_log(&command, counters) {
+                if let Some(answer) = self.without_log(&command, counters, effects) {
                     return answer;
                 }
                 What::Command(command)
@@ -46,7 +48,12 @@ impl<F: Function> Serving<F> {
     }
 
     /// What becomes of a command that need not, or can't, be logged; `Some(None)` when it is on its way.
-    fn without_log(&self, command: &LoggedCommand, counters: &mut Counters) -> Option<Option<KvAnswer>> {
+    fn without_log(
+        &mut self,
+        command: &LoggedCommand,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Option<Option<KvAnswer>> {
         if let Err(error) = limits::check_command(&command.command) {
             counters.add(Counter::TooLarge, 1);
             return Some(Some(KvAnswer::Failed(error)));
@@ -56,7 +63,23 @@ impl<F: Function> Serving<F> {
             counters.add(Counter::CommandsAgain, 1);
             return Some(again);
         }
-        self.log.is_full().then_some(Some(KvAnswer::Failed(KvError::Full)))
+        if self.log.is_full() {
+            return Some(Some(KvAnswer::Failed(KvError::Full)));
+        }
+        if !self.has_room_for(&command.command) {
+            self.room.turned_away(logged_bytes(&command.command));
+            counters.add(Counter::Refused, 1);
+            self.await_room(effects);
+            return Some(Some(KvAnswer::Failed(KvError::Full)));
+        }
+        None
+    }
+
+    /// Whether a command may be logged: what is reserved for snapshots stays free.
+    fn has_room_for(&self, command: &KvCommand) -> bool {
+        let bytes = self.queue.bytes() + logged_bytes(command);
+        let rounds = if limits::only_removes(command) { 1 } else { 2 };
+        self.room.has(bytes, rounds * self.state.snapshot_bytes())
     }
 
     /// Whether a question can be answered now: no command that came before it waits, or the disk is full and
@@ -118,4 +141,9 @@ impl<F: Function> Serving<F> {
             }
         }
     }
+}
+
+/// Bytes of the log that a command takes alone.
+fn logged_bytes(command: &KvCommand) -> u64 {
+    limits::command_bytes(command) as u64 + PAGE
 }

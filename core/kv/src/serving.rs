@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::log::{self, Log};
+use crate::room::Room;
 use crate::snapshot::{self, Snapshot};
 use crate::start::Started;
 use crate::state::State;
@@ -22,6 +23,12 @@ const MARK_AFTER: Duration = Duration::from_millis(200);
 
 /// How long a full disk is left alone before it is tried again.
 pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
+
+/// On a full disk a snapshot is worth its writing when the log has grown by such a part of it.
+const WORTH_PART: u64 = 8;
+
+/// More log files than these are replaced by a snapshot, however small they are: a start reads them all.
+const LOG_FILES_MAX: usize = 8;
 
 pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
@@ -38,6 +45,9 @@ pub(crate) struct Serving<F> {
     /// Files that hold the state.
     files: BTreeSet<FileName>,
     pub(crate) mark: Mark,
+    pub(crate) room: Room,
+    /// Bytes of log that the snapshot under way replaces.
+    replaced: u64,
 }
 
 /// Whether the last sync is followed by a mark.
@@ -76,6 +86,8 @@ impl<F: Function> Serving<F> {
         }
         let mut log = Log::open(config.cluster.0, config.bug, next, end, disk, effects);
         log.grown = log_bytes;
+        let mut room = Room::default();
+        room.look(disk, effects);
         Serving {
             state,
             queue: Queue::default(),
@@ -84,6 +96,8 @@ impl<F: Function> Serving<F> {
             snapshot_due: false,
             files: kept.into_iter().collect(),
             mark: Mark::Settled,
+            room,
+            replaced: 0,
         }
     }
 
@@ -99,17 +113,21 @@ impl<F: Function> Serving<F> {
             log::Progress::None => {}
             log::Progress::Opened => {
                 self.files.insert(log_name(self.log.sequence()));
+                // Each start and each full disk leaves a file.
+                let logs = self.files.iter().filter(|file| matches!(named(**file), Some(Named::Log(_))));
+                self.snapshot_due |= logs.count() > LOG_FILES_MAX && self.may_snapshot();
                 if self.snapshot_due {
                     self.begin_snapshot(config, disk, effects);
                 }
             }
             log::Progress::Durable(batch) => {
                 self.on_durable(batch, counters, effects);
-                self.snapshot_due |= self.snapshot.is_none() && self.log.grown >= config.snapshot_log_bytes;
+                self.snapshot_due |= self.log.grown >= config.snapshot_log_bytes && self.may_snapshot();
             }
             log::Progress::Full => {
                 counters.add(Counter::Full, 1);
                 self.on_full(counters, effects);
+                self.room.is_awaited = true;
                 effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
             }
             log::Progress::Failed(error) => return Err(log::failure(error)),
@@ -132,7 +150,7 @@ impl<F: Function> Serving<F> {
     /// A log file was just opened: the state is what all files before it give.
     fn begin_snapshot(&mut self, config: &Config<F>, disk: &mut Disk, effects: &mut Effects<Effect>) {
         self.snapshot_due = false;
-        self.log.grown = 0;
+        self.replaced = core::mem::take(&mut self.log.grown);
         self.state.map.freeze();
         let sessions = match config.bug {
             Some(Bug::SessionsLostInSnapshot) => Default::default(),
@@ -165,11 +183,56 @@ impl<F: Function> Serving<F> {
                 counters.add(Counter::SnapshotsGivenUp, 1);
                 let file = snapshot_name(sequence);
                 disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
+                self.log.grown += self.replaced;
+                self.room.look(disk, effects);
             }
         }
         self.state.map.thaw();
         self.snapshot = None;
         Ok(())
+    }
+
+    /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it.
+    fn may_snapshot(&self) -> bool {
+        self.snapshot.is_none() && self.room.has(0, self.state.snapshot_bytes())
+    }
+
+    /// Whether commands are taken, as far as room goes.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room.has(0, 2 * self.state.snapshot_bytes())
+    }
+
+    /// The room was looked at. Where commands find none, a snapshot makes some: the log goes, and the snapshot
+    /// before it, which is about as large.
+    pub(crate) fn on_space(&mut self, result: &DiskResult, effects: &mut Effects<Effect>) {
+        if self.room.looked(result, 2 * self.state.snapshot_bytes()) {
+            return;
+        }
+        let is_worth_it = self.log.grown >= self.state.snapshot_bytes() / WORTH_PART;
+        self.snapshot_due |= is_worth_it && self.may_snapshot();
+        self.await_room(effects);
+    }
+
+    /// Files are gone: whoever waits for room need not wait for the timer.
+    pub(crate) fn on_forgotten(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        if self.room.is_awaited {
+            self.room.look(disk, effects);
+        }
+    }
+
+    /// Somebody waits for room: it is looked for in a while.
+    pub(crate) fn await_room(&mut self, effects: &mut Effects<Effect>) {
+        if !self.room.is_awaited {
+            self.room.is_awaited = true;
+            effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
+        }
+    }
+
+    /// Looks whether there is room by now.
+    pub(crate) fn look_for_room(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.room.is_awaited = false;
+        self.log.try_again(disk, effects);
+        self.room.look(disk, effects);
     }
 
     /// Deletes what the snapshot stands for.
@@ -205,7 +268,11 @@ impl<F: Function> Serving<F> {
             self.mark = Mark::Settled;
             let grown = self.log.grown;
             self.log.write(index, batch, disk, effects);
-            counters.add(Counter::LogBytes, self.log.grown - grown);
+            let written = self.log.grown - grown;
+            counters.add(Counter::LogBytes, written);
+            if self.room.used(written, 2 * self.state.snapshot_bytes()) {
+                self.room.look(disk, effects);
+            }
         } else if self.mark == Mark::Now {
             self.mark = Mark::Settled;
             self.log.write(index, Batch::default(), disk, effects);

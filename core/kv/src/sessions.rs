@@ -13,6 +13,9 @@ use formats::message::kv::{KvAnswer, KvError};
 
 use crate::limits::{MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSION_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS};
 
+/// What a session takes in a snapshot beside its answers, at most.
+const SESSION_BYTES: usize = 64;
+
 /// What an answer counts for beside its bytes.
 const ANSWER_BYTES: usize = 32;
 
@@ -81,6 +84,11 @@ impl Sessions {
     /// How many sessions are remembered.
     pub(crate) fn len(&self) -> u64 {
         self.sessions.len() as u64
+    }
+
+    /// Bytes that the table takes in a snapshot, at most.
+    pub(crate) fn snapshot_bytes(&self) -> u64 {
+        (self.bytes + SESSION_BYTES * self.sessions.len() + 8 * self.forgotten.len()) as u64
     }
 
     /// The table as a snapshot holds it: sessions in order, and those forgotten.

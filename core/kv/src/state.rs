@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Bound;
+use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvStep};
 use step::{Function, OrderedMap};
@@ -12,6 +13,12 @@ use crate::limits::{self, MAX_RANGE_BYTES, MAX_RANGE_PAIRS};
 use crate::map::Map;
 use crate::sessions::Sessions;
 use crate::transaction::Transaction;
+
+/// What a pair takes in a snapshot beside key and value, at most.
+const PAIR_BYTES: u64 = 16;
+
+/// Pages that a snapshot takes whatever is in it, with those of the log file that begins with it.
+const SNAPSHOT_PAGES: u64 = 16;
 
 /// The state that the log leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +71,13 @@ impl<F: Function> State<F> {
             }
         }
         Ok(KvAnswer::Done(answer))
+    }
+
+    /// Bytes that a snapshot takes, at most: its parts are padded to pages.
+    pub(crate) fn snapshot_bytes(&self) -> u64 {
+        let pairs = self.map.bytes() + PAIR_BYTES * self.map.len();
+        let all = pairs + self.sessions.snapshot_bytes();
+        all + all / 32 + SNAPSHOT_PAGES * PAGE
     }
 
     /// Answers a question from what was applied.

@@ -34,6 +34,11 @@ fn trouble<F: Function>(serving: Option<&Serving<F>>, no_room: bool) -> Option<S
         Some(serving) if serving.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }
+        Some(serving) if !serving.has_room() => Some(
+            "its disk is nearly full: it takes only commands that remove, to keep room for its snapshots; free \
+             space on its disk"
+                .to_string(),
+        ),
         Some(_) => None,
     }
 }

@@ -121,7 +121,7 @@ fn hub(settings: &Settings) -> Result<(Arc<Hub>, Vec<Mailbox>), StartError> {
     let mailboxes = mailboxes.map_err(|error| StartError::system("event descriptors")(error.into()))?;
     let (addresses, mailboxes) = mailboxes.into_iter().unzip();
     let counters = (0..settings.shards).map(|_| Arc::new(Counters::default())).collect();
-    Ok((Arc::new(Hub::new(addresses, counters, settings.frames)), mailboxes))
+    Ok((Arc::new(Hub::new(addresses, counters, settings)), mailboxes))
 }
 
 /// Starts the threads. `alive` is theirs alone afterwards: it ends with the last of them.

@@ -1,7 +1,7 @@
 //! What all threads of a runtime share: where nodes are and how they are. Off the data path, so it has locks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crossbeam_channel::Sender;
@@ -10,6 +10,7 @@ use glossary::NodeId;
 
 use crate::disk::Distrust;
 use crate::mailbox::{Address, Input};
+use crate::settings::Settings;
 
 /// Where a node is found.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ pub(crate) struct Hub {
     pub(crate) addresses: Vec<Address>,
     pub(crate) counters: Vec<Arc<Counters>>,
     pub(crate) frames: bool,
+    log_halts: AtomicBool,
     places: RwLock<BTreeMap<NodeId, Place>>,
     nodes: Mutex<BTreeMap<NodeId, Entry>>,
     next_port: Mutex<u32>,
@@ -70,13 +72,29 @@ struct Entry {
     distrust: Distrust,
 }
 
+fn log_halt(node: NodeId, entry: &Entry) {
+    if let NodeState::Halted { reason } = &entry.state {
+        tracing::error!(node = %entry.name, id = %node, reason, "a role halted");
+    }
+}
+
 /// The ids of ports count from here; a cluster's nodes stay below.
 pub(crate) const FIRST_PORT: u32 = 0xf000_0000;
 
 impl Hub {
-    pub(crate) fn new(addresses: Vec<Address>, counters: Vec<Arc<Counters>>, frames: bool) -> Self {
+    pub(crate) fn new(addresses: Vec<Address>, counters: Vec<Arc<Counters>>, settings: &Settings) -> Self {
         let (places, nodes) = (RwLock::default(), Mutex::default());
-        Hub { addresses, counters, frames, places, nodes, next_port: Mutex::new(FIRST_PORT) }
+        let (frames, log_halts) = (settings.frames, AtomicBool::new(settings.log_halts));
+        Hub { addresses, counters, frames, log_halts, places, nodes, next_port: Mutex::new(FIRST_PORT) }
+    }
+
+    /// Logs every node that has halted, and from now on every one that does.
+    pub(crate) fn log_halts(&self) {
+        // Under the lock, so that each is logged once.
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.log_halts.swap(true, Ordering::Relaxed) {
+            nodes.iter().for_each(|(node, entry)| log_halt(*node, entry));
+        }
     }
 
     /// Makes a node known, or says that it runs (again). Its folder's distrust stays for ever.
@@ -92,6 +110,9 @@ impl Hub {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = nodes.get_mut(&node) {
             entry.state = state;
+            if self.log_halts.load(Ordering::Relaxed) {
+                log_halt(node, entry);
+            }
         }
     }
 

@@ -161,6 +161,11 @@ impl<N: Node> Handle<N> {
         self.hub.states()
     }
 
+    /// Logs nodes that halted, now and from now on, where [`crate::Settings::log_halts`] put it off.
+    pub fn log_halts(&self) {
+        self.hub.log_halts();
+    }
+
     /// What each shard counted.
     pub fn counters(&self) -> Vec<ShardCounters> {
         self.hub.counters()

@@ -22,6 +22,9 @@ pub struct Settings {
     pub disk_threads: usize,
     /// Files that stay open for one folder. Files with writes that no sync followed stay open beyond it.
     pub open_files: usize,
+    /// Whether a node that halts is logged at once. If not, from [`crate::Runtime::log_halts`] on: who starts the
+    /// first nodes may have the reason as its own error.
+    pub log_halts: bool,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             compute_threads: cores(),
             disk_threads: 8,
             open_files: 256,
+            log_halts: true,
         }
     }
 }

@@ -15,12 +15,17 @@ pub struct Faults {
     pub writes_to_lose: u32,
     /// So many of the next writes go elsewhere.
     pub writes_to_misdirect: u32,
-    /// No file grows and none is created until then.
+    /// Files have no more than `full_at` bytes until then.
     pub full_until: Moment,
+    /// What files may have while the disk is full.
+    pub full_at: u64,
     /// Everything takes `slow_factor` times as long until then.
     pub slow_until: Moment,
     /// How slow.
     pub slow_factor: u32,
+    /// Syncs take long until then, as on a disk that hoards what it was given: much is written and not yet
+    /// durable.
+    pub syncs_slow_until: Moment,
     /// A sync failed in this boot of the machine: what the kernel shows is not what the disk holds. Only a
     /// restart of the machine brings the truth back.
     pub lies: bool,

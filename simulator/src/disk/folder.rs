@@ -10,6 +10,9 @@ use super::faults::{Faults, take};
 use super::file::{File, SECTOR_BYTES};
 use crate::{Kind, Moment, Random, Tally};
 
+/// How many times longer a sync takes on a disk that hoards what it was given.
+const SLOW_SYNC: u32 = 100;
+
 /// How a node's life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
@@ -72,6 +75,10 @@ impl Folder {
             _ => 0,
         };
         let mut takes = self.duration(&what);
+        if now < self.faults.syncs_slow_until && matches!(what, DiskOperation::Sync { .. }) {
+            self.tally.add(Kind::SlowDisk);
+            takes *= SLOW_SYNC;
+        }
         if now < self.faults.slow_until {
             self.tally.add(Kind::SlowDisk);
             takes *= self.faults.slow_factor;
@@ -118,7 +125,13 @@ impl Folder {
 
     /// How many bytes may still be written.
     fn free(&self, now: Moment) -> u64 {
-        if now < self.faults.full_until { 0 } else { self.capacity.saturating_sub(self.used()) }
+        let all = if now < self.faults.full_until { self.faults.full_at } else { self.capacity };
+        all.min(self.capacity).saturating_sub(self.used())
+    }
+
+    /// Somebody else fills the disk, and leaves so many bytes.
+    pub fn fill(&mut self, left: u64, until: Moment) {
+        (self.faults.full_at, self.faults.full_until) = (self.used() + left, until);
     }
 
     fn space(&self, now: Moment) -> DiskOutcome {
@@ -205,10 +218,11 @@ impl Folder {
         None
     }
 
-    /// Flips a bit of some file; logs are hit as often as data.
-    pub fn rot_in_any_file(&mut self) -> Option<(FileName, u64)> {
-        let files: Vec<(FileName, u64)> = self.files.iter().map(|(name, file)| (*name, file.len())).collect();
-        let files: Vec<_> = files.into_iter().filter(|(_, length)| *length > 0).collect();
+    /// Flips a bit of some file that is meant, small or large.
+    pub fn rot_in_any_file(&mut self, is_meant: impl Fn(&str) -> bool) -> Option<(FileName, u64)> {
+        let files = self.files.iter().map(|(name, file)| (*name, file.len()));
+        let files: Vec<(FileName, u64)> =
+            files.filter(|(name, length)| *length > 0 && is_meant(name.as_str())).collect();
         if files.is_empty() {
             return None;
         }

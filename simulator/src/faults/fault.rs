@@ -77,8 +77,8 @@ pub enum DiskFault {
     Write,
     /// The next sync fails.
     Sync,
-    /// Nothing more fits for a while.
-    Full(Duration),
+    /// Somebody else fills it but for so many bytes, for a while.
+    Full(u64, Duration),
     /// It is so many times slower for a while.
     Slow(u32, Duration),
     /// Bits flip.
@@ -97,6 +97,6 @@ impl DiskFault {
 
     /// Whether an answer or a halt that says so is right.
     pub fn is_hard(self) -> bool {
-        !matches!(self, DiskFault::Full(_) | DiskFault::Slow(..))
+        !matches!(self, DiskFault::Full(..) | DiskFault::Slow(..))
     }
 }

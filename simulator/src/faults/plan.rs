@@ -166,7 +166,11 @@ impl Drawer<'_> {
                 disk(self.node_with_disk(), DiskFault::Slow(factor, lasts))
             }
             Draw::Reads => disk(self.node_with_disk(), DiskFault::Reads(lasts)),
-            Draw::Full => disk(self.node_with_disk(), DiskFault::Full(lasts)),
+            Draw::Full => {
+                // So little that files meet it, or so much that who looks sees it before.
+                let left = *self.random.pick(&[0, 16, 128, 1024]) << 10;
+                disk(self.node_of([0, 4, 0, 4, 4]), DiskFault::Full(left, lasts))
+            }
             Draw::Write => disk(self.node_with_disk(), DiskFault::Write),
             Draw::Sync => disk(self.node_with_disk(), DiskFault::Sync),
             Draw::Rot => self.damage(DiskFault::Rot),

@@ -12,7 +12,8 @@ use crate::{Kind, Moment};
 /// How long guests may wait for everything they asked for once nothing goes wrong any more (P10).
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Operations of each guest before the last injury, so that logs hold what nothing else does.
+/// Operations of each guest before the disaster and before the last injury, so that there is something that
+/// nothing else holds.
 const LAST_WORDS: u32 = 40;
 
 /// How long the storm may last: faults and the waits that they cause.
@@ -92,6 +93,9 @@ impl<C: Cluster> Run<C> {
         if !self.engine.cluster.layout().can_sync {
             return true;
         }
+        if self.random.coin() && !self.hoard() {
+            return false;
+        }
         self.push_all();
         if !self.run_until(PATIENCE, Run::is_pushed) {
             self.complain(Promise::P10, "nothing goes wrong, and yet not everything gets to the ASDs".into());
@@ -109,13 +113,29 @@ impl<C: Cluster> Run<C> {
         self.retired.extend(sound.into_iter().take(spare));
         for node in self.nodes() {
             self.engine.kill(node, Crash::Power);
+            self.engine.folder_mut(node).faults.end();
         }
         self.audit("the disaster")
     }
 
+    /// The disks of the ASDs get slow at syncing, and there is something new to push: who answers before the
+    /// sync is caught by the power cut, which comes right after the last answer.
+    fn hoard(&mut self) -> bool {
+        let until = self.engine.now().after(2 * PATIENCE);
+        for asd in self.engine.cluster.layout().of(Part::Asd) {
+            self.engine.folder_mut(asd).faults.syncs_slow_until = until;
+        }
+        self.task(|_| Task::Work(LAST_WORDS));
+        let is_done = self.run_until(PATIENCE, |run| run.guests.iter().all(Guest::is_idle));
+        if !is_done {
+            self.stuck("the hoarding");
+        }
+        is_done
+    }
+
     /// Some runs end with rot where there is no redundancy. Errors are right then, wrong bytes are not.
     fn last_injury(&mut self) {
-        if !self.engine.cluster.layout().tells_rot || !self.random.chance(2_000) {
+        if !self.engine.cluster.layout().tells_rot || !self.random.chance(4_000) {
             return;
         }
         // What was never synced could be a torn tail as well: nobody could tell rot from it.
@@ -132,8 +152,11 @@ impl<C: Cluster> Run<C> {
             nodes.into_iter().filter(|&node| matches!(self.part(node), Part::VolumeDriver | Part::Kv));
         let victim = *self.random.pick(&victims.collect::<Vec<_>>());
         self.last_injury = self.engine.now();
+        // Data outnumbers logs by far, and only a log can be taken for one that ends earlier.
+        let in_logs = self.random.coin();
         for _ in 0..self.random.between(1, 3) {
-            let place = self.engine.folder_mut(victim).rot_in_any_file();
+            let is_meant = |name: &str| !in_logs || name.contains("log-");
+            let place = self.engine.folder_mut(victim).rot_in_any_file(is_meant);
             self.engine.say(|name| format!("=== rot on {} at {place:?}", name(victim)));
         }
         // What the others remember must not hide what the victim has forgotten.

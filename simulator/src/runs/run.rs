@@ -89,8 +89,8 @@ pub(super) struct Run<C: Cluster> {
 /// Halts after which a node whose disk is damaged is left alone.
 const HALTS_MAX: u32 = 5;
 
-/// Steps that a run may take: a role that spins without end is found by it.
-const STEPS_MAX: u64 = 20_000_000;
+/// Steps that a run may take, some thirty times the usual: a role that spins without end is found by it.
+const STEPS_MAX: u64 = 1_000_000;
 
 impl<C: Cluster> Run<C> {
     /// Draws a run.

@@ -58,7 +58,7 @@ impl<C: Cluster> Run<C> {
             }
             DiskFault::Write => folder.faults.writes_to_fail += 1,
             DiskFault::Sync => folder.faults.syncs_to_fail += 1,
-            DiskFault::Full(lasts) => folder.faults.full_until = now.after(lasts),
+            DiskFault::Full(left, lasts) => folder.fill(left, now.after(lasts)),
             DiskFault::Slow(factor, lasts) => {
                 folder.faults.slow_until = now.after(lasts);
                 folder.faults.slow_factor = factor;
@@ -70,7 +70,7 @@ impl<C: Cluster> Run<C> {
                 self.engine.trace.say(now, || format!("=== rot at {places:?}"));
             }
         }
-        self.was_full |= matches!(what, DiskFault::Full(_));
+        self.was_full |= matches!(what, DiskFault::Full(..));
         if what.is_hard() {
             self.hard_times.push((node, now, Moment::NEVER));
         }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use ::roles::Role;
 use formats::registry::ClusterRecord;
 use glossary::{ByteCount, ClusterIdentity, VdiskName};
-use io::{Builder, Runtime, Settings};
+use io::{Builder, NodeState, Runtime, Settings};
 use step::Entropy;
 
 use crate::cli;
@@ -117,7 +117,9 @@ fn make(
     directory.begin(folders)?;
     folders::make_all(directory, record)?;
     let runtime = start_kv(arguments, directory, record.identity, recorder)?;
-    cluster::store(&mut runtime.port(), entropy, record)?;
+    cluster::store(&mut runtime.port(), entropy, record)
+        .map_err(|failure| kv_refused(&runtime).unwrap_or(failure))?;
+    runtime.log_halts();
     directory.finish(record.identity)?;
     Ok(runtime)
 }
@@ -139,7 +141,8 @@ fn next_start(
     let recorder = recorder(arguments)?;
     let runtime = start_kv(arguments, &directory, identity, recorder.as_deref())?;
     let mut port = runtime.port();
-    let record = cluster::load(&mut port)?;
+    let record = cluster::load(&mut port).map_err(|failure| kv_refused(&runtime).unwrap_or(failure))?;
+    runtime.log_halts();
     settings::check_against_stored(arguments, &record)?;
     limits::raise_descriptors(record.osds.len())?;
     let absent = folders::check_asds(&directory, &record)?;
@@ -168,8 +171,17 @@ fn start_kv(
 ) -> Result<Runtime<Role>, Failure> {
     let settings =
         Settings { shards: roles::SHARDS, io: arguments.io, frames: arguments.frames, ..Settings::default() };
+    let settings = Settings { log_halts: false, ..settings };
     let casting = Casting { directory, recorder };
     Builder::new(settings).node(casting.kv(cluster)).start(::roles::perform).map_err(|e| failed_start(&e))
+}
+
+/// Why the KV can't serve what its folder holds, in its own words, once it has said so. Nobody else did by then.
+fn kv_refused(runtime: &Runtime<Role>) -> Option<Failure> {
+    match runtime.states().remove(&ids::KV)? {
+        (_, NodeState::Halted { reason }) => Some(Failure::refused(reason)),
+        _ => None,
+    }
 }
 
 fn failed_start(error: &io::StartError) -> Failure {

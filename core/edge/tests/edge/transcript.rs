@@ -44,6 +44,8 @@ struct Script {
     now: Timestamp,
     timer: Option<Timestamp>,
     sessions: Vec<SessionId>,
+    /// Requests outside sessions, whose numbers are drawn: they are shown from 101 on.
+    lists: Vec<u64>,
 }
 
 impl Script {
@@ -52,7 +54,7 @@ impl Script {
         let mut effects = Effects::new();
         edge.step(Timestamp(0), Event::Start { seed: [7; 32] }, &mut effects);
         assert!(effects.is_empty());
-        Script { edge, now: Timestamp(0), timer: None, sessions: Vec::new() }
+        Script { edge, now: Timestamp(0), timer: None, sessions: Vec::new(), lists: Vec::new() }
     }
 
     fn play(&mut self, event: &str) -> Vec<String> {
@@ -102,8 +104,12 @@ impl Script {
         let [session, generation, "stable", stable, what] = words[..] else { panic!("{text}") };
         let session = match number(&session[1..]) {
             0 => SessionId(0),
+            // Of another life.
+            99 => SessionId(99),
             index => self.sessions[index as usize - 1],
         };
+        let list = request.checked_sub(101).map(|index| self.lists[index as usize]);
+        let request = list.unwrap_or(request);
         let generation = Generation(number(&generation[1..]) as u32);
         EdgeReply { session, request, generation, stable: number(stable), body: driver_answer(what) }
     }
@@ -120,7 +126,11 @@ impl Script {
             }
             Effect::Send { to: DRIVER, message: Message::Edge(request) } => {
                 let (session, body) = (self.session(request.session), self.edge_body(&request.body));
-                Some(format!("#{} s{session} {body}", request.request))
+                let number = match request.body {
+                    EdgeBody::List => 100 + index_of(&mut self.lists, request.request) as u64,
+                    _ => request.request,
+                };
+                Some(format!("#{number} s{session} {body}"))
             }
             Effect::Send { to, message: Message::AdminReply(AdminReply { request, body }) } => {
                 let AdminAnswer::Status(RoleStatus::Edge { remembered, counters }) = body else {

@@ -16,37 +16,62 @@ fn guests_are_served_in_one_session() {
         config(),
         "
         > 9.1 list
-            #1 s0 list
-        > #1 s0 g0 stable 0 vdisks disk1 1048576
+            #101 s0 list
+        > #101 s0 g0 stable 0 vdisks disk1 1048576
             9.1 vdisks disk1 1048576
         > 9.2 attach disk1
-            #2 s1 open disk1 after s0 first 0 g0
+            #1 s1 open disk1 after s0 first 0 g0
         > 8.1 attach disk1
-        > #2 s1 g5 stable 0 opened v7 1048576 applied 0
+        > #1 s1 g5 stable 0 opened v7 1048576 applied 0
             9.2 attached v7 1048576
             8.1 attached v7 1048576
         > 9.3 write 0 a*4096
-            #3 s1 write 1 at 0 a*4096
+            #2 s1 write 1 at 0 a*4096
         > 8.2 discard 4096+4096 fua
-            #4 s1 discard 2 at 4096+4096 fua
+            #3 s1 discard 2 at 4096+4096 fua
         > 9.4 read 0+4096
-            #5 s1 read 0+4096
+            #4 s1 read 0+4096
         > 9.5 extents 0+65536
-            #6 s1 extents 0+65536
-        > #3 s1 g5 stable 0 done
+            #5 s1 extents 0+65536
+        > #2 s1 g5 stable 0 done
             9.3 done
-        > #5 s1 g5 stable 0 data a*4096
+        > #4 s1 g5 stable 0 data a*4096
             9.4 data a*4096
-        > #4 s1 g5 stable 2 done
+        > #3 s1 g5 stable 2 done
             8.2 done
-        > #6 s1 g5 stable 2 extents +4096 -65536
+        > #5 s1 g5 stable 2 extents +4096 -65536
             9.5 extents +4096 -61440
         > 8.3 flush
-            #7 s1 flush
-        > #7 s1 g5 stable 2 done
+            #6 s1 flush
+        > #6 s1 g5 stable 2 done
             8.3 done
         > 1.1 status
             1.1 remembers 0 bytes; reads 1, read_bytes 4096, writes 1, write_bytes 4096, discards 1, flushes 1, sessions 1
+        ",
+    );
+}
+
+/// An Edge's requests are numbered from 1 in every life, but for those that no session keeps apart.
+#[test]
+fn late_answers_to_an_earlier_life_find_nobody() {
+    check(
+        config(),
+        "
+        > 9.1 list
+            #101 s0 list
+        > #1 s0 g0 stable 0 vdisks disk1 1048576
+        > #101 s0 g0 stable 0 vdisks disk2 4096
+            9.1 vdisks disk2 4096
+        > 9.2 attach disk1
+            #1 s1 open disk1 after s0 first 0 g0
+        > #1 s99 g5 stable 0 opened v8 4096 applied 0
+        > #1 s1 g5 stable 0 opened v7 8192 applied 0
+            9.2 attached v7 8192
+        > 9.3 write 0 a*4096
+            #2 s1 write 1 at 0 a*4096
+        > #2 s99 g5 stable 1 done
+        > #2 s1 g5 stable 0 done
+            9.3 done
         ",
     );
 }
@@ -155,16 +180,16 @@ fn what_is_not_answered_is_asked_again_ever_more_rarely() {
         > 9.2 write 0 a*4096
             #2 s1 write 1 at 0 a*4096
         > 9.3 list
-            #3 s0 list
+            #101 s0 list
         > wait 1000
-            #3 s0 list
+            #101 s0 list
             #2 s1 write 1 at 0 a*4096
         > #2 s1 g5 stable 0 done
             9.2 done
         > #2 s1 g5 stable 0 done
-        > #3 s0 g0 stable 0 vdisks disk1 1048576
+        > #101 s0 g0 stable 0 vdisks disk1 1048576
             9.3 vdisks disk1 1048576
-        > #3 s0 g0 stable 0 vdisks disk1 1048576
+        > #101 s0 g0 stable 0 vdisks disk1 1048576
         > wait 60000
         ",
     );

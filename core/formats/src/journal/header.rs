@@ -98,6 +98,14 @@ impl FileHeader {
         (page.into(), own)
     }
 
+    /// Whether a page's check holds: of a newer version too, as the check stays where it is.
+    pub fn is_sound(page: &[u8]) -> bool {
+        let Some(page) = page.get(..PAGE as usize) else { return false };
+        let mut blank = Vec::from(page);
+        blank[CHECK_AT..FIXED].fill(0);
+        crc32c(&blank) == u32::from_le_bytes(fixed(page, CHECK_AT))
+    }
+
     /// Reads a page of the expected kind. Gives its check too.
     pub fn decode(page: &[u8], kind: Kind) -> Result<(Self, u32), HeaderError> {
         let page = page.get(..PAGE as usize).ok_or(HeaderError::Damaged)?;
@@ -110,11 +118,9 @@ impl FileHeader {
             return Err(HeaderError::Newer(version));
         }
         let own = u32::from_le_bytes(fixed(page, CHECK_AT));
-        let mut blank = Vec::from(page);
-        blank[CHECK_AT..FIXED].fill(0);
         let label_length = usize::from(u16::from_le_bytes(fixed(page, 10)));
         let sequence = u64::from_le_bytes(fixed(page, 32));
-        if crc32c(&blank) != own || version == 0 || label_length > Self::MAX_LABEL || sequence == 0 {
+        if !Self::is_sound(page) || version == 0 || label_length > Self::MAX_LABEL || sequence == 0 {
             return Err(HeaderError::Damaged);
         }
         let end = Mark {

@@ -397,3 +397,99 @@ fn it_says_how_it_is() {
     script.event("status", Event::Message { from: NodeId(1), message: status() });
     script.check(include_str!("testdata/it_says_how_it_is.txt"));
 }
+
+/// A KV on a disk of its own, which has 320 KiB: what it logs is let go of by snapshots, and those always fit.
+fn on_a_small_disk() -> Script {
+    let mut script = Script::new(Disk::default(), 64 << 20);
+    script.disk.room = Some(320 << 10);
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.run();
+    script.text.clear();
+    script
+}
+
+impl Script {
+    /// Asks for a step until it is done; time goes on while the disk is full. How often it was asked for.
+    fn insist(&mut self, request: u64, step: &KvStep, tries: usize) -> Option<usize> {
+        (1..=tries).find(|_| {
+            self.text.clear();
+            self.command(request, vec![step.clone()]);
+            self.turn();
+            self.run();
+            let is_done = self.text.contains(&format!("gets {request}: Done"));
+            if !is_done {
+                assert!(self.text.contains("Failed(Full)"), "{}", self.text);
+                self.event("room?", Event::Timer(step::TimerId(2)));
+                self.run();
+            }
+            is_done
+        })
+    }
+}
+
+fn large(key: u64) -> KvStep {
+    KvStep::Set { key: key.to_be_bytes().to_vec(), value: vec![7; 4000] }
+}
+
+#[test]
+fn a_log_that_fills_the_disk_makes_room_with_a_snapshot() {
+    let mut script = on_a_small_disk();
+    let mut waits = 0;
+    for request in 1..400 {
+        let tries = script.insist(request, &large(request % 5), 4).expect("its own log is not in its way");
+        waits += tries - 1;
+        assert!(!script.text.contains("> Full:"), "the log never meets the end of the disk: {}", script.text);
+    }
+    assert!(waits > 2, "the disk was full");
+    assert!(script.disk.names().iter().any(|name| name.starts_with("snapshot-")));
+}
+
+#[test]
+fn what_only_removes_goes_on_when_nothing_else_does() {
+    let mut script = on_a_small_disk();
+    let refused = (1..400).find(|&request| script.insist(request, &large(request), 5).is_none());
+    let refused = refused.expect("at some time the map is too large");
+    let status = AdminRequest { request: 7, body: AdminBody::Status };
+    script.event("status", Event::Message { from: NodeId(1), message: Message::Admin(status) });
+    assert!(script.text.contains("takes only commands that remove"), "{}", script.text);
+    for key in 1..6_u64 {
+        let step = KvStep::Delete { key: key.to_be_bytes().to_vec() };
+        assert_eq!(script.insist(1000 + key, &step, 1), Some(1), "{}", script.text);
+    }
+    assert!(script.insist(refused, &large(refused), 5).is_some(), "room is back by itself: {}", script.text);
+    assert!(!script.text.contains("> Full:"), "{}", script.text);
+}
+
+#[test]
+fn a_command_is_refused_in_time_and_taken_when_room_is_back() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.run();
+    script.disk.room = Some(script.disk.used() + (100 << 10));
+    script.event("timer 2", Event::Timer(step::TimerId(2)));
+    script.run();
+    script.text.clear();
+    script.set(2, b"b");
+    script.get(3);
+    script.disk.room = None;
+    script.event("timer 2", Event::Timer(step::TimerId(2)));
+    script.end(None);
+    script.set(2, b"b");
+    script.turn();
+    script.run();
+    script.check(include_str!("testdata/a_command_is_refused_in_time_and_taken_when_room_is_back.txt"));
+}
+
+#[test]
+fn many_starts_leave_few_files() {
+    let mut disk = Disk::default();
+    for life in 1..=100 {
+        let mut script = Script::new(std::mem::take(&mut disk), 64 << 20);
+        script.event("start", Event::Start { seed: [0; 32] });
+        script.run();
+        assert_eq!(script.insist(life, &large(life % 3), 1), Some(1));
+        disk = std::mem::take(&mut script.disk);
+        assert!(disk.names().len() <= 10, "{:?}", disk.names());
+    }
+}

@@ -69,9 +69,8 @@ impl TakeOver {
         };
         let scanned = scan(&bytes, Kind::TLOG, &journal_owner(self.id), sequence_of_tlog(tlog));
         if let Err(Headless { error: HeaderError::Newer(version), .. }) = scanned {
-            self.halt(alloc::format!(
-                "TLog {tlog} has format version {version}: this program is older than its data"
-            ));
+            let file = LocalFile::Tlog(tlog).name(self.id);
+            self.halt(super::newer(&file, version, Kind::TLOG.version));
             return;
         }
         let found = self.tlogs.iter_mut().find(|found| found.tlog == tlog).expect("it was asked for");

@@ -2,7 +2,7 @@
 //! start; the map is only ever a short cut.
 
 use alloc::vec::Vec;
-use formats::journal::{Kind, scan};
+use formats::journal::{FileHeader, HeaderError, Kind, scan};
 use formats::map_image::{MapBatch, MapRun};
 use formats::namespace::{ChainHead, ObjectName};
 use formats::tlog::Clients;
@@ -38,6 +38,11 @@ impl TakeOver {
     pub(super) fn map_read(&mut self, number: u64, result: DiskResult, context: &mut Context<'_>) {
         let loaded = match result {
             Ok(DiskOutcome::Read(bytes)) => {
+                if let Some(version) = newer_version(&bytes) {
+                    let file = LocalFile::Map(number).name(self.id);
+                    self.halt(super::newer(&file, version, Kind::MAP.version));
+                    return;
+                }
                 let scan = scan(&bytes, Kind::MAP, &journal_owner(self.id), number).ok();
                 scan.and_then(|scan| load(scan.batches.iter().map(|batch| &batch.body[..])))
             }
@@ -58,6 +63,14 @@ impl TakeOver {
         let at_head = self.head == Some(cork);
         let before = self.head.is_some_and(|head| cork.tlog < head.tlog);
         at_head || before && self.objects.contains_key(&ObjectName::Tlog(cork.tlog))
+    }
+}
+
+/// The version of a map file that a newer program wrote. One that is only damaged is made anew.
+fn newer_version(bytes: &[u8]) -> Option<u16> {
+    match FileHeader::decode(bytes, Kind::MAP) {
+        Err(HeaderError::Newer(version)) if FileHeader::is_sound(bytes) => Some(version),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod claim;
 mod local_log;
 mod map_load;
 mod open;
+mod sco_headers;
 mod tail;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -19,7 +20,7 @@ use formats::namespace::{ChainHead, ObjectName};
 use formats::registry::VdiskRecord;
 use formats::tlog::Clients;
 use glossary::{BufferIdentity, ClientId, Policy, ScoId, TlogId, VdiskId};
-use step::{DiskError, DiskOperation, DiskResult, OperationId};
+use step::{DiskError, DiskOperation, DiskResult, FileName, OperationId};
 
 use crate::context::{Context, Operations};
 use crate::files::LocalFile;
@@ -69,9 +70,19 @@ pub(crate) struct TakeOver {
     tail: tail::Tail,
     closed: Vec<ClosedTlog>,
     local: BTreeMap<ScoId, LocalSco>,
+    /// The last SCO whose header was read.
+    headers_read: Option<ScoId>,
     opening: open::Opening,
     operations: Operations<Operation>,
     outcome: Option<Outcome>,
+}
+
+/// Why a file of a newer format stops a vDisk. Nothing was changed by then.
+fn newer(file: &FileName, version: u16, known: u16) -> String {
+    alloc::format!(
+        "{file} in the write buffer has format version {version}, and this program knows up to {known}; use a newer \
+         ovs"
+    )
 }
 
 /// What a disk operation was for.
@@ -80,6 +91,7 @@ enum Operation {
     ReadMap(u64),
     ReadTlog(TlogId),
     ReadTail { batch: usize, entry: usize },
+    ReadScoHeader(ScoId),
     Rewrite,
     Settle,
     Create,
@@ -116,6 +128,7 @@ impl TakeOver {
             tail: tail::Tail::default(),
             closed: Vec::new(),
             local: BTreeMap::new(),
+            headers_read: None,
             opening: open::Opening::default(),
             operations: Operations::new(id, operations_from),
             outcome: None,
@@ -148,6 +161,7 @@ impl TakeOver {
             Operation::ReadMap(number) => self.map_read(number, result, context),
             Operation::ReadTlog(tlog) => self.tlog_read(tlog, result, context),
             Operation::ReadTail { batch, entry } => self.tail_read(batch, entry, &result, context),
+            Operation::ReadScoHeader(sco) => self.sco_header_read(sco, &result, context),
             Operation::Rewrite => self.rewritten(&result, context),
             Operation::Settle => self.settled(&result, context),
             Operation::Create => self.created(&result, context),

@@ -123,11 +123,7 @@ impl TakeOver {
                 return;
             }
         }
-        if self.closed.is_empty() && self.record().buffer.is_some() {
-            self.unclaim(context);
-        } else {
-            self.open(context);
-        }
+        self.read_sco_headers(context);
     }
 
     /// Takes in what the labels of TLogs up to this one say of clients.

@@ -151,9 +151,6 @@ impl<N: Node> Shard<N> {
     /// Drops whoever sits there, all that belongs to it, and all that it wanted and did not get.
     pub(super) fn vacate(&mut self, seat: Seat, leaving: Leaving) {
         let slot = &mut self.slots[seat.0 as usize];
-        if let NodeState::Halted { reason } = &leaving.0 {
-            tracing::error!(node = %slot.name, id = %slot.node, reason, "a role halted");
-        }
         if slot.tenant.take().is_some() || leaving.0 == NodeState::Stopped {
             self.core.hub.on_state(slot.node, leaving.0);
         }

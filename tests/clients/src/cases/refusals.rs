@@ -125,10 +125,21 @@ pub(crate) fn wrong_folders_are_refused(bed: &Bed) -> Result<()> {
     for prefix in ["kv/log-", "write-buffer/d1.tlog-", "write-buffer/d1.sco-"] {
         newer(&first_file(&data, prefix)?, || refused("use a newer ovs"))?;
     }
+    damaged(&at("kv/log-0000000000000001"), || refused("the KV's log is damaged at log-"))?;
     before.check_untouched(&data)?;
     server.start_again(&[])?;
     Program::new("qemu-io").words("-f raw -c").arg("read -P 7 0 8M").arg(&uri).run()?;
     Ok(())
+}
+
+/// A journal whose first batch is damaged while something is tried. Its header takes a page, that of a batch less.
+fn damaged(path: &Path, attempt: impl Fn() -> Result<()>) -> Result<()> {
+    let old = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let mut new = old.clone();
+    new[4096 + 100] ^= 1;
+    std::fs::write(path, new)?;
+    attempt().with_context(|| format!("{} is damaged", path.display()))?;
+    Ok(std::fs::write(path, old)?)
 }
 
 /// A file whose version is far ahead while something is tried. The version stands behind 8 bytes of magic.

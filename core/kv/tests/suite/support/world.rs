@@ -101,7 +101,9 @@ impl World {
             19 if self.chance.one_in(12) => self.crash_soon = true,
             20 if self.chance.one_in(40) && self.disk.room.is_none() => {
                 self.full += 1;
-                self.disk.room = Some(self.disk.used() + self.chance.below(9000));
+                // So little that the log meets it, or so much that it is seen before.
+                let left = if self.chance.one_in(2) { 9_000 } else { 250_000 };
+                self.disk.room = Some(self.disk.used() + self.chance.below(left));
             }
             21 if self.chance.one_in(4) => self.disk.room = None,
             _ => {}
