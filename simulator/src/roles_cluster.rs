@@ -202,7 +202,7 @@ impl RolesCluster {
         let osds = self.sizes.osds().into_iter().zip((0..).map(|index| self.sizes.asd(index)));
         match self.layout.node(node).part {
             Part::Kv => RoleCard::Kv { cluster: CLUSTER },
-            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect() },
+            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect(), gone: Vec::new() },
             Part::VolumeDriver => RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS },
             Part::Edge => RoleCard::Edge { client: client_of(node), volume_driver: VOLUME_DRIVER },
             Part::Asd => asd(node.0 - self.sizes.asd(0).0),
@@ -241,7 +241,7 @@ impl RolesCluster {
         });
         let settings =
             objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
-        let config = objects::Config { kv: KV, osds: osds.collect(), settings, bug: self.bug };
+        let config = objects::Config { kv: KV, osds: osds.collect(), gone: Vec::new(), settings, bug: self.bug };
         Role::Objects(Box::new(objects::Objects::new(config)))
     }
 

@@ -334,7 +334,7 @@ impl Volume {
             State::Serving(serving) => {
                 status.stored = ByteCount(serving.stored_clusters() * CLUSTER_BYTES);
                 status.unsafe_bytes = serving.unsafe_bytes();
-                status.lost = serving.lost.clone();
+                status.lost = serving.lost.in_bytes();
             }
             State::Halted(why) => status.halted = Some(why.clone()),
             State::Waiting | State::TakingOver(_) => status.halted = Some("being taken over".to_string()),

@@ -64,7 +64,7 @@ fn start_roles(started: &Started) -> Result<(), Failure> {
     let absent = |osd| started.absent.iter().any(|absent| absent.osd.osd == osd);
     let present = started.record.osds.iter().filter(|osd| !absent(osd.osd));
     let asds = present.map(|osd| casting.asd(osd));
-    let others = [casting.objects(&started.record), casting.volume_driver(), casting.edge()];
+    let others = [casting.objects(&started.record, &started.absent), casting.volume_driver(), casting.edge()];
     for spec in asds.chain(others) {
         started.runtime.start_node(spec).map_err(|error| failed_start(&error))?;
     }

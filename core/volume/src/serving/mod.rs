@@ -14,6 +14,7 @@ mod extents;
 mod flush;
 mod garbage;
 mod log;
+mod lost;
 mod map_file;
 mod merge;
 mod publish;
@@ -41,6 +42,7 @@ pub(crate) use change::ReplyTo;
 pub(crate) use clients::Client;
 pub(crate) use flush::Flushes;
 pub(crate) use log::{Log, ScoBlock};
+pub(crate) use lost::LostRanges;
 pub(crate) use map_file::MapFile;
 pub(crate) use publish::run_of;
 pub(crate) use sessions::Session;
@@ -158,7 +160,7 @@ pub(crate) struct Serving {
     pub(crate) operations: Operations<Operation>,
     pub(crate) retries: Vec<(Timestamp, Retry)>,
     pub(crate) redundancy_tries: BTreeMap<ScoId, u32>,
-    pub(crate) lost: Vec<(u64, u64)>,
+    pub(crate) lost: LostRanges,
     pub(crate) stop: Option<Stop>,
     pub(crate) mark_timer: bool,
 }
