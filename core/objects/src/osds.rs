@@ -53,14 +53,14 @@ impl Osds {
     /// All are expected to be there but those that are known to be gone.
     pub(crate) fn new(config: &Config) -> Self {
         let gone = &config.gone;
-        let Settings { hedge_after, hedge_longest, .. } = config.settings;
+        let Settings { hedge_after, hedge_longest, probe_first, .. } = config.settings;
         let osd = |config: &OsdConfig| Osd {
             config: *config,
             state: if gone.contains(&config.osd) { OsdState::Gone } else { OsdState::Up },
             last_heard: None,
             full_until: Timestamp(0),
             probe_due: Timestamp(0),
-            probe_pause: Duration::ZERO,
+            probe_pause: probe_first,
             probing: false,
             garbage: VecDeque::new(),
             garbage_asked: 0,
