@@ -319,6 +319,14 @@ impl Volume {
         }
     }
 
+    /// Bytes that the write buffer holds and the ASDs lack.
+    pub(crate) fn buffered(&self) -> u64 {
+        match &self.state {
+            State::Serving(serving) => serving.buffered().0,
+            _ => 0,
+        }
+    }
+
     pub(crate) fn status(&self) -> VdiskStatus {
         let mut status = VdiskStatus {
             vdisk: self.id,

@@ -52,6 +52,8 @@ pub enum Refusal {
     Policy,
     /// The server is going away.
     Shutdown,
+    /// It exists, but can't be served now.
+    Unserved,
 }
 
 /// The session cannot go on: close the connection without a further word.

@@ -43,6 +43,9 @@ impl OptionReply {
             //= NBD#termination-of-the-session-during-option-haggling
             //# SHOULD error further options (other than an NBD_OPT_ABORT) with NBD_REP_ERR_SHUTDOWN
             Refusal::Shutdown => self.error(kind::ERR_SHUTDOWN, "the server is shutting down"),
+            // No kind says just this; of all that are, this one makes no client look for a mistake of its own.
+            Refusal::Unserved => self
+                .error(kind::ERR_SHUTDOWN, "this export can't be served now; the server's status says why"),
         }
     }
 

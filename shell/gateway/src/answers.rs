@@ -82,8 +82,12 @@ impl Client {
                 self.provide_export(Ok(export(name, *size)));
             }
             GuestAnswer::Failed(GuestError::NotFound) => self.provide_export(Err(Refusal::Unknown)),
-            // It is there, but can't be served now.
-            _ => self.provide_export(Err(Refusal::Shutdown)),
+            answer => {
+                if let GuestAnswer::Failed(GuestError::Io(why)) = answer {
+                    tracing::warn!(connection = self.id.0, vdisk = %name, %why, "a client can't attach");
+                }
+                self.provide_export(Err(Refusal::Unserved));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! From a running KV to a served cluster, and back.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub(crate) fn serve(
         record: &started.record,
         absent: &started.absent,
         vdisks: &vdisks,
+        halted: &halted(&started),
         nbd,
         memory_bound,
     };
@@ -104,6 +106,16 @@ fn served(started: &Started) -> Result<Vec<(VdiskName, ByteCount)>, Failure> {
     let mut live: Vec<_> = live.map(|vdisk| (vdisk.name, vdisk.size)).collect();
     live.sort();
     Ok(live)
+}
+
+/// The vDisks that don't serve, and why.
+fn halted(started: &Started) -> BTreeMap<VdiskName, String> {
+    match ask::status(&mut started.runtime.port(), ids::VOLUME_DRIVER, PATIENCE) {
+        Some(RoleStatus::VolumeDriver { vdisks, .. }) => {
+            vdisks.into_iter().filter_map(|vdisk| Some((vdisk.name, vdisk.halted?))).collect()
+        }
+        _ => BTreeMap::new(),
+    }
 }
 
 /// Waits until no vDisk is being taken over any more: those that can serve do, the others say why not.

@@ -258,6 +258,14 @@ impl Serving {
         ByteCount(clusters as u64 * CLUSTER_BYTES)
     }
 
+    /// Bytes of clusters that are in the write buffer and not on the backend.
+    pub(crate) fn buffered(&self) -> ByteCount {
+        let is_here_alone =
+            |sco: &&LocalSco| !matches!(sco.state, ScoState::Stored { .. } | ScoState::Cached);
+        let clusters: usize = self.local.values().filter(is_here_alone).map(|sco| sco.crcs.len()).sum();
+        ByteCount(clusters as u64 * CLUSTER_BYTES)
+    }
+
     /// Bytes that this volume's local files take of the write buffer's room.
     pub(crate) fn local_bytes(&self) -> u64 {
         let scos: usize = self.local.values().map(|sco| sco.crcs.len()).sum();

@@ -148,8 +148,9 @@ pub(crate) fn a_vdisk_without_its_logs_says_so(bed: &Bed) -> Result<()> {
     let info: Value = serde_json::from_str(&bed.ovs("vdisk info disk1 --json").run()?)?;
     let halted = info["halted"].as_str().unwrap_or_default();
     ensure!(halted.contains("is lost"), "so does the vDisk: {info}");
-    let said = Program::new("nbdinfo").arg(server.uri(VDISK)).refused()?;
-    ensure!(said.contains("is lost"), "a client is told why it can't attach: {said}");
+    Program::new("nbdinfo").arg(server.uri(VDISK)).refused()?;
+    let said = Program::new("qemu-io").words("-f raw -c quit").arg(server.uri(VDISK)).refused()?;
+    ensure!(said.contains("can't be served now"), "a client is told that it can't attach: {said}");
     bed.ovs("vdisk create disk2 --size 64MiB").run()?;
     let other = server.uri("disk2");
     Program::new("qemu-io")
