@@ -202,7 +202,7 @@ impl RolesCluster {
         let osds = self.sizes.osds().into_iter().zip((0..).map(|index| self.sizes.asd(index)));
         match self.layout.node(node).part {
             Part::Kv => RoleCard::Kv { cluster: CLUSTER },
-            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect() },
+            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect(), gone: Vec::new() },
             Part::VolumeDriver => {
                 RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS, accept_loss: false }
             }
@@ -234,7 +234,8 @@ impl RolesCluster {
         })))
     }
 
-    fn objects(&self) -> Role {
+    /// An objects client that is told that these OSDs are gone.
+    pub fn objects(&self, gone: Vec<OsdId>) -> Role {
         let osds = self.sizes.osds().into_iter().enumerate().map(|(index, record)| objects::OsdConfig {
             osd: record.osd,
             node: self.sizes.asd(index as u32),
@@ -243,7 +244,7 @@ impl RolesCluster {
         });
         let settings =
             objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
-        let config = objects::Config { kv: KV, osds: osds.collect(), settings, bug: self.bug };
+        let config = objects::Config { kv: KV, osds: osds.collect(), gone, settings, bug: self.bug };
         Role::Objects(Box::new(objects::Objects::new(config)))
     }
 
@@ -273,7 +274,7 @@ impl Cluster for RolesCluster {
     fn build(&self, node: NodeId) -> Role {
         match self.layout.node(node).part {
             Part::Kv => roles::kv_role(CLUSTER, Some(self.sizes.snapshot_log_bytes), self.bug),
-            Part::Objects => self.objects(),
+            Part::Objects => self.objects(Vec::new()),
             Part::VolumeDriver => self.volume_driver(),
             Part::Edge => self.edge(node),
             Part::Asd => self.asd(node.0 - self.sizes.asd(0).0),

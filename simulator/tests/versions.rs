@@ -70,7 +70,7 @@ fn cast() -> Vec<Role> {
     });
     let mut roles = vec![
         roles::kv_role(CLUSTER, Some(8 << 10), None),
-        roles::cast(&RoleCard::Objects { kv: KV, osds: osds.clone() }, None),
+        roles::cast(&RoleCard::Objects { kv: KV, osds: osds.clone(), gone: Vec::new() }, None),
         roles::cast(
             &RoleCard::VolumeDriver { node: VOLUME_DRIVER, kv: KV, objects: OBJECTS, accept_loss: false },
             None,

@@ -81,6 +81,8 @@ pub(crate) enum Phase {
     Draining,
     /// Does nothing until it is started anew, and says why.
     Stopped(String),
+    /// The same, as its log can't be read: what it holds counts as lost until then.
+    Unreadable(String),
 }
 
 /// What a disk operation is for.
@@ -177,7 +179,7 @@ impl Asd {
 
     fn on_disk(&mut self, operation: OperationId, result: DiskResult, effects: &mut Outbox) {
         let Some(waits) = self.operations.remove(&operation) else { return };
-        let is_over = matches!(self.phase, Phase::Draining | Phase::Stopped(_));
+        let is_over = matches!(self.phase, Phase::Draining | Phase::Stopped(_) | Phase::Unreadable(_));
         match waits {
             Waits::Read(read) => self.on_read(read, result, effects),
             Waits::Checkpoint if self.phase == Phase::Draining => {

@@ -128,7 +128,9 @@ impl Asd {
     /// A read ended.
     pub(crate) fn on_read(&mut self, read: Read, result: DiskResult, effects: &mut Outbox) {
         let body = match result {
-            _ if matches!(self.phase, Phase::Stopped(_)) => AsdAnswer::Failed(AsdError::Unavailable),
+            _ if matches!(self.phase, Phase::Stopped(_) | Phase::Unreadable(_)) => {
+                AsdAnswer::Failed(AsdError::Unavailable)
+            }
             Ok(DiskOutcome::Read(bytes)) => {
                 self.counters.add(Counter::ReadBytes, bytes.len() as u64);
                 return self.on_bytes(read, bytes, effects);

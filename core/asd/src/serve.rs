@@ -25,6 +25,7 @@ impl Asd {
         match self.phase {
             Phase::Serving => {}
             Phase::NoRoom if !is_applying => {}
+            Phase::Unreadable(_) => return self.send(refuse(AsdError::Stopped), effects),
             Phase::NoRoom => return self.send(refuse(AsdError::Full), effects),
             _ => return self.send(refuse(AsdError::Unavailable), effects),
         }
@@ -80,7 +81,7 @@ impl Asd {
             Phase::Paused => Some("the device is full: it can't start".into()),
             Phase::NoRoom => Some("the device is full: it can only be read".into()),
             Phase::Draining => Some("a write failed: it reads its log again".into()),
-            Phase::Stopped(why) => Some(why.clone()),
+            Phase::Stopped(why) | Phase::Unreadable(why) => Some(why.clone()),
         }
     }
 

@@ -34,7 +34,14 @@ impl Asd {
         match recovery.on_disk(result) {
             Next::Disk(what) => self.disk(Waits::Recovery, what, effects),
             Next::Found(found) => self.take_over(*found, effects),
-            Next::Trouble(why) => self.stop(why, effects),
+            Next::Trouble(why) => {
+                self.stop(why, effects);
+                let stopped = core::mem::replace(&mut self.phase, Phase::New);
+                self.phase = match stopped {
+                    Phase::Stopped(why) => Phase::Unreadable(why),
+                    other => other,
+                };
+            }
         }
     }
 

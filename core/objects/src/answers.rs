@@ -30,6 +30,10 @@ impl Life {
             self.on_not_now(osd, request, turn);
             return;
         }
+        if reply.body == AsdAnswer::Failed(AsdError::Stopped) {
+            self.on_stopped(osd, request, turn);
+            return;
+        }
         let Some(call) = self.take_call(request) else { return };
         if matches!(reply.body, AsdAnswer::Failed(AsdError::WrongOsd(_))) {
             self.lose(osd, turn);

@@ -12,6 +12,8 @@ pub struct Config {
     pub kv: NodeId,
     /// The OSDs of the backend; no number and no node twice.
     pub osds: Vec<OsdConfig>,
+    /// Those of them that can't start before an operator acts: what they hold counts as lost until they are heard.
+    pub gone: Vec<OsdId>,
     /// Bounds and times.
     pub settings: Settings,
     /// A planted mistake, for the simulator alone.

@@ -185,7 +185,7 @@ impl Get {
         for (segment, reader) in (0..).zip(&reading.segments) {
             let (manifest, layout) = (&reading.manifest, &reading.layout);
             let source = Source { task: self.id, segment, namespace: self.name.0, manifest, layout };
-            match reader.outcome(source) {
+            match reader.outcome(&cx.hub.osds, source) {
                 Ok(Some(payload)) => parts.push(payload),
                 Ok(None) => return Next::Wait,
                 Err(error) => return self.on_unreadable(cx, error),

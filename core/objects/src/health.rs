@@ -41,6 +41,7 @@ impl Life {
     /// An ASD says "not now": it has too much to do, or can't serve. Which of the two shows when it is asked
     /// whether it is there, as that takes next to nothing; the request waits meanwhile.
     pub(crate) fn on_not_now(&mut self, osd: usize, request: u64, turn: &mut Turn<'_>) {
+        self.hub.osds.is_back_soon(osd);
         let until = turn.now.after(self.hub.config.settings.probe_first);
         let Some(mut call) = self.take_call(request) else { return };
         if call.owner == Owner::Probe {
@@ -57,9 +58,9 @@ impl Life {
     /// An OSD doesn't answer, or says that it can't: nothing more is expected from it.
     pub(crate) fn lose(&mut self, osd: usize, turn: &mut Turn<'_>) {
         let pause = self.hub.config.settings.probe_first;
-        let state = &mut self.hub.osds.get_mut(osd).state;
-        if *state != OsdState::Down {
-            *state = OsdState::Down;
+        let state = self.hub.osds.get_mut(osd);
+        if !state.is_away() {
+            state.state = OsdState::Down;
             self.hub.counters.add(Counter::OsdsLost, 1);
             self.hub.osds.get_mut(osd).probe_pause = pause;
             self.probe_at(osd, turn.now.after(pause));
@@ -68,6 +69,16 @@ impl Life {
             if let Some(call) = self.take_call(request) {
                 self.deliver(request, call, Err(Failure::Silent), turn);
             }
+        }
+    }
+
+    /// An ASD says that it won't serve before an operator acts: what it holds counts as lost.
+    pub(crate) fn on_stopped(&mut self, osd: usize, request: u64, turn: &mut Turn<'_>) {
+        let call = self.take_call(request);
+        self.lose(osd, turn);
+        self.hub.osds.get_mut(osd).state = OsdState::Gone;
+        if let Some(call) = call {
+            self.deliver(request, call, Err(Failure::Silent), turn);
         }
     }
 
@@ -91,7 +102,7 @@ impl Life {
         let settings = &self.hub.config.settings;
         let (heartbeat, longest) = (settings.heartbeat, settings.probe_longest);
         let state = self.hub.osds.get_mut(osd);
-        let is_down = state.state == OsdState::Down;
+        let is_down = state.is_away();
         let is_quiet = state.last_heard.is_none_or(|heard| turn.now.since(heard) >= heartbeat);
         if is_down {
             state.probe_pause = (state.probe_pause * 2).min(longest);
@@ -118,7 +129,7 @@ impl Life {
         let soon = turn.now.after(self.hub.config.settings.probe_first);
         for osd in 0..self.hub.osds.len() {
             let state = self.hub.osds.get(osd);
-            if state.state == OsdState::Down && state.probe_due > soon {
+            if state.is_away() && state.probe_due > soon {
                 self.probe_at(osd, soon);
             }
         }
@@ -136,7 +147,7 @@ impl Life {
         for osd in 0..self.hub.osds.len() {
             let state = self.hub.osds.get_mut(osd);
             let idle = state.garbage.is_empty() || state.garbage_asked > 0;
-            if idle || state.state == OsdState::Down || state.garbage_due > turn.now {
+            if idle || state.is_away() || state.garbage_due > turn.now {
                 continue;
             }
             let keys: alloc::vec::Vec<AsdKey> = state.garbage.iter().take(GARBAGE_AT_ONCE).cloned().collect();

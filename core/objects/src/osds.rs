@@ -42,17 +42,25 @@ pub(crate) struct Osds {
     list: Vec<Osd>,
 }
 
+impl Osd {
+    /// Whether nothing is to be expected from it now.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.state, OsdState::Down | OsdState::Gone)
+    }
+}
+
 impl Osds {
-    /// Nothing is known yet, so all are expected to be there.
+    /// All are expected to be there but those that are known to be gone.
     pub(crate) fn new(config: &Config) -> Self {
-        let Settings { hedge_after, hedge_longest, .. } = config.settings;
+        let gone = &config.gone;
+        let Settings { hedge_after, hedge_longest, probe_first, .. } = config.settings;
         let osd = |config: &OsdConfig| Osd {
             config: *config,
-            state: OsdState::Up,
+            state: if gone.contains(&config.osd) { OsdState::Gone } else { OsdState::Up },
             last_heard: None,
             full_until: Timestamp(0),
             probe_due: Timestamp(0),
-            probe_pause: Duration::ZERO,
+            probe_pause: probe_first,
             probing: false,
             garbage: VecDeque::new(),
             garbage_asked: 0,
@@ -85,7 +93,12 @@ impl Osds {
 
     /// The same, when it answers.
     pub(crate) fn answering(&self, id: OsdId) -> Option<usize> {
-        self.index_of(id).filter(|osd| self.list[*osd].state != OsdState::Down)
+        self.index_of(id).filter(|osd| !self.list[*osd].is_away())
+    }
+
+    /// Whether nothing will come from the OSD of this number before an operator acts.
+    pub(crate) fn is_gone(&self, id: OsdId) -> bool {
+        self.index_of(id).is_none_or(|osd| self.list[osd].state == OsdState::Gone)
     }
 
     /// Whether the OSD of this number answers.
@@ -98,13 +111,13 @@ impl Osds {
         self.candidates(|osd| match osd.state {
             OsdState::Up => true,
             OsdState::Full => osd.full_until <= now,
-            OsdState::Down => false,
+            OsdState::Down | OsdState::Gone => false,
         })
     }
 
     /// OSDs that answer.
     pub(crate) fn all_answering(&self) -> Vec<Candidate> {
-        self.candidates(|osd| osd.state != OsdState::Down)
+        self.candidates(|osd| !osd.is_away())
     }
 
     fn candidates(&self, may: impl Fn(&Osd) -> bool) -> Vec<Candidate> {
@@ -121,11 +134,19 @@ impl Osds {
     pub(crate) fn on_heard(&mut self, osd: usize, now: Timestamp) -> bool {
         let osd = &mut self.list[osd];
         osd.last_heard = Some(now);
-        let was_down = osd.state == OsdState::Down;
-        if was_down {
+        let was_away = osd.is_away();
+        if was_away {
             osd.state = OsdState::Up;
         }
-        was_down
+        was_away
+    }
+
+    /// It says "not now": if it was gone, somebody has seen to it.
+    pub(crate) fn is_back_soon(&mut self, osd: usize) {
+        let state = &mut self.list[osd].state;
+        if *state == OsdState::Gone {
+            *state = OsdState::Down;
+        }
     }
 
     /// It stored something for a guest: it has room.

@@ -22,6 +22,7 @@ use crate::context::{Context, Job};
 use crate::counters::Counter;
 use crate::deadlines::Due;
 use crate::layout::{Extent, Layout};
+use crate::osds::Osds;
 
 /// What is read from.
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +89,17 @@ impl Segment {
     ///
     /// # Errors
     /// When it can't be had: [`ObjectError::Lost`] or [`ObjectError::Unavailable`].
-    pub(crate) fn outcome(&self, source: Source<'_>) -> Result<Option<&Payload>, ObjectError> {
+    pub(crate) fn outcome(&self, osds: &Osds, source: Source<'_>) -> Result<Option<&Payload>, ObjectError> {
         let waits = !self.asked.is_empty() || self.decoding.is_some();
         if self.done.is_some() || waits {
             return Ok(self.done.as_ref());
         }
         let geometry = self.geometry(source);
-        let gone = self.failed.values().filter(|failure| **failure == Failure::Gone).count();
+        let fragments = &source.manifest.chunks[usize::from(self.extent.chunk)];
+        let is_gone = |index: u8| fragments[usize::from(index)].is_none_or(|placed| osds.is_gone(placed.osd));
+        // What a silent OSD holds may come back; what is missing, damaged, or on one that is gone will not.
+        let is_lost = |(index, failure): &(&u8, &Failure)| **failure == Failure::Gone || is_gone(**index);
+        let gone = self.failed.iter().filter(is_lost).count();
         let left = usize::from(geometry.k() + geometry.m()) - gone;
         Err(if left < usize::from(geometry.k()) { ObjectError::Lost } else { ObjectError::Unavailable })
     }

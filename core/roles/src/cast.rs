@@ -19,10 +19,11 @@ pub fn cast(card: &RoleCard, bug: Option<Bug>) -> Role {
             let config = asd::Config { identity, capacity, segment_bytes, checkpoint_every, bug };
             Role::Asd(Box::new(asd::Asd::new(config)))
         }
-        RoleCard::Objects { kv, osds } => {
+        RoleCard::Objects { kv, osds, gone } => {
             let osds: Vec<_> = osds.iter().map(|(osd, node)| osd_config(osd, *node)).collect();
-            let settings = objects::Settings::default();
-            Role::Objects(Box::new(objects::Objects::new(objects::Config { kv: *kv, osds, settings, bug })))
+            let (gone, settings) = (gone.clone(), objects::Settings::default());
+            let config = objects::Config { kv: *kv, osds, gone, settings, bug };
+            Role::Objects(Box::new(objects::Objects::new(config)))
         }
         RoleCard::VolumeDriver { node, kv, objects, accept_loss } => {
             let accept_loss = *accept_loss;

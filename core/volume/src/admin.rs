@@ -251,7 +251,7 @@ impl VolumeDriver {
         vdisks.sort_by(|a, b| a.name.cmp(&b.name));
         RoleStatus::VolumeDriver {
             vdisks,
-            buffered: ByteCount(self.room.used),
+            buffered: ByteCount(self.volumes.values().map(Volume::buffered).sum()),
             buffer_limit: ByteCount(self.room.limit),
             counters: self.counters.values().to_vec(),
         }

@@ -21,6 +21,9 @@ pub struct Config {
     pub retry_first: Duration,
     /// The longest wait between two tries.
     pub retry_max: Duration,
+    /// How long a read asks for what too few OSDs answer for, before it is an error to the guest. What is lost is
+    /// one at once: this is for OSDs that may come back, longer than a restart of machines takes.
+    pub read_patience: Duration,
     /// How long after a sync without a later batch an empty one is written, so that its mark tells damage
     /// from a tail.
     pub mark_after: Duration,
@@ -42,6 +45,7 @@ impl Config {
             tlog_covers: 64 << 20,
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
+            read_patience: Duration::from_secs(600),
             mark_after: Duration::from_millis(10),
             accept_loss: false,
             bug: None,

@@ -319,6 +319,14 @@ impl Volume {
         }
     }
 
+    /// Bytes that the write buffer holds and the ASDs lack.
+    pub(crate) fn buffered(&self) -> u64 {
+        match &self.state {
+            State::Serving(serving) => serving.buffered().0,
+            _ => 0,
+        }
+    }
+
     pub(crate) fn status(&self) -> VdiskStatus {
         let mut status = VdiskStatus {
             vdisk: self.id,
@@ -334,7 +342,7 @@ impl Volume {
             State::Serving(serving) => {
                 status.stored = ByteCount(serving.stored_clusters() * CLUSTER_BYTES);
                 status.unsafe_bytes = serving.unsafe_bytes();
-                status.lost = serving.lost.clone();
+                status.lost = serving.lost.in_bytes();
             }
             State::Halted(why) => status.halted = Some(why.clone()),
             State::Waiting | State::TakingOver(_) => status.halted = Some("being taken over".to_string()),

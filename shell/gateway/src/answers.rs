@@ -82,7 +82,11 @@ impl Client {
                 self.provide_export(Ok(export(name, *size)));
             }
             GuestAnswer::Failed(GuestError::NotFound) => self.provide_export(Err(Refusal::Unknown)),
-            _ => self.provide_export(Err(Refusal::Unavailable(reason(answer.clone()).1))),
+            answer => {
+                let why = reason(answer.clone()).1;
+                tracing::warn!(connection = self.id.0, vdisk = %name, %why, "a client can't attach");
+                self.provide_export(Err(Refusal::Unavailable(why)));
+            }
         }
     }
 

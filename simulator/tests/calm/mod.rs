@@ -1,7 +1,7 @@
 //! A world in which nothing goes wrong and everything comes in the order it was sent: roles, disks, one guest.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use formats::message::kv::KvAnswer;
 use formats::work::Work;
@@ -36,6 +36,8 @@ pub(crate) struct World {
     timers: BTreeMap<(NodeId, TimerId), Moment>,
     now: Moment,
     requests: u64,
+    /// Nodes that nothing reaches.
+    pub(crate) dead: BTreeSet<NodeId>,
     /// What nodes said that halted.
     pub(crate) halts: Vec<(NodeId, String)>,
 }
@@ -50,6 +52,7 @@ impl World {
             timers: BTreeMap::new(),
             now: Moment::BEGIN,
             requests: 0,
+            dead: BTreeSet::new(),
             halts: Vec::new(),
         }
     }
@@ -69,6 +72,11 @@ impl World {
     /// A node's disk.
     pub(crate) fn folder(&self, node: NodeId) -> &Folder {
         &self.folders[node.0 as usize]
+    }
+
+    /// How long it has been going on.
+    pub(crate) fn now(&self) -> Moment {
+        self.now
     }
 
     /// The number of the next request of the guest.
@@ -120,6 +128,9 @@ impl World {
     }
 
     fn arrive(&mut self, node: NodeId, arrival: Arrival) {
+        if self.dead.contains(&node) {
+            return;
+        }
         match arrival {
             Arrival::Event(event) => {
                 self.step(node, event);

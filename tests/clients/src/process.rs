@@ -55,6 +55,14 @@ impl Program {
         self
     }
 
+    /// The same, where what it wrote to its standard output tells why: both outputs.
+    pub(crate) fn refused_saying(self) -> Result<String> {
+        let line = self.line();
+        let output = self.output()?;
+        ensure!(output.status.code() == Some(1), "`{line}` should fail: {}", output.status);
+        Ok([output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat())
+    }
+
     /// Runs it; an exit code other than 0 is an error. Returns what it wrote to its standard output.
     pub(crate) fn run(self) -> Result<String> {
         let line = self.line();

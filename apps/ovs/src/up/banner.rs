@@ -1,5 +1,6 @@
 //! What `up` says when it serves.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -14,6 +15,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) record: &'a ClusterRecord,
     pub(crate) absent: &'a [Absent],
     pub(crate) vdisks: &'a [(VdiskName, ByteCount)],
+    /// Those of them that don't serve, and why.
+    pub(crate) halted: &'a BTreeMap<VdiskName, String>,
     pub(crate) nbd: SocketAddr,
     pub(crate) memory_bound: ByteCount,
 }
@@ -42,14 +45,17 @@ impl Banner<'_> {
             writeln!(text, "degraded: asd-{} is not there: {}", absent.osd.osd, absent.why)?;
         }
         for (name, size) in self.vdisks {
-            writeln!(text, "serving {name} ({size}) at {}", self.uri(name))?;
+            match self.halted.get(name) {
+                Some(why) => writeln!(text, "{name} ({size}) does not serve: {why}")?,
+                None => writeln!(text, "serving {name} ({size}) at {}", self.uri(name))?,
+            }
         }
-        if let Some((name, _)) = self.vdisks.first() {
+        if let Some((name, _)) = self.vdisks.iter().find(|(name, _)| !self.halted.contains_key(name)) {
             let uri = self.uri(name);
             writeln!(text, "  qemu-img convert -p -n -O raw IMAGE {uri}")?;
             writeln!(text, "  nbdcopy IMAGE {uri}")?;
             writeln!(text, "  qemu-system-x86_64 -drive file={uri},format=raw,if=virtio")?;
-        } else {
+        } else if self.vdisks.is_empty() {
             writeln!(
                 text,
                 "no vDisk yet: ovs vdisk create disk1 --size 10GiB --dir {}",

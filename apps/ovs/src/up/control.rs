@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::model::{ClusterStatus, Facts, Kv, LostRange, Metrics, Osd, OsdState, Settings, Vdisk, WriteBuffer};
 use api::{Admin, Kind, Refusal};
@@ -19,6 +19,12 @@ use super::record::Recorder;
 use super::roles::Casting;
 use super::{Started, ask, ids};
 use crate::cli;
+
+/// How long one role may take to say how it is: it does so at once or not at all.
+const ROLE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often an ASD that starts is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What stands behind the API.
 pub(crate) struct Control {
@@ -68,7 +74,45 @@ impl Control {
         self.record.osds.iter().find(|record| record.osd == osd).ok_or_else(|| Refusal::no_osd(osd))
     }
 
-    fn osd_facts(&self, port: &mut Port, record: &OsdRecord, patience: Duration) -> Osd {
+    /// The disks that are full, as whoever stores on them was told.
+    fn full(port: &mut Port, patience: Duration) -> BTreeSet<OsdId> {
+        let Some(RoleStatus::Objects { osds, .. }) = ask::status(port, ids::OBJECTS, patience) else {
+            return BTreeSet::new();
+        };
+        let full = osds.into_iter().filter(|(_, state)| *state == formats::message::admin::OsdState::Full);
+        full.map(|(osd, _)| osd).collect()
+    }
+
+    /// Waits until an ASD that was started serves.
+    fn wait_until_it_serves(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {
+        let mut port = self.handle.port();
+        let began = Instant::now();
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            let trouble = match ask::status(&mut port, ids::asd(osd), left.min(ROLE_PATIENCE)) {
+                Some(RoleStatus::Asd { trouble: None, .. }) => return Ok(()),
+                Some(RoleStatus::Asd { trouble: Some(why), .. }) => why,
+                _ => "it does not answer".into(),
+            };
+            if trouble.starts_with("not serving") {
+                return Err(Refusal::new(Kind::Unavailable, format!("asd-{osd} started: {trouble}")));
+            }
+            if left.is_zero() {
+                let refusal =
+                    Refusal::new(Kind::TimedOut, format!("asd-{osd} does not serve yet: {trouble}"));
+                return Err(refusal.hint("`ovs osd list` says when it does; --timeout allows more time"));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn osd_facts(
+        &self,
+        port: &mut Port,
+        record: &OsdRecord,
+        full: &BTreeSet<OsdId>,
+        patience: Duration,
+    ) -> Osd {
         let mut facts = Osd {
             osd: record.osd,
             name: format!("asd-{}", record.osd),
@@ -88,7 +132,11 @@ impl Control {
             ask::status(port, ids::asd(record.osd), patience)
         {
             (facts.used, facts.dead, facts.keys) = (used, dead, keys);
-            facts.state = if trouble.is_none() { OsdState::Up } else { OsdState::Failed };
+            facts.state = match &trouble {
+                _ if full.contains(&record.osd) => OsdState::Full,
+                None => OsdState::Up,
+                Some(_) => OsdState::Failed,
+            };
             facts.trouble = trouble;
         } else {
             facts.trouble = Some("it does not answer".into());
@@ -158,15 +206,17 @@ impl Admin for Control {
     fn status(&self, patience: Duration) -> Result<ClusterStatus, Refusal> {
         let mut port = self.handle.port();
         // Roles answer at once or not at all.
-        let each = patience.min(Duration::from_secs(2));
+        let each = patience.min(ROLE_PATIENCE);
         let kv = match ask::status(&mut port, ids::KV, each) {
             Some(RoleStatus::Kv { keys, index, trouble, .. }) => Kv { copies: 1, keys, index, trouble },
             _ => Kv { copies: 1, keys: 0, index: 0, trouble: Some("it does not answer".into()) },
         };
+        let full = Self::full(&mut port, each);
+        let osd_facts = |osd| self.osd_facts(&mut port, osd, &full, each);
         let mut facts = Facts {
             cluster: self.record.identity.to_string(),
             policies: self.record.policies.clone(),
-            osds: self.record.osds.iter().map(|osd| self.osd_facts(&mut port, osd, each)).collect(),
+            osds: self.record.osds.iter().map(osd_facts).collect(),
             vdisks: Vec::new(),
             write_buffer: WriteBuffer { used: ByteCount(0), limit: self.record.write_buffer },
             kv,
@@ -189,7 +239,7 @@ impl Admin for Control {
         ];
         nodes.extend(self.record.osds.iter().map(|osd| (ids::asd(osd.osd), format!("asd-{}", osd.osd))));
         for (node, name) in nodes {
-            let Some(status) = ask::status(&mut port, node, patience.min(Duration::from_secs(2))) else {
+            let Some(status) = ask::status(&mut port, node, patience.min(ROLE_PATIENCE)) else {
                 continue;
             };
             let (role, described, values) = roles::counters_of(&status);
@@ -232,7 +282,7 @@ impl Admin for Control {
         })
     }
 
-    fn start_osd(&self, osd: OsdId, _patience: Duration) -> Result<(), Refusal> {
+    fn start_osd(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {
         let record = self.osd(osd)?;
         let absent = folders::check_asds(&self.directory, &self.record)
             .map_err(|failure| Refusal::new(Kind::Conflict, failure.message))?;
@@ -246,6 +296,6 @@ impl Admin for Control {
         }
         self.stopped.lock().expect("nobody panics with it").remove(&osd);
         self.absent.lock().expect("nobody panics with it").retain(|absent| absent.osd.osd != osd);
-        Ok(())
+        self.wait_until_it_serves(osd, patience)
     }
 }

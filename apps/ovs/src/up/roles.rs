@@ -9,6 +9,7 @@ use io::NodeSpec;
 use roles::Role;
 
 use super::directory::Directory;
+use super::folders::Absent;
 use super::ids;
 use super::record::Recorder;
 use super::settings::{CHECKPOINT_EVERY, SEGMENT_BYTES};
@@ -45,9 +46,10 @@ impl Casting<'_> {
         self.spec(ids::asd(osd.osd), format!("asd-{}", osd.osd), BACKEND_SHARD, Some(folder), &card)
     }
 
-    pub(crate) fn objects(&self, record: &ClusterRecord) -> NodeSpec<Role> {
+    pub(crate) fn objects(&self, record: &ClusterRecord, absent: &[Absent]) -> NodeSpec<Role> {
         let osds = record.osds.iter().map(|osd| (*osd, ids::asd(osd.osd))).collect();
-        let card = RoleCard::Objects { kv: ids::KV, osds };
+        let gone = absent.iter().map(|absent| absent.osd.osd).collect();
+        let card = RoleCard::Objects { kv: ids::KV, osds, gone };
         self.spec(ids::OBJECTS, "objects".into(), BACKEND_SHARD, None, &card)
     }
 

@@ -1,5 +1,6 @@
 //! From a running KV to a served cluster, and back.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub(crate) fn serve(
         record: &started.record,
         absent: &started.absent,
         vdisks: &vdisks,
+        halted: &halted(&started),
         nbd,
         memory_bound,
     };
@@ -64,7 +66,11 @@ fn start_roles(started: &Started, accept_loss: bool) -> Result<(), Failure> {
     let absent = |osd| started.absent.iter().any(|absent| absent.osd.osd == osd);
     let present = started.record.osds.iter().filter(|osd| !absent(osd.osd));
     let asds = present.map(|osd| casting.asd(osd));
-    let others = [casting.objects(&started.record), casting.volume_driver(accept_loss), casting.edge()];
+    let others = [
+        casting.objects(&started.record, &started.absent),
+        casting.volume_driver(accept_loss),
+        casting.edge(),
+    ];
     for spec in asds.chain(others) {
         started.runtime.start_node(spec).map_err(|error| failed_start(&error))?;
     }
@@ -104,6 +110,16 @@ fn served(started: &Started) -> Result<Vec<(VdiskName, ByteCount)>, Failure> {
     let mut live: Vec<_> = live.map(|vdisk| (vdisk.name, vdisk.size)).collect();
     live.sort();
     Ok(live)
+}
+
+/// The vDisks that don't serve, and why.
+fn halted(started: &Started) -> BTreeMap<VdiskName, String> {
+    match ask::status(&mut started.runtime.port(), ids::VOLUME_DRIVER, PATIENCE) {
+        Some(RoleStatus::VolumeDriver { vdisks, .. }) => {
+            vdisks.into_iter().filter_map(|vdisk| Some((vdisk.name, vdisk.halted?))).collect()
+        }
+        _ => BTreeMap::new(),
+    }
 }
 
 /// Waits until no vDisk is being taken over any more: those that can serve do, the others say why not.

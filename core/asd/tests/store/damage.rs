@@ -48,8 +48,8 @@ fn without_checkpoints_a_part_of_the_log_is_not_taken_for_all() {
         world.restart();
         let trouble = world.trouble().expect("trouble");
         assert!(trouble.starts_with("not serving"), "{trouble}");
-        assert_eq!(world.get(&25_u32.to_be_bytes()), AsdAnswer::Failed(AsdError::Unavailable));
-        assert_eq!(world.put(b"k", b"v"), AsdAnswer::Failed(AsdError::Unavailable));
+        assert_eq!(world.get(&25_u32.to_be_bytes()), AsdAnswer::Failed(AsdError::Stopped));
+        assert_eq!(world.put(b"k", b"v"), AsdAnswer::Failed(AsdError::Stopped));
     }
 }
 

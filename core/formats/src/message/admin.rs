@@ -131,6 +131,9 @@ pub enum OsdState {
     Full,
     /// Doesn't answer.
     Down,
+    /// Doesn't answer, and won't before an operator acts: its folder was missing or damaged when it was to start,
+    /// or its ASD said so itself. What it holds counts as lost until it is heard again.
+    Gone,
 }
 
 /// What a volume driver says of a vDisk.

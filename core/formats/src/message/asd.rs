@@ -154,4 +154,7 @@ pub enum AsdError {
     Unavailable,
     /// The request breaks a bound: key, value or batch too large, block numbers beyond the container.
     Invalid,
+    /// It found at its start that it can't serve: its log is damaged, or its disk failed. It stays so until an
+    /// operator acts.
+    Stopped,
 }

@@ -1,7 +1,7 @@
 //! What a role is told when it is made.
 
 use alloc::vec::Vec;
-use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId, OsdIdentity};
+use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::OsdRecord;
@@ -31,6 +31,8 @@ pub enum RoleCard {
         kv: NodeId,
         /// Its OSDs, and the node of each.
         osds: Vec<(OsdRecord, NodeId)>,
+        /// Those of them that can't start before an operator acts.
+        gone: Vec<OsdId>,
     },
     /// A volume driver.
     VolumeDriver {

@@ -130,6 +130,7 @@ fn asd_error(last: Option<&AsdError>) -> Option<AsdError> {
         Some(AsdError::Damaged) => AsdError::WrongOsd(osd_identity()),
         Some(AsdError::WrongOsd(_)) => AsdError::Unavailable,
         Some(AsdError::Unavailable) => AsdError::Invalid,
-        Some(AsdError::Invalid) => return None,
+        Some(AsdError::Invalid) => AsdError::Stopped,
+        Some(AsdError::Stopped) => return None,
     })
 }

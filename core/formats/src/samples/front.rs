@@ -162,7 +162,8 @@ fn osd_state(last: Option<&OsdState>) -> Option<OsdState> {
         None => OsdState::Up,
         Some(OsdState::Up) => OsdState::Full,
         Some(OsdState::Full) => OsdState::Down,
-        Some(OsdState::Down) => return None,
+        Some(OsdState::Down) => OsdState::Gone,
+        Some(OsdState::Gone) => return None,
     })
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct FakeAsd {
     pub(crate) busy: u32,
     /// Says "not now" to everything.
     pub(crate) stopped: bool,
+    /// Found at its start that its log can't be read.
+    pub(crate) unreadable: bool,
     /// Finds what guests want stored against a bound of its own.
     pub(crate) refuses: bool,
     /// Has no room for guests.
@@ -39,6 +41,7 @@ impl FakeAsd {
             dead: false,
             busy: 0,
             stopped: false,
+            unreadable: false,
             full: false,
             refuses: false,
             careless: false,
@@ -64,6 +67,9 @@ impl FakeAsd {
         if self.stopped || is_busy {
             self.busy = self.busy.saturating_sub(1);
             return AsdAnswer::Failed(AsdError::Unavailable);
+        }
+        if self.unreadable {
+            return AsdAnswer::Failed(AsdError::Stopped);
         }
         match body {
             AsdBody::Apply { purpose: Purpose::Guest, .. } if self.full => AsdAnswer::Failed(AsdError::Full),

@@ -3,6 +3,7 @@
 mod asd;
 mod exact;
 mod faults;
+mod gone;
 mod layout;
 mod namespaces;
 mod perform;

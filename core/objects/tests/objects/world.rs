@@ -73,7 +73,7 @@ pub(crate) fn config(osds: u32) -> Config {
         block_clusters: 2,
         ..Settings::default()
     };
-    Config { kv: KV, osds: (0..osds).map(osd).collect(), settings, bug: None }
+    Config { kv: KV, osds: (0..osds).map(osd).collect(), gone: Vec::new(), settings, bug: None }
 }
 
 impl World {

@@ -14,6 +14,7 @@ mod extents;
 mod flush;
 mod garbage;
 mod log;
+mod lost;
 mod map_file;
 mod merge;
 mod publish;
@@ -41,6 +42,7 @@ pub(crate) use change::ReplyTo;
 pub(crate) use clients::Client;
 pub(crate) use flush::Flushes;
 pub(crate) use log::{Log, ScoBlock};
+pub(crate) use lost::LostRanges;
 pub(crate) use map_file::MapFile;
 pub(crate) use publish::run_of;
 pub(crate) use sessions::Session;
@@ -160,7 +162,7 @@ pub(crate) struct Serving {
     pub(crate) operations: Operations<Operation>,
     pub(crate) retries: Vec<(Timestamp, Retry)>,
     pub(crate) redundancy_tries: BTreeMap<ScoId, u32>,
-    pub(crate) lost: Vec<(u64, u64)>,
+    pub(crate) lost: LostRanges,
     pub(crate) stop: Option<Stop>,
     pub(crate) mark_timer: bool,
 }
@@ -255,6 +257,14 @@ impl Serving {
         let in_danger =
             |sco: &&LocalSco| !matches!(sco.state, ScoState::Stored { spare: 1.. } | ScoState::Cached);
         let clusters: usize = self.local.values().filter(in_danger).map(|sco| sco.crcs.len()).sum();
+        ByteCount(clusters as u64 * CLUSTER_BYTES)
+    }
+
+    /// Bytes of clusters that are in the write buffer and not on the backend.
+    pub(crate) fn buffered(&self) -> ByteCount {
+        let is_here_alone =
+            |sco: &&LocalSco| !matches!(sco.state, ScoState::Stored { .. } | ScoState::Cached);
+        let clusters: usize = self.local.values().filter(is_here_alone).map(|sco| sco.crcs.len()).sum();
         ByteCount(clusters as u64 * CLUSTER_BYTES)
     }
 

@@ -12,7 +12,7 @@ use formats::payload::slice_pieces;
 use formats::sco::cluster_position;
 use formats::{Payload, payload};
 use glossary::{CLUSTER_BYTES, ScoId};
-use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
+use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Timestamp};
 
 use super::change::ReplyTo;
 use super::{Operation, Retry, ScoState, Serving};
@@ -21,15 +21,13 @@ use crate::counters::Counter;
 use crate::files::LocalFile;
 use crate::map::Run;
 
-/// Ranges that can't be read, kept for the status: the first few.
-const LOST_MAX: usize = 64;
-
 /// A read of whole clusters under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReadJob {
     pub(crate) purpose: ReadPurpose,
     pub(crate) parts: Vec<Part>,
     waiting: usize,
+    since: Timestamp,
 }
 
 /// What the clusters are read for.
@@ -68,6 +66,16 @@ impl Serving {
         ranges: &[(u64, u64)],
         context: &mut Context<'_>,
     ) {
+        self.read_since(context.now, purpose, ranges, context);
+    }
+
+    fn read_since(
+        &mut self,
+        since: Timestamp,
+        purpose: ReadPurpose,
+        ranges: &[(u64, u64)],
+        context: &mut Context<'_>,
+    ) {
         let runs = ranges.iter().flat_map(|(from, to)| self.look_up(*from, *to));
         let runs: Vec<Run> = runs.flat_map(|run| self.split_at_written(run)).collect();
         let parts: Vec<Part> =
@@ -75,7 +83,7 @@ impl Serving {
         let job = self.next_read;
         self.next_read += 1;
         let waiting = parts.len();
-        self.reads.insert(job, ReadJob { purpose, parts, waiting });
+        self.reads.insert(job, ReadJob { purpose, parts, waiting, since });
         for part in 0..waiting {
             self.resolve_part(job, part, context);
         }
@@ -216,8 +224,18 @@ impl Serving {
                     context,
                 );
             }
+            _ if self.waited_enough(job, context) => {
+                let why = "too few ASDs have answered for too long; it is asked for again at the next read";
+                self.read_failed(job, why, context);
+            }
             _ => self.retry_later(Retry::ReadPart { job, part }, context),
         }
+    }
+
+    /// Whether a read has asked for as long as OSDs that may come back are waited for.
+    fn waited_enough(&self, job: u64, context: &Context<'_>) -> bool {
+        let since = self.reads.get(&job).map(|read| read.since);
+        since.is_some_and(|since| context.now.since(since) >= context.config.read_patience)
     }
 
     /// Whether the map no longer says what it said when the read began: its SCO was garbage by then.
@@ -229,12 +247,14 @@ impl Serving {
         let Some(read) = self.reads.remove(&job) else { return };
         let ranges: Vec<(u64, u64)> =
             read.parts.iter().map(|part| (part.run.address.0, part.run.end())).collect();
-        self.start_read(read.purpose, &ranges, context);
+        self.read_since(read.since, read.purpose, &ranges, context);
     }
 
     fn part_done(&mut self, job: u64, part: usize, data: Payload, context: &mut Context<'_>) {
         let Some(read) = self.reads.get_mut(&job) else { return };
         if read.parts[part].data.replace(data).is_none() {
+            let run = read.parts[part].run;
+            self.lost.remove(run.address.0, run.end());
             read.waiting -= 1;
         }
         if read.waiting == 0 {
@@ -256,11 +276,13 @@ impl Serving {
         }
     }
 
+    /// A part is nowhere any more.
     fn part_lost(&mut self, job: u64, run: Run, why: &str, context: &mut Context<'_>) {
-        let range = (run.address.0 * CLUSTER_BYTES, run.clusters * CLUSTER_BYTES);
-        if self.lost.len() < LOST_MAX && !self.lost.contains(&range) {
-            self.lost.push(range);
-        }
+        self.lost.add(run.address.0, run.end());
+        self.read_failed(job, why, context);
+    }
+
+    fn read_failed(&mut self, job: u64, why: &str, context: &mut Context<'_>) {
         let Some(read) = self.reads.remove(&job) else { return };
         match read.purpose {
             ReadPurpose::Guest(reply) => self.answer_io_error(reply, why, context),

@@ -14,7 +14,7 @@ use super::{FoundTlog, Operation, Outcome, TakeOver};
 use crate::context::{Context, Operations};
 use crate::files::{LocalFile, journal_owner, sequence_of_tlog};
 use crate::map::Overlay;
-use crate::serving::{BufferClaim, Client, Flushes, Log, MapFile, ScoBlock, Serving, run_of};
+use crate::serving::{BufferClaim, Client, Flushes, Log, LostRanges, MapFile, ScoBlock, Serving, run_of};
 
 /// How far the opening is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -245,7 +245,7 @@ impl TakeOver {
             operations: Operations::new(self.id, self.operations.next()),
             retries: Vec::new(),
             redundancy_tries: BTreeMap::new(),
-            lost: Vec::new(),
+            lost: LostRanges::default(),
             stop: None,
             mark_timer: false,
         }

@@ -14,6 +14,8 @@ pub(crate) struct Backend {
     ever: BTreeSet<ObjectName>,
     /// Answers `Unavailable` while set.
     pub(crate) down: bool,
+    /// Objects of which more is lost than parity makes up for.
+    pub(crate) lost: BTreeSet<ObjectName>,
 }
 
 impl Backend {
@@ -44,6 +46,9 @@ impl Backend {
                 assert!(self.ever.insert(name), "{name:?} is never written twice (L5)");
                 self.objects.insert(name, data);
                 stored()
+            }
+            ObjectBody::Get { name, .. } if self.lost.contains(&name) => {
+                ObjectAnswer::Failed(ObjectError::Lost)
             }
             ObjectBody::Get { name, offset, length } => match self.objects.get(&name) {
                 Some(data) => ObjectAnswer::Data(Payload::entering(

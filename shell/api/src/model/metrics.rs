@@ -69,7 +69,7 @@ impl Metrics {
         let buffer = facts.write_buffer;
         metrics.gauge(
             "write_buffer_used_bytes",
-            "Bytes that files of the write buffer take, those kept as a cache included",
+            "Bytes that the write buffer holds and the disks lack",
             &[],
             buffer.used.0,
         );

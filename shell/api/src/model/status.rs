@@ -141,7 +141,7 @@ pub struct LostRange {
 /// A write buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteBuffer {
-    /// Bytes that its files take, those included that are kept as a cache of what the disks hold.
+    /// Bytes that it holds and the disks lack.
     #[serde(rename = "used_bytes")]
     pub used: ByteCount,
     /// Bytes that its files may take.

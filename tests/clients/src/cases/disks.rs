@@ -1,12 +1,17 @@
 //! Lost disks: a real file system on the vDisk, and ASD folders that are gone.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::bed::{Bed, VDISK};
 use crate::process::Program;
 use crate::server::Server;
+
+use super::lost::{fill_beyond_the_write_buffer, io, status_names_only_what_is_lost};
 
 /// Sizes of the file system: the first folder of real files that fits is taken.
 const FILES_MAX_KIB: u64 = 160 << 10;
@@ -83,29 +88,78 @@ pub(crate) fn ext4_survives_two_lost_disks(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// One disk more than the policy bears: the server starts, says what is lost, and answers EIO there, never a wrong byte.
+/// More disks are gone than the policy bears: the server starts, answers EIO for what is lost, names it, and the rest works.
 pub(crate) fn too_many_lost_disks_say_so(bed: &Bed) -> Result<()> {
-    let mut server = bed.up("256MiB")?;
-    let uri = server.uri(VDISK);
-    Program::new("qemu-io")
-        .words("-f raw -c")
-        .arg("write -P 5 0 128M")
-        .arg("-c")
-        .arg("flush")
-        .arg(&uri)
-        .run()?;
-    bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
+    let mut server = bed.up("1GiB")?;
+    fill_beyond_the_write_buffer(bed, &server)?;
     server.stop()?;
     remove_disks(bed, &["asd-0", "asd-1", "asd-2", "asd-3", "asd-4"])?;
     server.start_again(&[])?;
-    // Eight disks less five leave three, and four are needed: what is not in the write buffer any more is lost.
-    let said = Program::new("qemu-io").words("-f raw -c").arg("read -P 5 0 128M").arg(&uri).refused();
-    if let Ok(said) = said {
-        ensure!(!said.contains("Pattern verification failed"), "a wrong byte was returned");
+    check_what_is_left(bed, &server)
+}
+
+/// The same where the folders are there and their logs are damaged.
+pub(crate) fn too_many_damaged_disks_say_so(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("1GiB")?;
+    fill_beyond_the_write_buffer(bed, &server)?;
+    server.stop()?;
+    for osd in 0..5 {
+        for file in bed.data().join(format!("asd-{osd}")).read_dir()? {
+            let file = file?.path();
+            if !file.ends_with("identity") {
+                OpenOptions::new().write(true).open(file)?.write_all_at(&[0xa5; 64 << 10], 0)?;
+            }
+        }
     }
+    server.start_again(&[])?;
+    check_what_is_left(bed, &server)
+}
+
+/// Eight disks less five leave three, and four are needed: what only they have is lost.
+fn check_what_is_left(bed: &Bed, server: &Server) -> Result<()> {
+    let said = Program::new("qemu-io")
+        .words("-f raw -c")
+        .arg("read -P 5 32M 64M")
+        .arg(server.uri(VDISK))
+        .refused_saying()?;
+    ensure!(said.contains("Input/output error"), "EIO, and no wrong byte: {said}");
+    status_names_only_what_is_lost(bed)?;
+    // What was never written, and what is written now.
+    io(
+        server,
+        &["read -P 0 0 16M", "write -P 9 900M 8M", "flush", "read -P 9 900M 8M", "read -P 0 908M 16M"],
+    )?;
+    let osds = bed.ovs("osd list").run()?;
+    ensure!(["asd-0", "asd-4"].iter().all(|name| osds.contains(name)), "the disks are listed: {osds}");
+    Ok(())
+}
+
+/// With the write buffer gone as well, nobody can say what the vDisk held: it says so, and others work.
+pub(crate) fn a_vdisk_without_its_logs_says_so(bed: &Bed) -> Result<()> {
+    let mut server = bed.up("256MiB")?;
+    io(&server, &["write -P 5 0 64M", "flush"])?;
+    bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
+    server.stop()?;
+    std::fs::remove_dir_all(bed.data().join("write-buffer"))?;
+    remove_disks(bed, &["asd-0", "asd-1", "asd-2", "asd-3", "asd-4"])?;
+    server.start_again(&[])?;
     let status = bed.ovs("status").run()?;
-    ensure!(!status.contains("healthy"), "status does not call this healthy");
-    // What was never lost still works.
-    Program::new("qemu-io").words("-f raw -c").arg("read -P 0 200M 8M").arg(&uri).run()?;
+    ensure!(status.contains("disk1 does not serve: TLog"), "status says what is lost: {status}");
+    let info: Value = serde_json::from_str(&bed.ovs("vdisk info disk1 --json").run()?)?;
+    let halted = info["halted"].as_str().unwrap_or_default();
+    ensure!(halted.contains("is lost"), "so does the vDisk: {info}");
+    Program::new("nbdinfo").arg(server.uri(VDISK)).refused()?;
+    let said = Program::new("qemu-io").words("-f raw -c quit").arg(server.uri(VDISK)).refused()?;
+    ensure!(said.contains("can't be served now"), "a client is told that it can't attach: {said}");
+    bed.ovs("vdisk create disk2 --size 64MiB").run()?;
+    let other = server.uri("disk2");
+    Program::new("qemu-io")
+        .words("-f raw -c")
+        .arg("write -P 7 0 8M")
+        .arg("-c")
+        .arg("flush")
+        .arg(&other)
+        .run()?;
+    Program::new("qemu-io").words("-f raw -c").arg("read -P 7 0 8M").arg(&other).run()?;
     Ok(())
 }

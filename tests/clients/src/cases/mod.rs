@@ -116,6 +116,8 @@ const CASES: &[Case] = &[
     case!(cut::cut_with_frames_keeps_what_was_acknowledged, 300, Any, Both),
     case!(disks::ext4_survives_two_lost_disks, 400, OvsAlone, Both),
     case!(disks::too_many_lost_disks_say_so, 240, OvsAlone, Plain),
+    case!(disks::too_many_damaged_disks_say_so, 240, OvsAlone, Plain),
+    case!(disks::a_vdisk_without_its_logs_says_so, 120, OvsAlone, Plain),
     case!(power::power_cut_keeps_what_was_flushed, 900, OvsAlone, Plain),
     case!(power::power_cut_without_syncs_is_noticed, 900, OvsAlone, Plain),
     case!(record::recordings_replay, 240, OvsAlone, Both),
