@@ -55,7 +55,12 @@ impl World {
             now: Timestamp(0),
             driver: VolumeDriver::new(config(bug)),
             disk: Disk::default(),
-            registry: Registry::new(&name, ByteCount(SIZE * CLUSTER)),
+            registry: Registry::new(
+                &name,
+                ByteCount(SIZE * CLUSTER),
+                ByteCount(8 * CLUSTER),
+                ByteCount(1 << 20),
+            ),
             events: Vec::new(),
             timers: Vec::new(),
             answers: Vec::new(),
