@@ -8,6 +8,7 @@ pub(crate) mod registry;
 use disk::Disk;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeRequest, Opening};
+use formats::work::{Done, Work};
 use formats::{Effect, Event, Message, Payload};
 use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskName};
 use registry::Registry;
@@ -231,7 +232,11 @@ impl World {
             }
             Effect::ClearTimer(timer) => self.timers.retain(|(_, set)| *set != timer),
             Effect::Halt { reason } => self.halted = Some(reason),
-            Effect::Work { .. } => unreachable!("a volume driver has no work"),
+            Effect::Work { job, work: Work::Check(data) } => {
+                let result = if data.verify() { Done::Checked } else { Done::Damaged };
+                self.events.push(Event::Worked { job, result });
+            }
+            Effect::Work { .. } => unreachable!("a volume driver has no other work"),
         }
     }
 }

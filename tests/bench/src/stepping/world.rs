@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use edge::Edge;
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
+use formats::work::{Done, Work};
 use formats::{Effect, Event, Message, Payload};
 use glossary::{ByteCount, ClientId, NodeId, VdiskId, VdiskName};
 use step::{Effects, Entropy, Machine, TimerId, Timestamp};
@@ -146,7 +147,11 @@ impl World {
                 self.timers.retain(|(_, owner, set)| (*owner, *set) != (node, timer));
             }
             Effect::Halt { reason } => panic!("halted: {reason}"),
-            Effect::Work { .. } => unreachable!("neither has work"),
+            Effect::Work { job, work: Work::Check(data) } => {
+                let result = if data.verify() { Done::Checked } else { Done::Damaged };
+                self.to_driver.push(Event::Worked { job, result });
+            }
+            Effect::Work { .. } => unreachable!("neither has other work"),
         }
     }
 
