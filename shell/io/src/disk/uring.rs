@@ -228,7 +228,8 @@ impl Flight {
                 let at = *offset + buffer.len() as u64;
                 let room = buffer.spare_capacity_mut();
                 let length = room.len().min(READ_MAX) as u32;
-                let entry = opcode::Read::new(descriptor, room.as_mut_ptr().cast(), length).offset(at).build();
+                let entry =
+                    opcode::Read::new(descriptor, room.as_mut_ptr().cast(), length).offset(at).build();
                 // What the page cache holds would be copied while it is submitted, by the shard.
                 if length > INLINE_READ_MAX { entry.flags(squeue::Flags::ASYNC) } else { entry }
             }
