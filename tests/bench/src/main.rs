@@ -58,7 +58,7 @@ fn main() -> Result<()> {
         stepping::run(writes, 32);
         return Ok(());
     }
-    let begin = Instant::now();
+    let (begin, load) = (Instant::now(), report::load_average());
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&arguments.dir)?;
     let mut bench = Bench { arguments: &arguments, folder: folder.path(), report: Report::default() };
     let cluster = Cluster::new(&arguments.ovs, folder.path())?;
@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     println!("steps of the core");
     report.step = Some(stepping::measure(arguments.rounds)?);
     let Arguments { seconds, rounds, out, .. } = &arguments;
-    report.how = How { seconds: *seconds, rounds: *rounds, took: begin.elapsed() };
+    report.how = How { seconds: *seconds, rounds: *rounds, took: begin.elapsed(), load };
     std::fs::write(out, report.render()).with_context(|| format!("writing {}", out.display()))?;
     println!("{}", report.render());
     Ok(())
@@ -91,7 +91,9 @@ impl Bench<'_> {
         }
         self.report.sequential = Some(self.fill(&ours, cluster)?);
         servers.push(ours);
-        self.report.lines = servers.iter().map(|server| (server.name.clone(), server.line.clone())).collect();
+        let folder = self.folder.display().to_string();
+        let line = |server: &Server| (server.name.clone(), server.line.replace(&folder, "FOLDER"));
+        self.report.lines = servers.iter().map(line).collect();
         self.measure(&servers, &fio::HOT, || Ok(()))?;
         cluster.sync()?;
         servers.pop();

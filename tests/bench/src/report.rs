@@ -42,6 +42,8 @@ pub(crate) struct How {
     pub(crate) seconds: u64,
     pub(crate) rounds: u32,
     pub(crate) took: std::time::Duration,
+    /// The machine's load average before the run.
+    pub(crate) load: String,
 }
 
 /// The middle of some numbers.
@@ -68,8 +70,12 @@ impl Report {
         writeln!(text, "Ratios are of one run on one machine; differences below 0.2 mean little.\n")?;
         writeln!(text, "- Date: {}", said_by("date", &["-u", "+%Y-%m-%d"]))?;
         writeln!(text, "- Machine: {}", machine())?;
-        let How { seconds, rounds, took } = &self.how;
+        let How { seconds, rounds, took, load } = &self.how;
         writeln!(text, "- {rounds} rounds of {seconds} s, servers in turns; {} s in all", took.as_secs())?;
+        writeln!(
+            text,
+            "- Load average before: {load}; above 0.5 other programs disturbed what was measured"
+        )?;
         writeln!(text, "- {}, {}\n", said_by("fio", &["--version"]), said_by("nbdkit", &["--version"]))?;
         writeln!(text, "## Goals\n\n| what | goal | measured | |\n|---|---|---|---|")?;
         self.goals().iter().try_for_each(|goal| writeln!(text, "{}", goal.row()))?;
@@ -233,6 +239,12 @@ fn machine() -> String {
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     format!("{} \u{d7} {}, Linux {}", cores, model.unwrap_or("unknown processor"), said_by("uname", &["-r"]))
+}
+
+/// How busy the machine was in the last minute.
+pub(crate) fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
 }
 
 fn said_by(program: &str, arguments: &[&str]) -> String {
