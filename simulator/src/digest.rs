@@ -149,6 +149,10 @@ impl Digest {
                     self.bytes(bytes);
                 }
             }
+            Work::Check(data) => {
+                self.word(3);
+                self.payload(data);
+            }
         }
     }
 
@@ -163,6 +167,7 @@ impl Digest {
             Done::Reconstructed(blocks) => blocks.iter().for_each(|block| self.bytes(block)),
             Done::Damaged => self.word(3),
             Done::Impossible => self.word(4),
+            Done::Checked => self.word(5),
         }
     }
 }

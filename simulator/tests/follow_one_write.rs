@@ -12,6 +12,7 @@ use bytes::Bytes;
 use calm::{Arrival, GUEST, Hop, World};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
+use formats::work::Work;
 use formats::{Event, Message, Payload};
 use glossary::{ByteCount, CLUSTER_BYTES, NodeId, VdiskId};
 use simulator::Random;
@@ -164,6 +165,7 @@ fn what(arrival: &Arrival) -> Option<String> {
     match arrival {
         Arrival::Event(Event::Message { message, .. }) => Some(name_of(message)),
         Arrival::Event(_) => None,
+        Arrival::Work(_, Work::Check(_)) => Some("work check".into()),
         Arrival::Work(..) => Some("work encode".into()),
         Arrival::Disk(_, what) => Some(disk(what)),
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use bytes::Bytes;
+use checksum::{combine, crc32c};
 use formats::asd_record::Record;
 use formats::journal::{BODY_AT, FileHeader, Kind, Mark, PAGE, Predecessor, Writer};
 use glossary::OsdIdentity;
@@ -122,8 +123,8 @@ impl Log {
             }
         };
         let start = after.end();
-        let (records, body) = encode(start, draft.changes);
-        pieces.extend(after.batch(self.synced(), body));
+        let (records, body, check) = encode(start, draft.changes);
+        pieces.extend(after.batch_with_check(self.synced(), body, check));
         self.in_flight.insert(InFlight {
             stage: if is_new { Stage::Creating } else { Stage::Writing },
             segment: start.sequence,
@@ -158,19 +159,26 @@ impl Log {
     }
 }
 
-/// Lays records out from `start` on.
-fn encode(start: Mark, changes: Vec<Change>) -> (Vec<Logged>, Vec<Bytes>) {
+/// Lays records out from `start` on: where they are, their bytes, and the checksum of these. The values' part in
+/// it is made of their own checksums: nothing is certified anew (F1).
+fn encode(start: Mark, changes: Vec<Change>) -> (Vec<Logged>, Vec<Bytes>, u32) {
     let (mut records, mut body) = (Vec::with_capacity(changes.len()), Vec::new());
+    let mut check = 0;
     let mut at = start.position + BODY_AT;
     for change in changes {
         let Change { kind, key, length, crc, pieces } = change;
         let record = Record { kind, key: &key, length, crc };
         let bytes = record.stored_bytes();
-        body.push(record.encode(start.sequence));
-        body.extend(pieces);
+        let head = record.encode(start.sequence);
+        check = combine(check, crc32c(&head), head.len() as u64);
+        body.push(head);
+        if !pieces.is_empty() {
+            check = combine(check, crc, u64::from(length));
+            body.extend(pieces);
+        }
         let position = u32::try_from(at).expect("segments are at most 1 GiB");
         records.push(Logged { kind, key, position, length, crc });
         at += bytes;
     }
-    (records, body)
+    (records, body, check)
 }

@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use checksum::Crc32c;
 use formats::Payload;
 use formats::asd_record::{MAX_KEY, RecordKind};
 use formats::message::asd::{AsdAssert, AsdError, AsdUpdate, Purpose};
@@ -85,15 +84,14 @@ fn cut(updates: Vec<AsdUpdate>, payload: &Payload) -> Option<Vec<Change>> {
             AsdUpdate::Delete { key } => Change::delete(key.into()),
             AsdUpdate::Put { key, length } => {
                 let bytes = usize::try_from(length).ok()?;
-                let end = at + bytes;
+                let (start, end) = (at, at + bytes);
                 if end > payload.len() {
                     return None;
                 }
                 let pieces = slice_pieces(payload.pieces(), at, bytes);
                 at = end;
-                let mut crc = Crc32c::new();
-                pieces.iter().for_each(|piece| crc.update(piece));
-                Change { kind: RecordKind::Put, key: key.into(), length, crc: crc.finish(), pieces }
+                let crc = payload.checksum_of(start, bytes);
+                Change { kind: RecordKind::Put, key: key.into(), length, crc, pieces }
             }
         });
     }

@@ -24,6 +24,7 @@ pub mod registry;
 pub mod samples;
 pub mod sco;
 pub mod tlog;
+pub mod whole;
 pub mod work;
 
 pub use message::Message;

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use checksum::crc32c;
 use glossary::CLUSTER_BYTES;
 
+use crate::whole::whole_checksum;
+
 const PIECE: usize = CLUSTER_BYTES as usize;
 
 /// CRC-32C of 4,096 zeros: what a cluster never written has.
@@ -133,9 +135,27 @@ impl Payload {
         open.1 == 0 || rest.next() == Some(&open.0.finish())
     }
 
+    /// The checksum of the `length` bytes from `start` on. It is made of those of the clusters where they begin
+    /// and end with clusters, and so certifies nothing anew; of the bytes otherwise. They lie within.
+    pub fn checksum_of(&self, start: usize, length: usize) -> u32 {
+        let end = start + length;
+        if !start.is_multiple_of(PIECE) || !(end.is_multiple_of(PIECE) || end == self.len()) {
+            let mut crc = checksum::Crc32c::new();
+            slice_pieces(self.pieces(), start, length).iter().for_each(|piece| crc.update(piece));
+            return crc.finish();
+        }
+        let crcs = &self.crcs()[start / PIECE..end.div_ceil(PIECE)];
+        let (whole, rest) = crcs.split_at(length / PIECE);
+        let tail = (length % PIECE) as u64;
+        rest.iter().fold(whole_checksum(whole), |before, crc| checksum::combine(before, *crc, tail))
+    }
+
     /// A part, cut at cluster borders: `count` clusters from cluster `first` on. Shares the bytes.
     pub fn slice_clusters(&self, first: u64, count: u64) -> Self {
         let (first, count) = (first as usize, count as usize);
+        if first == 0 && count * PIECE == self.len() {
+            return self.clone();
+        }
         let pieces = slice_pieces(self.pieces(), first * PIECE, count * PIECE);
         let crcs = self.crcs()[first..first + count].to_vec();
         Payload::with_crcs(pieces, crcs).expect("a checksum for each cluster")
@@ -246,7 +266,14 @@ mod tests {
             let cut = Payload::with_crcs(pieces, whole.crcs().to_vec()).expect("fits");
             prop_assert!(cut.verify());
             prop_assert_eq!(&cut, &whole);
-            prop_assert_eq!(cut.contiguous(), bytes);
+            prop_assert_eq!(cut.contiguous(), bytes.clone());
+            for start in [0, 1, 4096, 8192, 12_288] {
+                for end in [start, 4096, 8192, 8193, length] {
+                    if start <= end && end <= length {
+                        prop_assert_eq!(cut.checksum_of(start, end - start), crc32c(&bytes[start..end]));
+                    }
+                }
+            }
             if let Some(clusters @ 2..) = cut.clusters() {
                 let part = cut.slice_clusters(1, clusters - 1);
                 prop_assert!(part.verify());

@@ -1,4 +1,4 @@
-//! Work that leaves the event loop: erasure coding with its checks (DESIGN section 3, "compute").
+//! Work that leaves the event loop: erasure coding, and checks of much data (DESIGN section 3, "compute").
 
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -13,6 +13,8 @@ pub enum Work {
     Encode(Encode),
     /// Gets lost blocks back from any k of the others.
     Reconstruct(Reconstruct),
+    /// Compares every cluster with the checksum it came with.
+    Check(Payload),
 }
 
 /// A chunk to encode.
@@ -56,6 +58,8 @@ pub enum Done {
     Encoded(Vec<Payload>),
     /// The plaintexts of the wanted fragments' blocks, in the order they were wanted. Not yet checked.
     Reconstructed(Vec<Bytes>),
+    /// What was to be checked checks.
+    Checked,
     /// The input doesn't check: a cluster doesn't have the checksum it came with.
     Damaged,
     /// The request makes no sense (shape, lengths): a programmer's mistake, told rather than crashed on.

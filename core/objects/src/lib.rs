@@ -43,7 +43,6 @@ mod segment;
 mod sweep;
 mod task;
 mod wanted;
-mod whole;
 
 pub use config::{Config, OsdConfig, Settings};
 pub use counters::COUNTERS;

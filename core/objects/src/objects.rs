@@ -138,7 +138,7 @@ impl Life {
                         self.hub.counters.add(Counter::DamagedPuts, 1);
                         Err(ObjectError::Lost)
                     }
-                    Done::Reconstructed(_) | Done::Impossible => Err(ObjectError::Condition),
+                    Done::Reconstructed(_) | Done::Checked | Done::Impossible => Err(ObjectError::Condition),
                 };
                 self.run(task, turn, |task, cx| match task {
                     Task::Put(put) => put.on_encoded(cx, chunk, job, containers),
@@ -148,7 +148,7 @@ impl Life {
             Some(Job::Reconstruct { task, segment }) => {
                 let plaintext = match result {
                     Done::Reconstructed(mut blocks) => blocks.pop(),
-                    Done::Encoded(_) | Done::Damaged | Done::Impossible => None,
+                    Done::Encoded(_) | Done::Checked | Done::Damaged | Done::Impossible => None,
                 };
                 self.run(task, turn, |task, cx| match task {
                     Task::Get(get) => get.on_decoded(cx, segment, job, plaintext),

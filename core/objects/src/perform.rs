@@ -23,6 +23,13 @@ pub fn perform(work: Work) -> Done {
             None => Done::Impossible,
         },
         Work::Reconstruct(request) => reconstruct(&request).map_or(Done::Impossible, Done::Reconstructed),
+        Work::Check(data) => {
+            if data.verify() {
+                Done::Checked
+            } else {
+                Done::Damaged
+            }
+        }
     }
 }
 

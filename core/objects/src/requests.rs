@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError, ObjectReply, ObjectRequest};
 use formats::namespace::ObjectName;
+use formats::whole::whole_checksum;
 use formats::{Message, Payload};
 use glossary::{Generation, NamespaceId, NodeId};
 
@@ -15,7 +16,6 @@ use crate::redundancy::Redundancy;
 use crate::sweep::Sweep;
 use crate::task::{Askers, Entry, Next, Task};
 use crate::wanted::Wanted;
-use crate::whole::whole_checksum;
 
 impl Life {
     pub(crate) fn on_request(&mut self, from: NodeId, request: ObjectRequest, turn: &mut Turn<'_>) {

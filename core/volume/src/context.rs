@@ -4,8 +4,9 @@ use alloc::collections::BTreeMap;
 use formats::Effect;
 use formats::message::kv::{KvCommand, KvQuery};
 use formats::message::object::ObjectBody;
+use formats::work::Work;
 use glossary::{NamespaceId, ScoId, TlogId, VdiskId};
-use step::{DiskOperation, Effects, OperationId, Timestamp};
+use step::{DiskOperation, Effects, JobId, OperationId, Timestamp};
 
 use crate::asks::Asks;
 use crate::config::Config;
@@ -101,6 +102,14 @@ impl<O> Operations<O> {
         self.open.insert(number, operation);
         let operation = OperationId(self.vdisk.0 * OPERATIONS + number);
         context.effects.push(Effect::Disk { operation, what });
+    }
+
+    /// Starts work off the event loop; it ends under a number of its own among the operations.
+    pub(crate) fn work(&mut self, operation: O, work: Work, context: &mut Context<'_>) {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number, operation);
+        context.effects.push(Effect::Work { job: JobId(self.vdisk.0 * OPERATIONS + number), work });
     }
 
     /// Takes the operation that ended; `None` for one of an earlier life of the volume.

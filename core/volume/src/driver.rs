@@ -324,7 +324,12 @@ impl Machine for VolumeDriver {
                     self.with(now, vdisk, effects, |volume, context| volume.disk(operation, result, context))
                 }
             },
-            Event::Worked { .. } => {}
+            Event::Worked { job, result } => {
+                let operation = OperationId(job.0);
+                self.with(now, vdisk_of(operation), effects, |volume, context| {
+                    volume.worked(operation, &result, context);
+                });
+            }
             Event::Timer(timer) => self.timer(now, timer, effects),
             Event::TurnEnd => self.turn_end(now, effects),
         }

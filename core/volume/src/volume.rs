@@ -9,6 +9,7 @@ use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, Opening};
 use formats::message::kv::KvAnswer;
 use formats::message::object::ObjectAnswer;
 use formats::registry::VdiskRecord;
+use formats::work::Done;
 use glossary::{BufferIdentity, ByteCount, CLUSTER_BYTES, NodeId, Policy, SessionId, VdiskId};
 use step::{DiskResult, OperationId};
 
@@ -135,6 +136,12 @@ impl Volume {
         }
     }
 
+    pub(crate) fn worked(&mut self, operation: OperationId, result: &Done, context: &mut Context<'_>) {
+        if let State::Serving(serving) = &mut self.state {
+            serving.worked(operation, result, context);
+        }
+    }
+
     pub(crate) fn turn_end(&mut self, context: &mut Context<'_>) {
         if let State::TakingOver(take_over) = &mut self.state {
             let outcome = take_over.take_outcome();
@@ -148,7 +155,9 @@ impl Volume {
         }
         if let State::Serving(serving) = &mut self.state {
             serving.turn_end(context);
-            self.record = serving.record.clone();
+            if self.record != serving.record {
+                self.record = serving.record.clone();
+            }
             self.operations_from = serving.operations.next();
             if let Some(stop) = serving.stop.take() {
                 self.stop(stop, context);

@@ -120,8 +120,15 @@ const ROWS: &[Row] = &[
         ANY,
         VOLUME,
         "read SCO",
-        "is checked, and goes to the ASDs",
+        "comes back for its upload",
         &[("core/volume/src/serving/publish.rs", "read_for_upload")],
+    ),
+    (
+        ANY,
+        VOLUME,
+        "work check",
+        "every cluster is checked, off the event loop, and the SCO goes to the ASDs",
+        &[("core/volume/src/serving/publish.rs", "checked_for_upload")],
     ),
     (
         ANY,

@@ -40,12 +40,17 @@ impl Writer {
     /// Frames a body as the next batch: the pieces to write at [`Writer::end`] as it was before the call,
     /// a multiple of 4 KiB in all. `synced` is how far the log is known to be synced. Shares the body.
     pub fn batch(&mut self, synced: Mark, body: Vec<Bytes>) -> Vec<Bytes> {
+        let mut check = Crc32c::new();
+        body.iter().for_each(|piece| check.update(piece));
+        self.batch_with_check(synced, body, check.finish())
+    }
+
+    /// As [`Writer::batch`], for who has the CRC-32C of the whole body at hand.
+    pub fn batch_with_check(&mut self, synced: Mark, body: Vec<Bytes>, check: u32) -> Vec<Bytes> {
         let length: usize = body.iter().map(Bytes::len).sum();
         assert!(length <= MAX_BODY as usize, "a batch has a bound");
         assert!(synced <= self.end, "nothing is synced before it is written");
-        let mut body_check = Crc32c::new();
-        body.iter().for_each(|piece| body_check.update(piece));
-        let (header, check) = encode_header(self, synced, length as u32, body_check.finish());
+        let (header, check) = encode_header(self, synced, length as u32, check);
         let padded = (BATCH_HEADER + length).next_multiple_of(PAGE as usize);
         let mut pieces = Vec::with_capacity(body.len() + 2);
         pieces.push(header);

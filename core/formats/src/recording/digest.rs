@@ -49,5 +49,9 @@ fn add_work(digest: &mut Crc32c, work: &Work) {
                 digest.update(bytes);
             }
         }
+        Work::Check(data) => {
+            digest.update(b"check");
+            data.pieces().iter().for_each(|piece| digest.update(piece));
+        }
     }
 }

@@ -85,6 +85,7 @@ fn put_done(done: &Done, bytes: &mut Vec<u8>) {
         }
         Done::Damaged => bytes.push(2),
         Done::Impossible => bytes.push(3),
+        Done::Checked => bytes.push(4),
     }
 }
 
@@ -182,6 +183,7 @@ impl<'a> Reader<'a> {
             1 => Done::Reconstructed(list(self)?),
             2 => Done::Damaged,
             3 => Done::Impossible,
+            4 => Done::Checked,
             _ => return None,
         })
     }

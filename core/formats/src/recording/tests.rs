@@ -25,6 +25,7 @@ fn events() -> Vec<Event> {
         worked(Done::Reconstructed(alloc::vec![Bytes::from_static(b"block")])),
         worked(Done::Damaged),
         worked(Done::Impossible),
+        worked(Done::Checked),
     ];
     events.extend(samples::messages().into_iter().map(|message| Event::Message { from: NodeId(3), message }));
     events

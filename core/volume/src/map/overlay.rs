@@ -1,6 +1,7 @@
 //! Entries that are not published yet, as runs that don't overlap.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use glossary::{ClusterAddress, Location, LogNumber};
 
@@ -30,9 +31,14 @@ impl Piece {
 impl Overlay {
     /// Lets a run of the entry `by` take effect over whatever was there.
     pub(crate) fn set(&mut self, run: Run, by: LogNumber) {
-        self.clear(run.address.0, run.end());
         let discarded_by = run.location.is_none().then_some(by);
-        if let Some((start, before)) = self.runs.range_mut(..run.address.0).next_back()
+        let mut last = self.runs.range_mut(..run.end()).next_back();
+        // Most writes hit nothing: then the last run before their end is the one before them.
+        if last.as_ref().is_some_and(|(start, piece)| piece.at(**start).end() > run.address.0) {
+            self.clear(run.address.0, run.end());
+            last = self.runs.range_mut(..run.address.0).next_back();
+        }
+        if let Some((start, before)) = last
             && before.discarded_by == discarded_by
             && before.at(*start).continues_with(&run)
         {
@@ -51,6 +57,16 @@ impl Overlay {
     /// Forgets a published entry, once the base has it: what of it was not overwritten since now comes from
     /// the base. A newer discard of the same clusters stays: the base may still get older writes there.
     pub(crate) fn forget(&mut self, published: Run, by: LogNumber) {
+        if let Entry::Occupied(there) = self.runs.entry(published.address.0)
+            && there.get().clusters == published.clusters
+        {
+            // It is whole, or another has its place: there is nothing else in the range.
+            let Piece { location, discarded_by, .. } = *there.get();
+            if discarded_by.map_or(location == published.location, |discard| discard == by) {
+                there.remove();
+            }
+            return;
+        }
         let is_its = |(run, piece): &(Run, Piece)| match piece.discarded_by {
             Some(discard) => discard == by,
             None => published.cut(run.address.0, run.end()).is_some_and(|part| part.location == run.location),

@@ -290,12 +290,23 @@ impl Serving {
         if let Some(local) = self.local.get_mut(&sco) {
             local.written = local.written.max(through);
         }
-        self.recent.retain(|(recent, offset), _| *recent != sco || *offset >= through);
+        self.forget_recent(sco, through);
         self.log.dirty.insert(sco);
         if let Some(flight) = &mut self.log.flight {
             flight.scos -= 1;
         }
         self.flight_landed(context);
+    }
+
+    /// Clusters of a SCO before `through` are in its file.
+    fn forget_recent(&mut self, sco: ScoId, through: u64) {
+        let mut later = self.recent.split_off(&(sco, through));
+        drop(self.recent.split_off(&(sco, 0)));
+        if self.recent.is_empty() {
+            self.recent = later;
+        } else {
+            self.recent.append(&mut later);
+        }
     }
 
     pub(crate) fn flight_tlog_written(&mut self, result: DiskResult, context: &mut Context<'_>) {

@@ -26,10 +26,11 @@ mod sessions;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use formats::Payload;
 use formats::namespace::ChainHead;
 use formats::registry::VdiskRecord;
 use formats::tlog::{Clients, Entry};
+use formats::work::Done;
 use glossary::{
     BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, NodeId, ScoId, SessionId, TlogId, VdiskId,
 };
@@ -101,6 +102,7 @@ pub(crate) enum Operation {
     WriteTlogHeader,
     SyncTlogHeader,
     ReadForUpload(ScoId),
+    CheckForUpload(ScoId, Payload),
     ReadPart { job: u64, part: usize },
     MapWrite,
     MapSync,
@@ -139,8 +141,8 @@ pub(crate) struct Serving {
     pub(crate) log: Log,
     pub(crate) local: BTreeMap<ScoId, LocalSco>,
     pub(crate) closed: VecDeque<ClosedTlog>,
-    /// Clusters given a place whose write has not completed: by SCO and offset, how many, and their bytes.
-    pub(crate) recent: BTreeMap<(ScoId, u64), (u64, Vec<Bytes>)>,
+    /// Clusters given a place whose write has not completed, by SCO and offset.
+    pub(crate) recent: BTreeMap<(ScoId, u64), Payload>,
     pub(crate) clients: BTreeMap<ClientId, Client>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) queue: VecDeque<Change>,
@@ -198,8 +200,17 @@ impl Serving {
             Operation::MapCreate | Operation::MapWrite | Operation::MapSync => {
                 self.map_file_ended(&operation, result, context);
             }
+            // It ends as work.
+            Operation::CheckForUpload(..) => {}
             // A trailer only speeds up a later start, and a file that stays is found again by the next one.
             Operation::WriteTrailer | Operation::DeleteFile => {}
+        }
+    }
+
+    /// Work for this volume ended.
+    pub(crate) fn worked(&mut self, operation: OperationId, result: &Done, context: &mut Context<'_>) {
+        if let Some(Operation::CheckForUpload(sco, payload)) = self.operations.ended(operation) {
+            self.checked_for_upload(sco, payload, *result == Done::Checked, context);
         }
     }
 

@@ -7,6 +7,7 @@ use formats::namespace::{ChainHead, HeadChange, ObjectName};
 use formats::registry::{self, VdiskRecord};
 use formats::sco::cluster_position;
 use formats::tlog::{Entry, TlogObject};
+use formats::work::Work;
 use formats::{Effect, Message, Payload};
 use glossary::{BufferIdentity, CLUSTER_BYTES, LogNumber, NodeId, ScoId, TlogId};
 use step::{Bug, DiskOperation, DiskOutcome, DiskResult};
@@ -68,12 +69,32 @@ impl Serving {
             Ok(DiskOutcome::Read(bytes)) => Payload::with_crcs(alloc::vec![bytes], local.crcs.clone()),
             _ => None,
         };
-        // Damage is told where it is found: a peer would refuse the frame, for ever. The objects client checks
-        // every cluster again before it encodes: nothing is certified anew (F1).
-        let Some(payload) = data.filter(Payload::verify) else {
+        match data {
+            // Much data: guests do not wait for it to be checked.
+            Some(data) => {
+                let work = Work::Check(data.clone());
+                self.operations.work(Operation::CheckForUpload(sco, data), work, context);
+            }
+            None => self.damaged_before_upload(sco),
+        }
+    }
+
+    /// Damage is told where it is found: a peer would refuse the frame, for ever. The objects client checks every
+    /// cluster again before it encodes: nothing is certified anew (F1).
+    pub(crate) fn checked_for_upload(
+        &mut self,
+        sco: ScoId,
+        payload: Payload,
+        is_right: bool,
+        context: &mut Context<'_>,
+    ) {
+        if !self.local.contains_key(&sco) {
+            return;
+        }
+        if !is_right {
             self.damaged_before_upload(sco);
             return;
-        };
+        }
         let body = ObjectBody::Put {
             generation: self.record.generation,
             name: ObjectName::Sco(sco),

@@ -119,7 +119,7 @@ impl Serving {
         let local = self.local.get_mut(&sco).expect("the open SCO is local");
         local.crcs.extend_from_slice(data.crcs());
         local.through = self.log.last_number();
-        self.recent.insert((sco, offset), (run.clusters, data.pieces().to_vec()));
+        self.recent.insert((sco, offset), data.clone());
         self.log.gather_data(sco, offset, data.pieces());
         let misordered = context.config.has(Bug::OverlapInTwoOrders)
             && self.look_up(run.address.0, run.end()).iter().any(|old| self.is_recent(old));

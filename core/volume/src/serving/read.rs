@@ -145,12 +145,13 @@ impl Serving {
         let first = before.map_or((sco, offset), |(key, _)| *key);
         let mut pieces: Vec<Bytes> = Vec::new();
         let mut start = 0;
-        for ((_, at), (count, bytes)) in self.recent.range(first..(sco, offset + clusters)) {
+        for ((_, at), data) in self.recent.range(first..(sco, offset + clusters)) {
             if pieces.is_empty() {
                 start = offset - at;
             }
-            debug_assert!(at + count > offset || pieces.is_empty(), "recent runs follow one another");
-            pieces.extend_from_slice(bytes);
+            let follows = at + data.clusters().unwrap_or(0) > offset || pieces.is_empty();
+            debug_assert!(follows, "recent runs follow one another");
+            pieces.extend_from_slice(data.pieces());
         }
         let pieces =
             slice_pieces(&pieces, (start * CLUSTER_BYTES) as usize, (clusters * CLUSTER_BYTES) as usize);

@@ -8,6 +8,7 @@ pub(crate) mod registry;
 use disk::Disk;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeRequest, Opening};
+use formats::work::{Done, Work};
 use formats::{Effect, Event, Message, Payload};
 use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskName};
 use registry::Registry;
@@ -57,7 +58,12 @@ impl World {
             now: Timestamp(0),
             driver: VolumeDriver::new(config(bug)),
             disk: Disk::default(),
-            registry: Registry::new(&name, ByteCount(SIZE * CLUSTER)),
+            registry: Registry::new(
+                &name,
+                ByteCount(SIZE * CLUSTER),
+                ByteCount(8 * CLUSTER),
+                ByteCount(1 << 20),
+            ),
             events: Vec::new(),
             timers: Vec::new(),
             answers: Vec::new(),
@@ -229,7 +235,11 @@ impl World {
             }
             Effect::ClearTimer(timer) => self.timers.retain(|(_, set)| *set != timer),
             Effect::Halt { reason } => self.halted = Some(reason),
-            Effect::Work { .. } => unreachable!("a volume driver has no work"),
+            Effect::Work { job, work: Work::Check(data) } => {
+                let result = if data.verify() { Done::Checked } else { Done::Damaged };
+                self.events.push(Event::Worked { job, result });
+            }
+            Effect::Work { .. } => unreachable!("a volume driver has no other work"),
         }
     }
 }

@@ -14,7 +14,6 @@ use glossary::{
     BufferIdentity, ByteCount, ClusterIdentity, Generation, NamespaceId, NodeId, ObjectId, VdiskId, VdiskName,
 };
 
-use super::CLUSTER;
 use super::backend::Backend;
 
 const BUFFER: BufferIdentity = BufferIdentity([3; 16]);
@@ -32,13 +31,18 @@ pub(crate) fn buffer_identity_file() -> Vec<u8> {
 }
 
 impl Registry {
-    pub(crate) fn new(name: &VdiskName, size: ByteCount) -> Self {
-        let sco_size = ByteCount(8 * CLUSTER);
+    /// A registry with one vDisk, and so much room in the write buffer.
+    pub(crate) fn new(
+        name: &VdiskName,
+        size: ByteCount,
+        sco_size: ByteCount,
+        write_buffer: ByteCount,
+    ) -> Self {
         let cluster = ClusterRecord {
             identity: ClusterIdentity([1; 16]),
             policies: Vec::new(),
             sco_size,
-            write_buffer: ByteCount(1 << 20),
+            write_buffer,
             buffer: BUFFER,
             osds: Vec::new(),
             next_vdisk: VdiskId(2),

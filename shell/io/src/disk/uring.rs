@@ -32,6 +32,10 @@ const WORKERS_MAX: u32 = 64;
 /// The most bytes of one read; the kernel's own limit is 2 GiB less a page.
 const READ_MAX: usize = 1 << 30;
 
+/// The longest read that the kernel may do on the shard. A copy of more would hold up the shard's guests; a SCO
+/// that is read for its upload is one of those.
+const INLINE_READ_MAX: u32 = 1 << 20;
+
 /// A ring and what is in flight on it.
 pub(crate) struct Uring {
     ring: IoUring,
@@ -224,7 +228,10 @@ impl Flight {
                 let at = *offset + buffer.len() as u64;
                 let room = buffer.spare_capacity_mut();
                 let length = room.len().min(READ_MAX) as u32;
-                opcode::Read::new(descriptor, room.as_mut_ptr().cast(), length).offset(at).build()
+                let entry =
+                    opcode::Read::new(descriptor, room.as_mut_ptr().cast(), length).offset(at).build();
+                // What the page cache holds would be copied while it is submitted, by the shard.
+                if length > INLINE_READ_MAX { entry.flags(squeue::Flags::ASYNC) } else { entry }
             }
             What::Write { offset, slices, first, _pieces } => {
                 let rest = &slices[*first..];

@@ -1,4 +1,4 @@
-//! The checksum of a whole object from those of its clusters, so that nothing is certified anew (F1).
+//! The checksum of a whole from those of its clusters, so that nothing is certified anew (F1).
 
 use alloc::boxed::Box;
 use checksum::combine;
@@ -8,7 +8,7 @@ use glossary::CLUSTER_BYTES;
 const FEW: usize = 64;
 
 /// The CRC-32C of whole clusters, from theirs.
-pub(crate) fn whole_checksum(crcs: &[u32]) -> u32 {
+pub fn whole_checksum(crcs: &[u32]) -> u32 {
     let Some((first, rest)) = crcs.split_first() else { return 0 };
     if rest.len() < FEW {
         return rest.iter().fold(*first, |whole, crc| combine(whole, *crc, CLUSTER_BYTES));
@@ -18,7 +18,7 @@ pub(crate) fn whole_checksum(crcs: &[u32]) -> u32 {
 }
 
 /// What a cluster that follows makes of the checksum before it: a linear map, as tables by byte. A SCO has
-/// thousands of clusters, and this is done where guests wait.
+/// thousands of clusters.
 struct Shift(Box<[[u32; 256]; 4]>);
 
 impl Shift {
