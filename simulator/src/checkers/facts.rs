@@ -98,6 +98,12 @@ impl<'a> Facts<'a> {
         self.history.edge_deaths.get(life).copied().unwrap_or(Moment::NEVER)
     }
 
+    /// When an operation was answered with an error.
+    pub(crate) fn failed(&self, number: u64) -> Moment {
+        let operation = &self.history.operations[number as usize - 1];
+        if matches!(operation.outcome, Outcome::Failed(_)) { operation.ended } else { Moment::NEVER }
+    }
+
     /// Whether a change may be missing after a loss.
     pub(crate) fn may_be_lost(&self, number: u64, loss: &Loss) -> bool {
         loss.of.iter().any(|&(life, power)| self.is_exposed(number, life, power))

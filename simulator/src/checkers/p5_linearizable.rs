@@ -70,12 +70,13 @@ fn check_cell(facts: &Facts<'_>, cell: usize, era: &Range<Moment>) -> Option<Vio
     zeros.filter_map(|sight| check_zeros(facts, cell, era, &zones, sight)).next()
 }
 
-/// Whether a change may have been seen and be gone all the same: it was never acknowledged, its Edge died, and
-/// what speaks against it was seen after that. No promise covers it (P1), and its guest knows that it is in doubt.
+/// Whether a change may have been seen and be gone all the same: it was never acknowledged, its Edge died or answered
+/// with an error, and what speaks against it was seen after that. No promise covers it (P1), and its guest knows that
+/// it is in doubt.
 fn has_vanished(facts: &Facts<'_>, zone: &Zone, other: &Zone) -> bool {
-    let death = facts.edge_died(zone.change);
-    let is_in_doubt = !facts.is_acknowledged(zone.change) && death < Moment::NEVER;
-    is_in_doubt && zone.last_start < death && other.last_start > death
+    let given_up = facts.edge_died(zone.change).min(facts.failed(zone.change));
+    let is_in_doubt = !facts.is_acknowledged(zone.change) && given_up < Moment::NEVER;
+    is_in_doubt && zone.last_start < given_up && other.last_start > given_up
 }
 
 fn zones(facts: &Facts<'_>, cell: usize, era: &Range<Moment>, sights: &[&Sight]) -> Vec<Zone> {

@@ -394,3 +394,16 @@ fn failed_changes_may_have_happened_or_not() {
     told.read(30, 0, failed);
     assert_eq!(told.broken(), []);
 }
+
+#[test]
+fn p5_what_failed_may_have_been_seen_before_and_vanish_but_not_come_back() {
+    let mut told = Told::new();
+    let first = told.write(10, 0);
+    let failed = told.0.sent(Moment(20), write(0, 1));
+    told.read(25, 0, failed);
+    told.0.ended(Moment(35), failed, Outcome::Failed(GuestError::NoSpace));
+    told.read(50, 0, first);
+    assert_eq!(told.broken(), []);
+    told.read(60, 0, failed);
+    assert_eq!(told.broken(), [Promise::P5]);
+}

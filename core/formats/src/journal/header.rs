@@ -63,7 +63,7 @@ pub enum HeaderError {
     /// Another kind of file.
     #[error("it is another kind of file")]
     Foreign,
-    /// Written by a newer program.
+    /// Written by a newer program: its check holds, so that no bit that rotted says this.
     #[error("it has format version {0}, which is newer than this program")]
     Newer(u16),
     /// Torn, damaged, or never written.
@@ -114,13 +114,14 @@ impl FileHeader {
             return Err(if blank { HeaderError::Damaged } else { HeaderError::Foreign });
         }
         let version = u16::from_le_bytes(fixed(page, 8));
-        if version > kind.version {
+        let is_sound = Self::is_sound(page);
+        if version > kind.version && is_sound {
             return Err(HeaderError::Newer(version));
         }
         let own = u32::from_le_bytes(fixed(page, CHECK_AT));
         let label_length = usize::from(u16::from_le_bytes(fixed(page, 10)));
         let sequence = u64::from_le_bytes(fixed(page, 32));
-        if !Self::is_sound(page) || version == 0 || label_length > Self::MAX_LABEL || sequence == 0 {
+        if !is_sound || version == 0 || label_length > Self::MAX_LABEL || sequence == 0 {
             return Err(HeaderError::Damaged);
         }
         let end = Mark {

@@ -69,7 +69,7 @@ impl TakeOver {
 /// The version of a map file that a newer program wrote. One that is only damaged is made anew.
 fn newer_version(bytes: &[u8]) -> Option<u16> {
     match FileHeader::decode(bytes, Kind::MAP) {
-        Err(HeaderError::Newer(version)) if FileHeader::is_sound(bytes) => Some(version),
+        Err(HeaderError::Newer(version)) => Some(version),
         _ => None,
     }
 }
