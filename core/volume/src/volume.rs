@@ -345,7 +345,8 @@ impl Volume {
                 status.lost = serving.lost.in_bytes();
             }
             State::Halted(why) => status.halted = Some(why.clone()),
-            State::Waiting | State::TakingOver(_) => status.halted = Some("being taken over".to_string()),
+            State::TakingOver(take_over) => status.halted = Some(being_taken_over(take_over.waits_for())),
+            State::Waiting => status.halted = Some(being_taken_over(None)),
             State::Deleting(_) | State::Gone => status.halted = Some("being deleted".to_string()),
         }
         status
@@ -356,4 +357,10 @@ impl Volume {
             serving.check_invariants();
         }
     }
+}
+
+/// What is said of a vDisk that doesn't serve yet.
+fn being_taken_over(waits_for: Option<String>) -> String {
+    let why = waits_for.map(|why| alloc::format!(": {why}"));
+    alloc::format!("being taken over{}", why.unwrap_or_default())
 }
