@@ -206,6 +206,9 @@ impl Volume {
     pub(crate) fn delete(&mut self, record: VdiskRecord, context: &mut Context<'_>) {
         self.stop(Stop::Halt("being deleted".to_string()), context);
         self.record = record.clone();
+        // What a take-over has asked is no answer to the deletion.
+        let id = self.id;
+        context.asks.forget(|purpose| matches!(purpose, Purpose::Volume(of, _) if *of == id));
         // Its files are listed as for a take-over.
         self.restart = true;
         self.state = State::Deleting(Deletion::begin(self.id, record, self.operations_from, context));
@@ -295,16 +298,16 @@ impl Volume {
         }
     }
 
-    pub(crate) fn record(&self) -> &VdiskRecord {
-        &self.record
-    }
-
-    /// Whether its record may be changed now: nothing of it is in doubt and no change of it is under way.
-    pub(crate) fn may_change_record(&self) -> bool {
+    /// Its record, when that may be changed now: nothing of it is in doubt and no change of it is under way. One
+    /// whose take-over waits for OSDs may be deleted, and nothing else.
+    pub(crate) fn record_to_change(&self, to_delete: bool) -> Option<&VdiskRecord> {
         match &self.state {
-            State::Serving(serving) => serving.proposed.is_none(),
-            State::Halted(_) => true,
-            State::Waiting | State::TakingOver(_) | State::Deleting(_) | State::Gone => false,
+            State::Serving(serving) if serving.proposed.is_none() => Some(&self.record),
+            State::Halted(_) => Some(&self.record),
+            State::TakingOver(take_over) if to_delete && take_over.waits_for().is_some() => {
+                take_over.known_record()
+            }
+            _ => None,
         }
     }
 
