@@ -35,7 +35,7 @@ mod table;
 pub use decode::{Located, check_blocks, decode, locate, open_blocks};
 pub use geometry::Geometry;
 pub use header::{HEADER_BYTES, Header, MAGIC, VERSION};
-pub use key::{KEY_BYTES, fragment_key, namespace_prefix, parse_fragment_key};
+pub use key::{KEY_BYTES, fragment_key, fragments_prefix, namespace_prefix, parse_fragment_key};
 pub use plaintext::Plaintext;
 pub use table::{ENTRY_BYTES, Entry, TableWriter, block_check, table_range};
 

@@ -90,6 +90,7 @@ impl Life {
                 self.run(task, turn, |task, cx| match task {
                     Task::Sweep(sweep) => sweep.on_swept(cx, osd, request, result),
                     Task::Collect(collect) => collect.on_keys(cx, request, result),
+                    Task::Scan(scan) => scan.on_swept(cx, request, result),
                     _ => Next::Wait,
                 });
             }
@@ -129,7 +130,8 @@ impl Life {
     fn on_record(&mut self, task: u64, namespace: NamespaceId, answer: KvAnswer, turn: &mut Turn<'_>) {
         let Some(NamespaceAnswer::Record(record)) = answered(answer) else {
             self.run(task, turn, |task, cx| match task {
-                Task::Collect(collect) => collect.end(cx),
+                Task::Collect(collect) => collect.give_up(cx),
+                Task::Scan(scan) => scan.pause(cx),
                 _ => failed(ObjectError::Unavailable),
             });
             return;
@@ -137,6 +139,7 @@ impl Life {
         self.run(task, turn, |task, cx| match (task, &record) {
             (Task::Sweep(sweep), record) => sweep.on_record(cx, record.as_ref()),
             (Task::Collect(collect), record) => collect.on_record(cx, record.as_ref()),
+            (Task::Scan(scan), record) => scan.on_record(cx, record.as_ref()),
             (Task::Put(put), Some(record)) if !record.dropped => {
                 // Whatever the map says, only what can be a policy is one.
                 let is_policy = |p: &&Policy| Policy::new(p.k, p.m, p.c, p.x).is_ok();
@@ -178,7 +181,7 @@ impl Life {
             Task::Join(join) => join.on_manifest(cx, found),
             Task::Get(get) => get.on_manifest(cx, found),
             Task::Redundancy(redundancy) => redundancy.on_manifest(cx, found),
-            Task::Delete(_) | Task::Sweep(_) | Task::Collect(_) => Next::Wait,
+            Task::Delete(_) | Task::Sweep(_) | Task::Collect(_) | Task::Scan(_) => Next::Wait,
         });
     }
 
@@ -193,7 +196,7 @@ impl Life {
             (Task::Collect(collect), Some(NamespaceAnswer::List { objects, more })) => {
                 collect.on_objects(cx, &objects, more, &uploading)
             }
-            (Task::Collect(collect), _) => collect.end(cx),
+            (Task::Collect(collect), _) => collect.give_up(cx),
             _ => Next::Wait,
         });
     }
@@ -205,7 +208,7 @@ impl Life {
             Task::Join(join) => join.on_sequence(cx, result.map(unit)),
             Task::Delete(delete) => delete.on_sequence(cx, result),
             Task::Collect(collect) => collect.on_epoch_ended(cx, result.is_some_and(|result| result.is_ok())),
-            Task::Get(_) | Task::Sweep(_) | Task::Redundancy(_) => Next::Wait,
+            Task::Get(_) | Task::Sweep(_) | Task::Redundancy(_) | Task::Scan(_) => Next::Wait,
         });
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Owner {
     Fragment { task: u64, chunk: u16, index: u8, attempt: AttemptId },
     /// A read: blocks of a fragment.
     Blocks { task: u64, segment: u32, index: u8 },
-    /// A sweep: keys, or their removal.
+    /// A sweep, a collection or a scan: keys, or their removal.
     Sweep { task: u64 },
     /// Nobody: a fragment that is garbage, and is deleted once its OSD has answered or is silent.
     Orphan { key: AsdKey },

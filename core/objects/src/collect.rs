@@ -19,11 +19,11 @@ use formats::fragment::{namespace_prefix, parse_fragment_key};
 use formats::message::asd::{AsdBody, AsdKey};
 use formats::namespace::{NamespaceCommand, NamespaceRecord, ObjectName};
 use glossary::{NamespaceId, NodeId, ObjectId};
+use step::Timestamp;
 
 use crate::calls::{Failure, Owner};
 use crate::context::Context;
 use crate::counters::Counter;
-use crate::deadlines::Due;
 use crate::objects::{Life, Turn};
 use crate::sweep::Swept;
 use crate::task::{Askers, Entry, Next, Task};
@@ -65,14 +65,55 @@ enum Awaits {
     },
 }
 
+/// A namespace whose keys are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Collected {
+    /// Where the next round begins.
+    from: ObjectId,
+    /// It was changed in this life: crashes may leave something there at any time.
+    pub(crate) is_used: bool,
+    /// It was asked to be looked at once, and wasn't in whole since.
+    is_new: bool,
+    /// That was asked since the last round began.
+    is_anew: bool,
+}
+
+impl Default for Collected {
+    fn default() -> Self {
+        Collected { from: ObjectId([0; 32]), is_used: false, is_new: false, is_anew: false }
+    }
+}
+
+impl Collected {
+    /// All of it is to be looked at, once.
+    pub(crate) fn begin_anew(&mut self) {
+        (self.is_new, self.is_anew) = (true, true);
+        self.from = ObjectId([0; 32]);
+    }
+
+    /// A round came as far as this; all is done where there is no more.
+    fn on_round(&mut self, upto: Option<ObjectId>) {
+        if !self.is_anew {
+            self.from = upto.unwrap_or(ObjectId([0; 32]));
+            self.is_new &= upto.is_some();
+        }
+    }
+}
+
 impl Life {
     /// Begins a round for the namespace whose turn it is.
     pub(crate) fn begin_collection(&mut self, turn: &mut Turn<'_>) {
         let (now, hub) = (turn.now, &mut self.hub);
         let next = hub.collected.range((Bound::Excluded(hub.last_collected), Bound::Unbounded)).next();
-        let Some((&namespace, &from)) = next.or(hub.collected.first_key_value()) else {
-            return hub.deadlines.insert(now.after(hub.config.settings.collect_first), Due::Collect);
+        let Some(namespace) = next.or(hub.collected.first_key_value()).map(|(namespace, _)| *namespace)
+        else {
+            return hub.collect_at(now.after(hub.config.settings.collect_first));
         };
+        let collected = hub.collected.entry(namespace).or_default();
+        collected.is_anew = false;
+        let from = collected.from;
+        // Until its end no other is due.
+        hub.collect_due = Timestamp(0);
         hub.last_collected = namespace;
         self.last_task += 1;
         let id = self.last_task;
@@ -155,7 +196,7 @@ impl Collect {
         self.awaits = Awaits::Objects { is_ended };
         match cx.query_objects(self.id, self.namespace, after) {
             Ok(()) => Next::Wait,
-            Err(_) => self.end(cx),
+            Err(_) => self.give_up(cx),
         }
     }
 
@@ -173,7 +214,7 @@ impl Collect {
         match objects.last() {
             Some((last, ..)) if more => return self.look_up(cx, Some(*last), is_ended),
             // There is more, and it isn't told: nothing is known.
-            None if more => return self.end(cx),
+            None if more => return self.give_up(cx),
             _ => {}
         }
         if is_ended {
@@ -187,7 +228,7 @@ impl Collect {
         self.awaits = Awaits::Record;
         match cx.query_record(self.id, self.namespace) {
             Ok(()) => Next::Wait,
-            Err(_) => self.end(cx),
+            Err(_) => self.give_up(cx),
         }
     }
 
@@ -201,7 +242,7 @@ impl Collect {
         let command = NamespaceCommand::EndEpoch { namespace: self.namespace, epoch: record.gc_epoch };
         match cx.command(self.id, &command) {
             Ok(()) => Next::Wait,
-            Err(_) => self.end(cx),
+            Err(_) => self.give_up(cx),
         }
     }
 
@@ -209,7 +250,7 @@ impl Collect {
     pub(crate) fn on_epoch_ended(&mut self, cx: &mut Context<'_>, is_ended: bool) -> Next {
         cx.hub.records.remove(&self.namespace);
         if !is_ended || self.awaits != Awaits::EpochEnd {
-            return self.end(cx);
+            return self.give_up(cx);
         }
         cx.count(Counter::EpochsEnded, 1);
         self.look_up(cx, None, true)
@@ -242,13 +283,27 @@ impl Collect {
     }
 
     /// The round is over; the next goes on where it ended, or begins anew.
-    pub(crate) fn end(&mut self, cx: &mut Context<'_>) -> Next {
-        let next = self.upto.unwrap_or(ObjectId([0; 32]));
-        cx.hub.collected.entry(self.namespace).and_modify(|from| *from = next);
-        let is_last = cx.hub.collected.last_key_value().is_none_or(|(last, _)| *last == self.namespace);
+    fn end(&mut self, cx: &mut Context<'_>) -> Next {
+        if let Some(collected) = cx.hub.collected.get_mut(&self.namespace) {
+            collected.on_round(self.upto);
+            if !collected.is_new && !collected.is_used {
+                cx.hub.collected.remove(&self.namespace);
+            }
+        }
+        self.pause(cx)
+    }
+
+    /// The round came to nothing; the next begins where this one did.
+    pub(crate) fn give_up(&mut self, cx: &mut Context<'_>) -> Next {
+        self.pause(cx)
+    }
+
+    fn pause(&self, cx: &mut Context<'_>) -> Next {
+        let is_last = cx.hub.collected.last_key_value().is_none_or(|(last, _)| *last <= self.namespace);
+        let is_idle = is_last && !cx.hub.collected.values().any(|collected| collected.is_new);
         let settings = &cx.hub.config.settings;
-        let pause = if is_last { settings.collect_every } else { settings.collect_first };
-        cx.due_after(pause, Due::Collect);
+        let pause = if is_idle { settings.collect_every } else { settings.collect_first };
+        cx.hub.collect_at(cx.now.after(pause));
         Next::End
     }
 

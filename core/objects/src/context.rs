@@ -12,16 +12,18 @@ use formats::message::object::ObjectError;
 use formats::namespace::{NamespaceCommand, NamespaceQuery, ObjectName};
 use formats::work::Work;
 use formats::{Effect, Message};
-use glossary::{AttemptId, FragmentId, NamespaceId, ObjectId, OsdId, Policy};
+use glossary::{AttemptId, FragmentId, NamespaceId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
 use crate::calls::{Call, Calls, Owner};
+use crate::collect::Collected;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::deadlines::{Deadlines, Due};
 use crate::manifests::{FullName, Manifests};
 use crate::namespace;
 use crate::osds::Osds;
+use crate::scan::Scans;
 
 /// Namespaces whose policies are kept.
 const RECORDS_MAX: usize = 1024;
@@ -54,8 +56,12 @@ pub(crate) struct Hub {
     last_request: u64,
     last_job: u64,
     pub(crate) jobs: BTreeMap<u64, Job>,
-    /// Namespaces that are used, and from where on the next round of collection looks at their keys.
-    pub(crate) collected: BTreeMap<NamespaceId, ObjectId>,
+    /// Namespaces whose keys collection looks at.
+    pub(crate) collected: BTreeMap<NamespaceId, Collected>,
+    /// When the next round of collection begins, while none is under way.
+    pub(crate) collect_due: Timestamp,
+    /// OSDs to be looked through.
+    pub(crate) scans: Scans,
     /// Fragments that their ASDs didn't have, or had damaged: others are asked first.
     pub(crate) missing: BTreeSet<FragmentId>,
     /// The namespace of the last round.
@@ -123,6 +129,8 @@ impl Hub {
             last_job: 0,
             jobs: BTreeMap::new(),
             collected: BTreeMap::new(),
+            collect_due: Timestamp(0),
+            scans: Scans::default(),
             missing: BTreeSet::new(),
             last_collected: NamespaceId(0),
             config,
@@ -168,9 +176,40 @@ impl Hub {
 
     /// A namespace is being changed: what crashes left there is looked for.
     pub(crate) fn collect_in(&mut self, namespace: NamespaceId) {
-        if self.collected.len() < RECORDS_MAX {
-            self.collected.entry(namespace).or_insert(ObjectId([0; 32]));
+        if self.may_collect_in(namespace) {
+            self.collected.entry(namespace).or_default().is_used = true;
         }
+    }
+
+    /// An OSD that was away, or nobody has looked at in this life, holds something of a namespace: whether that is
+    /// garbage is looked for once. False when there are too many of them now.
+    pub(crate) fn collect_once_in(&mut self, namespace: NamespaceId, now: Timestamp) -> bool {
+        let may = self.may_collect_in(namespace);
+        if may {
+            self.collected.entry(namespace).or_default().begin_anew();
+            let soon = now.after(self.config.settings.collect_first);
+            if self.collect_due > soon {
+                self.collect_at(soon);
+            }
+        }
+        may
+    }
+
+    fn may_collect_in(&self, namespace: NamespaceId) -> bool {
+        self.collected.len() < RECORDS_MAX || self.collected.contains_key(&namespace)
+    }
+
+    /// The next round of collection begins then.
+    pub(crate) fn collect_at(&mut self, at: Timestamp) {
+        let before = core::mem::replace(&mut self.collect_due, at);
+        self.deadlines.remove(before, Due::Collect);
+        self.deadlines.insert(at, Due::Collect);
+    }
+
+    /// An OSD is to be looked through, soon.
+    pub(crate) fn scan(&mut self, osd: usize, now: Timestamp) {
+        self.scans.add(osd);
+        self.deadlines.insert(now.after(self.config.settings.collect_first), Due::Scan);
     }
 
     pub(crate) fn remember(&mut self, namespace: NamespaceId, record: Arc<Record>) {

@@ -22,6 +22,8 @@ pub(crate) enum Due {
     Garbage,
     /// It is time to look for what no object needs.
     Collect,
+    /// It is time to look through the namespaces on an OSD.
+    Scan,
 }
 
 /// What is due when.

@@ -87,6 +87,8 @@ impl Life {
         if self.hub.osds.on_heard(osd, now) {
             let heartbeat = self.hub.config.settings.heartbeat;
             self.probe_at(osd, now.after(heartbeat));
+            // It missed what was deleted meanwhile.
+            self.hub.scan(osd, now);
         }
     }
 

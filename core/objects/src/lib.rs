@@ -39,6 +39,7 @@ pub mod placement;
 mod put;
 mod redundancy;
 mod requests;
+mod scan;
 mod segment;
 mod sweep;
 mod task;

@@ -80,12 +80,13 @@ impl Life {
         }
     }
 
-    /// Asks every OSD whether it is there.
+    /// Asks every OSD whether it is there; what it holds is looked through later.
     fn start(&mut self, now: Timestamp, effects: &mut Effects<Effect>) {
         for osd in 0..self.hub.osds.len() {
             self.on_probe_due(osd, &mut Turn { now, effects });
+            self.hub.scan(osd, now);
         }
-        self.hub.deadlines.insert(now.after(self.hub.config.settings.collect_first), Due::Collect);
+        self.hub.collect_at(now.after(self.hub.config.settings.collect_first));
     }
 
     fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
@@ -178,6 +179,7 @@ impl Life {
                 }),
                 Due::Garbage => {}
                 Due::Collect => self.begin_collection(turn),
+                Due::Scan => self.begin_scan(turn),
             }
         }
     }
@@ -310,7 +312,8 @@ impl Life {
                 Task::Join(join) => late += join.late_fragments(),
                 Task::Get(get) if get.waits_for_turn() => {}
                 Task::Get(get) => (reads, read_bytes) = (reads + 1, read_bytes + get.length()),
-                Task::Delete(_) | Task::Sweep(_) | Task::Redundancy(_) | Task::Collect(_) => {}
+                Task::Delete(_) | Task::Sweep(_) | Task::Redundancy(_) => {}
+                Task::Collect(_) | Task::Scan(_) => {}
             }
         }
         let settings = &self.hub.config.settings;

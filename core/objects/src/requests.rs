@@ -65,8 +65,8 @@ impl Life {
             Task::Delete(delete) => delete.go_on(cx),
             Task::Sweep(sweep) => sweep.start(cx),
             Task::Redundancy(redundancy) => redundancy.start(cx),
-            // A read waits for its turn; nobody asks for a join or a collection.
-            Task::Get(_) | Task::Join(_) | Task::Collect(_) => Next::Wait,
+            // A read waits for its turn; nobody asks for the others.
+            Task::Get(_) | Task::Join(_) | Task::Collect(_) | Task::Scan(_) => Next::Wait,
         });
         self.queue_upload(id);
     }

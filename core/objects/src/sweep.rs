@@ -1,4 +1,7 @@
 //! A sweep: whatever OSDs still hold of a namespace that was dropped.
+//!
+//! It waits for no OSD that is away: what such a one holds goes when it is looked through, after it is heard again or
+//! after the next start (see `scan`).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -15,7 +18,7 @@ use crate::counters::Counter;
 use crate::task::Next;
 
 /// Keys listed and deleted at once.
-const KEYS_AT_ONCE: u32 = 256;
+pub(crate) const KEYS_AT_ONCE: u32 = 256;
 
 /// A sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +27,6 @@ pub(crate) struct Sweep {
     namespace: NamespaceId,
     /// OSDs that aren't clean yet, and the request that each of them works on.
     busy: BTreeMap<usize, u64>,
-    /// An OSD couldn't be swept.
-    incomplete: bool,
 }
 
 /// What an OSD said.
@@ -39,7 +40,7 @@ pub(crate) enum Swept {
 
 impl Sweep {
     pub(crate) fn new(id: u64, namespace: NamespaceId) -> Self {
-        Sweep { id, namespace, busy: BTreeMap::new(), incomplete: false }
+        Sweep { id, namespace, busy: BTreeMap::new() }
     }
 
     /// Whether a request asks for the same.
@@ -65,8 +66,6 @@ impl Sweep {
         for osd in 0..cx.hub.osds.len() {
             if cx.hub.osds.answers(cx.hub.osds.get(osd).config.osd) {
                 self.list(cx, osd);
-            } else {
-                self.incomplete = true;
             }
         }
         self.outcome()
@@ -88,7 +87,8 @@ impl Sweep {
             Ok(Swept::Keys(keys)) if keys.is_empty() => {}
             Ok(Swept::Keys(keys)) => self.delete(cx, osd, keys),
             Ok(Swept::Deleted) => self.list(cx, osd),
-            Err(_) => self.incomplete = true,
+            // One that is away is looked through when it is heard; this one may be there.
+            Err(_) => cx.hub.scan(osd, cx.now),
         }
         self.outcome()
     }
@@ -104,8 +104,7 @@ impl Sweep {
         let prefix = namespace_prefix(self.namespace);
         if !keys.iter().all(|key| key.starts_with(&prefix)) {
             // It answers another question. Nothing of that is deleted.
-            self.incomplete = true;
-            return;
+            return cx.hub.scan(osd, cx.now);
         }
         cx.count(Counter::GarbageDeleted, keys.len() as u64);
         let request = cx.call(osd, Owner::Sweep { task: self.id }, deletion(keys));
@@ -113,11 +112,7 @@ impl Sweep {
     }
 
     fn outcome(&self) -> Next {
-        match (self.busy.is_empty(), self.incomplete) {
-            (false, _) => Next::Wait,
-            (true, false) => Next::Answer(ObjectAnswer::Done),
-            (true, true) => Next::Answer(ObjectAnswer::Failed(ObjectError::Unavailable)),
-        }
+        if self.busy.is_empty() { Next::Answer(ObjectAnswer::Done) } else { Next::Wait }
     }
 }
 

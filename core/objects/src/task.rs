@@ -11,6 +11,7 @@ use crate::get::Get;
 use crate::join::Join;
 use crate::put::Put;
 use crate::redundancy::Redundancy;
+use crate::scan::Scan;
 use crate::sweep::Sweep;
 
 /// The most requests that one task answers: an asker that gave up on a number and asked again under others.
@@ -48,6 +49,7 @@ pub(crate) enum Task {
     Sweep(Sweep),
     Redundancy(Redundancy),
     Collect(Collect),
+    Scan(Scan),
 }
 
 /// How a task goes on.

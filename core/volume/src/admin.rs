@@ -34,6 +34,15 @@ pub(crate) struct RecordChange {
     new: VdiskRecord,
 }
 
+/// How management changes a vDisk's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// It is given so many bytes.
+    Resize(ByteCount),
+    /// It is deleted.
+    Delete,
+}
+
 /// The step of the creating sequence that asserts that the name is free.
 const NAME_FREE: u32 = 2;
 
@@ -95,7 +104,7 @@ impl VolumeDriver {
         if size < present {
             return Some(format!("vDisk {name} has {present}; a vDisk can grow, never shrink"));
         }
-        self.change_record(now, vdisk, node, request, |record| record.size = size, effects)
+        self.change_record(now, vdisk, node, request, Change::Resize(size), effects)
     }
 
     fn delete(
@@ -109,7 +118,7 @@ impl VolumeDriver {
         let Some((vdisk, _)) = self.named(name) else {
             return Some(format!("there is no vDisk named {name}"));
         };
-        self.change_record(now, vdisk, node, request, |record| record.deleting = true, effects)
+        self.change_record(now, vdisk, node, request, Change::Delete, effects)
     }
 
     fn sync(
@@ -139,16 +148,18 @@ impl VolumeDriver {
         vdisk: VdiskId,
         node: NodeId,
         request: u64,
-        change: impl FnOnce(&mut VdiskRecord),
+        change: Change,
         effects: &mut Effects<Effect>,
     ) -> Option<alloc::string::String> {
         let volume = &self.volumes[&vdisk];
-        if !volume.may_change_record() {
+        let Some(old) = volume.record_to_change(change == Change::Delete).cloned() else {
             return Some("the vDisk is being changed or taken over; try again".to_string());
-        }
-        let old = volume.record().clone();
+        };
         let mut new = old.clone();
-        change(&mut new);
+        match change {
+            Change::Delete => new.deleting = true,
+            Change::Resize(size) => new.size = size,
+        }
         let key = registry::vdisk_key(vdisk);
         let mut steps = alloc::vec![
             KvStep::Assert { key: key.clone(), value: Some(registry::encode(&old)) },

@@ -1,5 +1,7 @@
 //! Deleting a vDisk: its namespace is dropped, what ASDs hold of it is swept, its files go, and only then the
 //! registry forgets it. Every step may be repeated, so a start goes on where a crash stopped it.
+//!
+//! OSDs that are away are not waited for: the objects client sweeps them when they are back.
 
 use alloc::collections::BTreeMap;
 use formats::message::kv::{KvAnswer, KvCommand, KvStep};
@@ -19,7 +21,7 @@ pub(crate) struct Deletion {
     id: VdiskId,
     record: VdiskRecord,
     operations: Operations<()>,
-    /// Some OSD is not swept yet: asked again at the driver's next tick.
+    /// The sweep couldn't begin: asked for again at the driver's next tick.
     sweep_again: bool,
     done: bool,
 }

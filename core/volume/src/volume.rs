@@ -215,6 +215,9 @@ impl Volume {
     pub(crate) fn delete(&mut self, record: VdiskRecord, context: &mut Context<'_>) {
         self.stop(Stop::Halt("being deleted".to_string()), context);
         self.record = record.clone();
+        // What a take-over has asked is no answer to the deletion.
+        let id = self.id;
+        context.asks.forget(|purpose| matches!(purpose, Purpose::Volume(of, _) if *of == id));
         // Its files are listed as for a take-over.
         self.restart = true;
         self.state = State::Deleting(Deletion::begin(self.id, record, self.operations_from, context));
@@ -304,16 +307,16 @@ impl Volume {
         }
     }
 
-    pub(crate) fn record(&self) -> &VdiskRecord {
-        &self.record
-    }
-
-    /// Whether its record may be changed now: nothing of it is in doubt and no change of it is under way.
-    pub(crate) fn may_change_record(&self) -> bool {
+    /// Its record, when that may be changed now: nothing of it is in doubt and no change of it is under way. One
+    /// whose take-over waits for OSDs may be deleted, and nothing else.
+    pub(crate) fn record_to_change(&self, to_delete: bool) -> Option<&VdiskRecord> {
         match &self.state {
-            State::Serving(serving) => serving.proposed.is_none(),
-            State::Halted(_) => true,
-            State::Waiting | State::TakingOver(_) | State::Deleting(_) | State::Gone => false,
+            State::Serving(serving) if serving.proposed.is_none() => Some(&self.record),
+            State::Halted(_) => Some(&self.record),
+            State::TakingOver(take_over) if to_delete && take_over.waits_for().is_some() => {
+                take_over.known_record()
+            }
+            _ => None,
         }
     }
 
@@ -354,7 +357,8 @@ impl Volume {
                 status.lost = serving.lost.in_bytes();
             }
             State::Halted(why) => status.halted = Some(why.clone()),
-            State::Waiting | State::TakingOver(_) => status.halted = Some("being taken over".to_string()),
+            State::TakingOver(take_over) => status.halted = Some(being_taken_over(take_over.waits_for())),
+            State::Waiting => status.halted = Some(being_taken_over(None)),
             State::Deleting(_) | State::Gone => status.halted = Some("being deleted".to_string()),
         }
         status
@@ -365,4 +369,10 @@ impl Volume {
             serving.check_invariants();
         }
     }
+}
+
+/// What is said of a vDisk that doesn't serve yet.
+fn being_taken_over(waits_for: Option<String>) -> String {
+    let why = waits_for.map(|why| alloc::format!(": {why}"));
+    alloc::format!("being taken over{}", why.unwrap_or_default())
 }

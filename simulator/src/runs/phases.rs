@@ -1,4 +1,4 @@
-//! The course of a run: work under fire, peace, audit, disaster, audit, and sometimes a last injury.
+//! The course of a run: work under fire, peace, audit, disaster, audit, and then a last injury or a farewell.
 
 use core::time::Duration;
 
@@ -37,6 +37,9 @@ impl<C: Cluster> Run<C> {
         self.make_peace();
         if self.audit("the peace") && self.disaster() {
             self.last_injury();
+            if !self.is_injured() && self.violations.is_empty() {
+                self.farewell();
+            }
         }
     }
 

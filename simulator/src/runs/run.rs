@@ -8,6 +8,7 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::KvAnswer;
 use glossary::NodeId;
 
+use super::farewell::Farewell;
 use crate::checkers::{Promise, Violation};
 use crate::cluster::{Cluster, Part};
 use crate::disk::Crash;
@@ -76,6 +77,7 @@ pub(super) struct Run<C: Cluster> {
     pub(super) downs: BTreeMap<NodeId, Duration>,
     /// vDisks that are to be pushed to the ASDs, by the number of the operator's request.
     pushes: BTreeMap<u64, usize>,
+    pub(super) farewell: Farewell,
     /// What is to be asked before all else, the first last.
     prologue: Vec<(NodeId, Message)>,
     requests: u64,
@@ -126,6 +128,7 @@ impl<C: Cluster> Run<C> {
             halts: BTreeMap::new(),
             downs: BTreeMap::new(),
             pushes: BTreeMap::new(),
+            farewell: Farewell::default(),
             prologue,
             requests: 0,
             deadlines: 0,
@@ -203,7 +206,7 @@ impl<C: Cluster> Run<C> {
         }
     }
 
-    fn is_injured(&self) -> bool {
+    pub(super) fn is_injured(&self) -> bool {
         self.last_injury < Moment::NEVER
     }
 
@@ -215,9 +218,20 @@ impl<C: Cluster> Run<C> {
     /// Has every vDisk pushed to the ASDs.
     pub(super) fn push_all(&mut self) {
         for index in 0..self.guests.len() {
-            self.requests += 1;
-            self.pushes.insert(self.requests, index);
+            let request = self.next_request();
+            self.pushes.insert(request, index);
         }
+        self.ask_soon();
+    }
+
+    /// The number of the operator's next request.
+    pub(super) fn next_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
+    }
+
+    /// The operator asks for what is to be asked.
+    pub(super) fn ask_soon(&mut self) {
         self.alarm(Duration::from_micros(1), Alarm::Ask);
     }
 
@@ -350,15 +364,21 @@ impl<C: Cluster> Run<C> {
             let message = Message::Admin(AdminRequest { request: *request, body });
             self.engine.send(OPERATOR, spec.volume_driver, message);
         }
-        if !pushes.is_empty() {
+        let farewells = self.farewell.requests(self);
+        let is_all = pushes.is_empty() && farewells.is_empty();
+        farewells.into_iter().for_each(|(to, message)| self.engine.send(OPERATOR, to, message));
+        if !is_all {
             self.alarm(Duration::from_secs(2), Alarm::Ask);
         }
     }
 
     fn on_operator_mail(&mut self, message: Message) {
         match message {
-            Message::AdminReply(reply) if reply.body == AdminAnswer::Done => {
-                self.pushes.remove(&reply.request);
+            Message::AdminReply(reply) => {
+                if reply.body == AdminAnswer::Done {
+                    self.pushes.remove(&reply.request);
+                }
+                self.farewell.on_reply(&reply);
             }
             Message::KvReply(reply) if matches!(reply.body, KvAnswer::Done(_)) => {
                 self.prologue.pop();

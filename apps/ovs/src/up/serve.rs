@@ -129,7 +129,9 @@ fn wait_until_taken_over(started: &Started) {
     for _ in 0..TAKE_OVER.as_millis() / step.as_millis() {
         let waiting = match ask::status(&mut port, ids::VOLUME_DRIVER, PATIENCE) {
             Some(RoleStatus::VolumeDriver { vdisks, buffer_limit, .. }) => {
-                let busy = |why: &Option<String>| why.as_deref() == Some("being taken over");
+                let busy = |why: &Option<String>| {
+                    why.as_ref().is_some_and(|why| why.starts_with("being taken over"))
+                };
                 buffer_limit.0 == 0 || vdisks.iter().any(|vdisk| busy(&vdisk.halted))
             }
             _ => true,

@@ -24,6 +24,11 @@ pub fn fragment_key(namespace: NamespaceId, id: &FragmentId) -> AsdKey {
     key
 }
 
+/// What the keys of all fragments start with, and no other key.
+pub fn fragments_prefix() -> AsdKey {
+    alloc::vec![KIND]
+}
+
 /// What the keys of all fragments of a namespace start with, and no other key.
 pub fn namespace_prefix(namespace: NamespaceId) -> AsdKey {
     let mut prefix = Vec::with_capacity(9);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use formats::Payload;
-use formats::fragment::{check_blocks, locate, parse_fragment_key};
+use formats::fragment::{check_blocks, locate, namespace_prefix, parse_fragment_key};
 use formats::message::asd::{AsdAnswer, AsdBody, AsdError, AsdReply, AsdRequest, AsdUpdate, Purpose};
-use glossary::OsdIdentity;
+use glossary::{NamespaceId, OsdIdentity};
 
 pub(crate) struct FakeAsd {
     pub(crate) identity: OsdIdentity,
@@ -30,6 +30,8 @@ pub(crate) struct FakeAsd {
     /// Requests for blocks, as (first, count), and bytes of blocks handed out.
     pub(crate) reads: Vec<(u32, u32)>,
     pub(crate) bytes_read: usize,
+    /// Lists of keys of some namespace; a question whether it is there is none.
+    pub(crate) lists: usize,
 }
 
 impl FakeAsd {
@@ -47,6 +49,7 @@ impl FakeAsd {
             careless: false,
             reads: Vec::new(),
             bytes_read: 0,
+            lists: 0,
         }
     }
 
@@ -86,6 +89,7 @@ impl FakeAsd {
                 None => AsdAnswer::Failed(AsdError::NotFound),
             },
             AsdBody::List { prefix, from, limit } => {
+                self.lists += usize::from(prefix != namespace_prefix(NamespaceId(0)));
                 let mut keys: Vec<_> = self.values.range(from..).map(|(key, _)| key.clone()).collect();
                 keys.retain(|key| key.starts_with(&prefix));
                 let more = keys.len() > limit as usize;

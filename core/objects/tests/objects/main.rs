@@ -1,6 +1,7 @@
 //! Tests of the objects client, by its events and effects alone.
 
 mod asd;
+mod away;
 mod exact;
 mod faults;
 mod gone;

@@ -1,6 +1,6 @@
 //! The published chain: TLogs that the persisted map does not reflect yet are fetched and applied in order.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
 use formats::namespace::{ChainHead, ObjectName};
 use formats::tlog::TlogObject;
@@ -64,6 +64,7 @@ impl TakeOver {
         self.cork = Some(ChainHead { tlog: object.tlog, checksum });
         self.published_clients.clone_from(&object.clients);
         self.chain.pop();
+        self.opening.unanswered = None;
         self.fetch_next(context);
     }
 
@@ -71,6 +72,15 @@ impl TakeOver {
     fn chain_unavailable(&mut self, tlog: TlogId) {
         debug_assert!(self.chain.last().is_some_and(|(next, _)| *next == tlog), "{}", tlog.to_string());
         self.opening.fetch_again = true;
+        self.opening.unanswered = Some(tlog);
+    }
+
+    /// What it waits for that somebody can do something about.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        let tlog = self.opening.unanswered?;
+        Some(alloc::format!(
+            "too few OSDs answer to read TLog {tlog}; `ovs osd list` tells which don't: start them"
+        ))
     }
 
     /// The driver's timer ran out.

@@ -23,6 +23,8 @@ pub(super) struct Opening {
     pub(super) kept_end: Option<Predecessor>,
     /// A TLog of the chain is to be asked for again.
     pub(super) fetch_again: bool,
+    /// The TLog of the chain that too few OSDs answered for when it was last asked for.
+    pub(super) unanswered: Option<TlogId>,
     /// Up to here the local log was synced once, as surviving marks tell.
     pub(super) vouched: Mark,
     /// Writes that are left before anything is synced.

@@ -1,5 +1,6 @@
 //! The cases, one file per client.
 
+mod away;
 mod cut;
 mod disks;
 mod fio;
@@ -89,6 +90,7 @@ const CASES: &[Case] = &[
     case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),
     case!(verbs::vdisk_grows_and_goes, 120, OvsAlone, Plain),
     case!(verbs::osd_stops_and_starts, 240, OvsAlone, Both),
+    case!(away::a_deleted_vdisk_leaves_nothing_on_a_disk_that_was_away, 240, OvsAlone, Both),
     case!(verbs::overload_stays_bounded, 400, OvsAlone, Plain),
     case!(nbdinfo::nbdinfo_lists_the_export, 120, OvsAlone, Plain),
     case!(nbdinfo::nbdinfo_knows_every_ability, 120, OvsAlone, Plain),
