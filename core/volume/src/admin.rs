@@ -14,6 +14,7 @@ use step::{Effects, Timestamp};
 
 use crate::context::Purpose;
 use crate::driver::{DriverAsk, VolumeDriver, send_admin};
+use crate::record::{Change, RecordWish};
 use crate::volume::Volume;
 
 /// A change of the cluster's record that somebody waits for.
@@ -23,24 +24,6 @@ pub(crate) enum Wish {
     ScoBlock(VdiskId),
     /// A new vDisk.
     Create { node: NodeId, request: u64, name: VdiskName, size: ByteCount },
-}
-
-/// A change of a vDisk's record that management asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RecordChange {
-    vdisk: VdiskId,
-    node: NodeId,
-    request: u64,
-    new: VdiskRecord,
-}
-
-/// How management changes a vDisk's record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    /// It is given so many bytes.
-    Resize(ByteCount),
-    /// It is deleted.
-    Delete,
 }
 
 /// The step of the creating sequence that asserts that the name is free.
@@ -94,17 +77,13 @@ impl VolumeDriver {
         size: ByteCount,
         effects: &mut Effects<Effect>,
     ) -> Option<alloc::string::String> {
-        let Some((vdisk, volume)) = self.named(name) else {
+        let Some((vdisk, _)) = self.named(name) else {
             return Some(format!("there is no vDisk named {name}"));
         };
         if let Some(why) = size_refusal(size) {
             return Some(why);
         }
-        let present = volume.size();
-        if size < present {
-            return Some(format!("vDisk {name} has {present}; a vDisk can grow, never shrink"));
-        }
-        self.change_record(now, vdisk, node, request, Change::Resize(size), effects)
+        self.change_record(now, RecordWish { vdisk, node, request, change: Change::Resize(size) }, effects)
     }
 
     fn delete(
@@ -118,7 +97,7 @@ impl VolumeDriver {
         let Some((vdisk, _)) = self.named(name) else {
             return Some(format!("there is no vDisk named {name}"));
         };
-        self.change_record(now, vdisk, node, request, Change::Delete, effects)
+        self.change_record(now, RecordWish { vdisk, node, request, change: Change::Delete }, effects)
     }
 
     fn sync(
@@ -140,59 +119,6 @@ impl VolumeDriver {
     fn named(&self, name: &VdiskName) -> Option<(VdiskId, &Volume)> {
         let vdisk = *self.names.get(name)?;
         self.volumes.get(&vdisk).map(|volume| (vdisk, volume))
-    }
-
-    fn change_record(
-        &mut self,
-        now: Timestamp,
-        vdisk: VdiskId,
-        node: NodeId,
-        request: u64,
-        change: Change,
-        effects: &mut Effects<Effect>,
-    ) -> Option<alloc::string::String> {
-        let volume = &self.volumes[&vdisk];
-        let Some(old) = volume.record_to_change(change == Change::Delete).cloned() else {
-            return Some("the vDisk is being changed or taken over; try again".to_string());
-        };
-        let mut new = old.clone();
-        match change {
-            Change::Delete => new.deleting = true,
-            Change::Resize(size) => new.size = size,
-        }
-        let key = registry::vdisk_key(vdisk);
-        let mut steps = alloc::vec![
-            KvStep::Assert { key: key.clone(), value: Some(registry::encode(&old)) },
-            KvStep::Set { key, value: registry::encode(&new) },
-        ];
-        if new.deleting {
-            steps.push(KvStep::Delete { key: registry::name_key(&new.name) });
-        }
-        let ask = DriverAsk::Record(RecordChange { vdisk, node, request, new });
-        self.asks.command(Purpose::Driver(ask), KvCommand::Sequence(steps), now, effects);
-        None
-    }
-
-    pub(crate) fn record_answered(
-        &mut self,
-        now: Timestamp,
-        change: RecordChange,
-        answer: &KvAnswer,
-        effects: &mut Effects<Effect>,
-    ) {
-        let RecordChange { vdisk, node, request, new } = change;
-        if !matches!(answer, KvAnswer::Done(_)) {
-            let why = "the vDisk's record changed meanwhile, or the KV is full; try again".to_string();
-            send_admin(node, request, AdminAnswer::Failed(why), effects);
-            return;
-        }
-        if new.deleting {
-            self.names.retain(|_, named| *named != vdisk);
-            self.with(now, vdisk, effects, |volume, context| volume.delete(new, context));
-        } else {
-            self.with(now, vdisk, effects, |volume, _| volume.record_changed(new));
-        }
-        send_admin(node, request, AdminAnswer::Done, effects);
     }
 
     /// Queues a change of the cluster's record.

@@ -18,6 +18,7 @@ use crate::asks::Asks;
 use crate::config::Config;
 use crate::context::{Context, Purpose, VolumeAsk, vdisk_of};
 use crate::counters::Counters;
+use crate::record::RecordWish;
 use crate::room::Room;
 use crate::serving::ReplyTo;
 use crate::volume::Volume;
@@ -41,7 +42,7 @@ pub(crate) enum DriverAsk {
     Wish,
     /// The cluster's record changed under a wish: read it again.
     ClusterAgain,
-    Record(crate::admin::RecordChange),
+    Record(crate::record::RecordChange),
 }
 
 /// Its own disk operations: the operation's number says which.
@@ -66,6 +67,8 @@ pub struct VolumeDriver {
     /// Changes of the cluster's record that wait, the one under way first.
     pub(crate) wishes: VecDeque<Wish>,
     pub(crate) wish_asked: bool,
+    /// Changes of vDisks' records that management asked for and that wait for one under way, in order.
+    pub(crate) record_wishes: Vec<RecordWish>,
     touched: BTreeSet<VdiskId>,
     /// Volumes to be taken over once the files are listed.
     to_take_over: BTreeSet<VdiskId>,
@@ -90,6 +93,7 @@ impl VolumeDriver {
             sessions: BTreeMap::new(),
             wishes: VecDeque::new(),
             wish_asked: false,
+            record_wishes: Vec::new(),
             touched: BTreeSet::new(),
             to_take_over: BTreeSet::new(),
             listing: false,
@@ -255,6 +259,7 @@ impl VolumeDriver {
 
     fn volume_turn_end(&mut self, now: Timestamp, vdisk: VdiskId, effects: &mut Effects<Effect>) {
         self.with(now, vdisk, effects, Volume::turn_end);
+        self.next_record_wish(now, vdisk, effects);
         let Some(volume) = self.volumes.get_mut(&vdisk) else { return };
         if volume.take_restart() {
             self.take_over(vdisk, effects);

@@ -16,6 +16,7 @@ mod deletion;
 mod driver;
 mod files;
 mod map;
+mod record;
 mod room;
 mod serving;
 mod takeover;

@@ -223,12 +223,31 @@ impl Volume {
         self.state = State::Deleting(Deletion::begin(self.id, record, self.operations_from, context));
     }
 
-    /// The registry has recorded a change of the record that the driver asked for.
+    /// The registry has recorded a change of the record that the driver asked for. The record of a later generation
+    /// was read after it, and has it.
     pub(crate) fn record_changed(&mut self, record: VdiskRecord) {
+        if record.generation != self.record.generation {
+            return;
+        }
         if let State::Serving(serving) = &mut self.state {
             serving.record = record.clone();
         }
         self.record = record;
+    }
+
+    /// Whether a change of its record is under way.
+    pub(crate) fn record_is_changing(&self) -> bool {
+        match &self.state {
+            State::Serving(serving) => serving.record_held || serving.proposed.is_some(),
+            _ => false,
+        }
+    }
+
+    /// While management changes the record, the vDisk itself doesn't.
+    pub(crate) fn hold_record(&mut self, held: bool) {
+        if let State::Serving(serving) = &mut self.state {
+            serving.record_held = held;
+        }
     }
 
     pub(crate) fn tick(&mut self, context: &mut Context<'_>) {
@@ -307,12 +326,10 @@ impl Volume {
         }
     }
 
-    /// Its record, when that may be changed now: nothing of it is in doubt and no change of it is under way. One
-    /// whose take-over waits for OSDs may be deleted, and nothing else.
+    /// Its record, when that may be changed: nothing of it is in doubt. One whose take-over waits for OSDs may be deleted, and nothing else.
     pub(crate) fn record_to_change(&self, to_delete: bool) -> Option<&VdiskRecord> {
         match &self.state {
-            State::Serving(serving) if serving.proposed.is_none() => Some(&self.record),
-            State::Halted(_) => Some(&self.record),
+            State::Serving(_) | State::Halted(_) => Some(&self.record),
             State::TakingOver(take_over) if to_delete && take_over.waits_for().is_some() => {
                 take_over.known_record()
             }

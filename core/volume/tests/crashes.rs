@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use formats::Payload;
+use formats::message::admin::AdminBody;
 use formats::message::edge::{EdgeAnswer, EdgeBody};
+use glossary::ByteCount;
 use step::Bug;
 use world::{CLUSTER, SIZE, World};
 
@@ -204,6 +206,25 @@ fn after_a_push_the_backend_alone_is_enough() {
         let found = world.read(0, SIZE).expect("everything is on the backend");
         let required = client.flushed;
         client.check(&found.contiguous(), required, &format!("seed {seed}"));
+    }
+}
+
+/// The vDisk's first change claims the write buffer in the record that management changes at the same time: each in its
+/// turn, and no session ends of it.
+#[test]
+fn management_and_the_vdisk_change_its_record_in_turn() {
+    for seed in 0..60 {
+        let mut world = World::new(seed, None);
+        let mut client = Client::new();
+        assert!(matches!(world.open(1), EdgeAnswer::Opened { .. }));
+        let (_, body) = client.make_change(&mut world);
+        let request = world.ask(body);
+        for _ in 0..seed {
+            world.go();
+        }
+        let size = ByteCount((SIZE + 1) * CLUSTER);
+        world.manage((0..3).map(|_| AdminBody::ResizeVdisk { name: world::name(), size }).collect());
+        assert_eq!(world.answer_to(request), Some(EdgeAnswer::Done), "seed {seed}: in the same session");
     }
 }
 

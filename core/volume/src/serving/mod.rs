@@ -159,6 +159,8 @@ pub(crate) struct Serving {
     pub(crate) buffer_identity: BufferIdentity,
     /// What the registry was asked to record.
     pub(crate) proposed: Option<VdiskRecord>,
+    /// Management changes the record: claiming and releasing the write buffer wait for it.
+    pub(crate) record_held: bool,
     /// Management waiting until everything up to this TLog is published.
     pub(crate) pushes: Vec<(NodeId, u64, TlogId)>,
     pub(crate) operations: Operations<Operation>,

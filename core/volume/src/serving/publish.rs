@@ -252,6 +252,9 @@ impl Serving {
         }
         let empty = self.closed.is_empty() && self.log.entries.is_empty() && self.log.is_quiet();
         if empty && self.buffer == BufferClaim::Claimed {
+            if self.record_held {
+                return;
+            }
             self.buffer = BufferClaim::Releasing;
             self.change_record(VolumeAsk::ReleaseBuffer, context, |record| record.buffer = None);
         }

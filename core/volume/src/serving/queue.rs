@@ -189,7 +189,7 @@ impl Serving {
 
     /// Whether the registry knows that this write buffer matters; asks it to, otherwise.
     fn buffer_is_claimed(&mut self, context: &mut Context<'_>) -> bool {
-        if self.buffer == BufferClaim::Free {
+        if self.buffer == BufferClaim::Free && !self.record_held {
             self.claim_buffer(context);
         }
         self.buffer == BufferClaim::Claimed

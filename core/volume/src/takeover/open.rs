@@ -219,6 +219,7 @@ impl TakeOver {
             id: self.id,
             buffer: if record.buffer.is_some() { BufferClaim::Claimed } else { BufferClaim::Free },
             buffer_identity,
+            record_held: false,
             proposed: None,
             record,
             dead: self.garbage(&local.keys().copied().collect()),

@@ -40,7 +40,7 @@ pub(crate) struct World {
     newest: (SessionId, Generation),
     next_request: u64,
     pub(crate) halted: Option<String>,
-    pushed: Option<AdminAnswer>,
+    managed: Vec<AdminAnswer>,
     bug: Option<step::Bug>,
     /// The operator accepts what the write buffer lost.
     pub(crate) accept_loss: bool,
@@ -52,7 +52,7 @@ impl World {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut random = Entropy::new(bytes);
         random.next_u64();
-        let name = VdiskName::new("disk1").expect("a name");
+        let name = name();
         let mut world = World {
             random,
             now: Timestamp(0),
@@ -71,7 +71,7 @@ impl World {
             newest: (SessionId(0), Generation(0)),
             next_request: 1,
             halted: None,
-            pushed: None,
+            managed: Vec::new(),
             bug,
             accept_loss: false,
         };
@@ -131,14 +131,21 @@ impl World {
 
     /// Management asks to push everything to the backend; goes on until that is done.
     pub(crate) fn push(&mut self) {
-        let name = VdiskName::new("disk1").expect("a name");
-        let asked = AdminRequest { request: 0, body: AdminBody::SyncVdisk { name } };
-        self.events.push(Event::Message { from: ADMIN, message: Message::Admin(asked) });
-        self.pushed = None;
-        while self.pushed.is_none() {
-            assert!(self.go(), "a push ends");
+        self.manage(vec![AdminBody::SyncVdisk { name: name() }]);
+    }
+
+    /// Asks management's verbs, all at once, and goes on until each is done.
+    pub(crate) fn manage(&mut self, verbs: Vec<AdminBody>) {
+        self.managed.clear();
+        let all = verbs.len();
+        for (request, body) in (0..).zip(verbs) {
+            let asked = AdminRequest { request, body };
+            self.events.push(Event::Message { from: ADMIN, message: Message::Admin(asked) });
         }
-        assert_eq!(self.pushed, Some(AdminAnswer::Done));
+        while self.managed.len() < all {
+            assert!(self.go(), "management's verbs end");
+        }
+        assert!(self.managed.iter().all(|answer| *answer == AdminAnswer::Done), "{:?}", self.managed);
     }
 
     /// Asks again, as an Edge does that got no answer.
@@ -217,7 +224,7 @@ impl World {
             }
             Effect::Send { to, message } if to == ADMIN => {
                 if let Message::AdminReply(reply) = message {
-                    self.pushed = Some(reply.body);
+                    self.managed.push(reply.body);
                 }
             }
             Effect::Send { message, .. } => {
@@ -247,4 +254,9 @@ impl World {
 fn config(bug: Option<step::Bug>) -> Config {
     // TLogs cover two SCOs of 8 clusters, so that everything happens in a short run.
     Config { tlog_covers: 2 * 8 * CLUSTER, bug, ..Config::new(DRIVER, KV, OBJECTS) }
+}
+
+/// The vDisk.
+pub(crate) fn name() -> VdiskName {
+    VdiskName::new("disk1").expect("a name")
 }
