@@ -164,7 +164,7 @@ fn what_a_newer_program_wrote_is_not_passed_over() {
     for prefix in ["segment", "checkpoint"] {
         let mut world = grown();
         let name = *files(&world, prefix).last().expect("one");
-        world.disk.rot(name, 8 * 8 + 1);
+        world.disk.make_newer(name);
         world.restart();
         assert!(world.trouble().is_some_and(|why| why.contains("format version 3")), "{:?}", world.trouble());
     }

@@ -93,9 +93,16 @@ impl FileHeader {
         page.extend_from_slice(&[0; 4]);
         page.extend_from_slice(&self.label);
         page.resize(PAGE as usize, 0);
-        let own = crc32c(&page);
-        page[CHECK_AT..FIXED].copy_from_slice(&own.to_le_bytes());
+        let own = Self::seal(&mut page);
         (page.into(), own)
+    }
+
+    /// Writes the check of a header's page, of 4096 bytes, and gives it.
+    pub fn seal(page: &mut [u8]) -> u32 {
+        page[CHECK_AT..FIXED].fill(0);
+        let own = crc32c(page);
+        page[CHECK_AT..FIXED].copy_from_slice(&own.to_le_bytes());
+        own
     }
 
     /// Whether a page's check holds: of a newer version too, as the check stays where it is.

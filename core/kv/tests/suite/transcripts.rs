@@ -318,7 +318,10 @@ fn folders_of_others_and_newer_files_are_left_alone() {
     script.run();
     script.text.clear();
     let mut newer = Disk::default();
-    script.disk.copy_to(&mut newer, |bytes| bytes[8] = 2);
+    script.disk.copy_to(&mut newer, |bytes| {
+        bytes[8] = 2;
+        formats::journal::FileHeader::seal(&mut bytes[..4096]);
+    });
     for (disk, cluster) in
         [(std::mem::take(&mut script.disk), ClusterIdentity([8; 16])), (newer, ClusterIdentity([7; 16]))]
     {
