@@ -53,9 +53,9 @@ pub(crate) fn power_cut_without_syncs_is_noticed(bed: &Bed) -> Result<()> {
 fn guest(bed: &Bed, data: &str) -> Result<Guest> {
     let script = format!(
         "if [ {data} != /data/d ]; then
-            mkdir -p /data/lower /data/upper /data/work /data/merged
-            rm -rf /data/work/work/incompat
-            mount -t overlay -o volatile,lowerdir=/data/lower,upperdir=/data/upper,workdir=/data/work overlay /data/merged
+            mkdir -p /data/lower /data/upper /data/scratch /data/merged
+            rm -rf /data/scratch/work/incompat
+            mount -t overlay -o volatile,lowerdir=/data/lower,upperdir=/data/upper,workdir=/data/scratch overlay /data/merged
         fi
         first=
         [ -e {data} ] || first='--disks 8 --sco-size 4MiB --write-buffer 256MiB --vdisk {VDISK}:64MiB'
