@@ -1,0 +1,52 @@
+//! Worlds by seed: whatever fails, the log stays one log, and once all is healed it serves.
+
+use crate::world::World;
+
+/// Seeds of a normal run; `CONSENSUS_SEEDS=5000` runs more.
+const SEEDS: u64 = 240;
+
+/// Seeds run in this many tests, side by side.
+const LANES: u64 = 4;
+
+fn run_lane(lane: u64) {
+    let seeds = std::env::var("CONSENSUS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    let (mut committed, mut reads, mut installs) = (0, 0, 0);
+    for seed in (lane..seeds).step_by(LANES as usize) {
+        let outcome = World::new(seed, None).run().unwrap_or_else(|violation| panic!("{violation}"));
+        committed += outcome.committed;
+        reads += outcome.reads;
+        installs += outcome.installs;
+    }
+    assert!(committed > 1000 && reads > 1000 && installs > 10, "{committed} {reads} {installs}: too calm");
+}
+
+#[test]
+fn worlds_keep_their_promises_1() {
+    run_lane(0);
+}
+
+#[test]
+fn worlds_keep_their_promises_2() {
+    run_lane(1);
+}
+
+#[test]
+fn worlds_keep_their_promises_3() {
+    run_lane(2);
+}
+
+#[test]
+fn worlds_keep_their_promises_4() {
+    run_lane(3);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let run = || World::new(seed, None).run().expect("no violation");
+        assert_eq!(run(), run(), "seed {seed}");
+    }
+    let digests: std::collections::BTreeSet<u64> =
+        (0..20).map(|seed| World::new(seed, None).run().expect("no violation").digest).collect();
+    assert_eq!(digests.len(), 20, "seeds differ");
+}
