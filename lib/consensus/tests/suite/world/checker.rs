@@ -14,12 +14,16 @@ pub(crate) type Violation = String;
 #[derive(Default)]
 pub(crate) struct Checker {
     leaders: BTreeMap<Term, Member>,
-    /// Every entry ever written: the term of the one before it, and what it says.
-    written: BTreeMap<(LogIndex, Term), (Option<Term>, u64)>,
+    /// Every entry that ever was durable: the term of the one before it, and what it says.
+    durable: BTreeMap<(LogIndex, Term), (Option<Term>, u64)>,
     committed: BTreeMap<LogIndex, (Term, u64)>,
     /// The state after each committed entry.
     states: BTreeMap<LogIndex, u64>,
     memberships: BTreeMap<LogIndex, Membership>,
+    /// The newest entry that anybody knew to be committed.
+    decided: LogIndex,
+    /// In which term whoever knew it first was.
+    decided_in: BTreeMap<LogIndex, Term>,
     commands: BTreeSet<Vec<u8>>,
 }
 
@@ -29,6 +33,7 @@ impl Checker {
         let mut checker = Checker::default();
         checker.committed.insert(first, (Term(1), 0));
         checker.states.insert(first, 0);
+        checker.decided = first;
         checker.memberships.insert(first, genesis.clone());
         checker
     }
@@ -47,16 +52,11 @@ impl Checker {
         self.memberships.values().any(|membership| membership.contains(member))
     }
 
-    /// The memberships in force at any entry of a range.
-    pub(crate) fn memberships(&self, from: LogIndex, to: LogIndex) -> Vec<&Membership> {
-        let begin = self.memberships.range(..=from).next_back().map_or(LogIndex(1), |(index, _)| *index);
-        self.memberships.range(begin..=to.max(begin)).map(|(_, membership)| membership).collect()
-    }
-
-    /// Log matching: entries of one term and index are one entry, with one predecessor.
-    pub(crate) fn on_written(&mut self, before: Option<Term>, entry: &Entry) -> Result<(), Violation> {
+    /// Log matching: entries of one term and index are one entry, with one predecessor. What was never durable may
+    /// be another after a crash, as nobody else saw it.
+    pub(crate) fn on_durable(&mut self, before: Option<Term>, entry: &Entry) -> Result<(), Violation> {
         let hash = fold(0, &encoded(entry));
-        let first = self.written.entry((entry.index, entry.term)).or_insert((before, hash));
+        let first = self.durable.entry((entry.index, entry.term)).or_insert((before, hash));
         if first.1 != hash || before.is_some() && first.0.is_some() && before != first.0 {
             return Err(format!("log matching: two entries {:?}", entry.position()));
         }
@@ -99,8 +99,11 @@ impl Checker {
         status: &Status,
         term_at: impl Fn(LogIndex) -> Option<Term>,
     ) -> Result<(), Violation> {
-        for (index, (term, _)) in self.committed.range(status.snapshot.next()..) {
-            if *index > status.handed_out && term_at(*index) != Some(*term) {
+        for (index, (term, _)) in self.committed.range(status.handed_out.next()..) {
+            // A leader that was elected long ago may hear of it late.
+            let is_older =
+                self.decided_in.get(index).is_some_and(|decided| *decided < status.leadership.term);
+            if is_older && term_at(*index) != Some(*term) {
                 return Err(format!("leader completeness: {} leads without entry {index}", status.me));
             }
         }
@@ -157,20 +160,26 @@ impl Checker {
         }
     }
 
-    /// What is committed is durable at a majority of those who were voters when it was decided.
-    pub(crate) fn on_committed(
-        &self,
-        at: Position,
-        decided: &[&Membership],
-        is_durable_at: impl Fn(Member) -> bool,
+    /// What is committed is durable at a majority of the voters that whoever decided it knew then.
+    pub(crate) fn on_commit(
+        &mut self,
+        status: &Status,
+        term_at: impl Fn(LogIndex) -> Option<Term>,
+        is_durable_at: impl Fn(Member, Position) -> bool,
     ) -> Result<(), Violation> {
-        let has_majority = |membership: &&&Membership| {
-            membership.voters.iter().filter(|voter| is_durable_at(**voter)).count() >= membership.quorum()
-        };
-        match decided.iter().find(has_majority) {
-            Some(_) => Ok(()),
-            None => Err(format!("committed without a durable majority: {at:?}")),
+        while self.decided < status.commit {
+            self.decided = self.decided.next();
+            self.decided_in.insert(self.decided, status.leadership.term);
+            // What a snapshot holds was decided before, by somebody whom nobody saw.
+            let Some(term) = term_at(self.decided) else { continue };
+            let at = Position { term, index: self.decided };
+            let voters = &status.membership.voters;
+            let durable: Vec<&Member> = voters.iter().filter(|voter| is_durable_at(**voter, at)).collect();
+            if durable.len() < status.membership.quorum() {
+                return Err(format!("committed at {durable:?} of {voters:?} by {}: {at:?}", status.me));
+            }
         }
+        Ok(())
     }
 
     /// A read is not older than what was applied anywhere when it was asked.

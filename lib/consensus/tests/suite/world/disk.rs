@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use consensus::{Append, Entry, HardState, LogIndex, Persist, Position, Recovered, SnapshotMark};
+use consensus::{Append, Entry, HardState, LogIndex, Persist, Position, Recovered, SnapshotMark, Term};
 
 use super::bugs::Bug;
 use super::machine::Machine;
@@ -51,11 +51,17 @@ impl Disk {
         self.records.len()
     }
 
-    pub(crate) fn sync(&mut self, records: usize, bug: Option<Bug>) {
+    /// Makes records durable. Returns the entries that became so, each with the term of the one before it.
+    pub(crate) fn sync(&mut self, records: usize, bug: Option<Bug>) -> Vec<(Option<Term>, Entry)> {
+        let mut became = Vec::new();
         for record in &self.records[self.synced..records.max(self.synced)] {
             self.durable.apply(record, bug);
+            for entry in record.append.iter().flat_map(|append| &append.entries) {
+                became.push((self.durable.term_at(LogIndex(entry.index.0 - 1)), entry.clone()));
+            }
         }
         self.synced = self.synced.max(records);
+        became
     }
 
     pub(crate) fn save(&mut self, mark: SnapshotMark, machine: Machine) {
@@ -72,7 +78,7 @@ impl Disk {
     }
 
     /// The term of an entry of the log, durable or not.
-    pub(crate) fn term_at(&self, index: LogIndex) -> Option<consensus::Term> {
+    pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
         self.log.term_at(index)
     }
 
@@ -133,7 +139,7 @@ impl Log {
         }
     }
 
-    fn term_at(&self, index: LogIndex) -> Option<consensus::Term> {
+    fn term_at(&self, index: LogIndex) -> Option<Term> {
         if index == self.mark.index {
             return Some(self.mark.term);
         }

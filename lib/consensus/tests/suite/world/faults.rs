@@ -133,10 +133,10 @@ impl World {
         let learners: Vec<Member> = status.membership.learners.iter().copied().collect();
         let everyone: Vec<Member> =
             status.membership.voters.iter().copied().chain(learners.iter().copied()).collect();
-        let newest = self.nodes.keys().last().map_or(0, |member| member.0);
         let change = match self.rng.below(3) {
-            0 if newest < MEMBERS_MAX && everyone.len() < 6 => {
-                let member = Member(newest + 1);
+            0 if self.members_begun < MEMBERS_MAX && everyone.len() < 6 => {
+                self.members_begun += 1;
+                let member = Member(self.members_begun);
                 self.add_node(member, Recovered::joining());
                 self.start(member)?;
                 Some(MembershipChange::AddLearner(member))

@@ -63,6 +63,8 @@ pub(crate) struct World {
     events: BTreeMap<(u64, u64), Event>,
     events_begun: u64,
     commands_begun: u64,
+    /// Numbers are never given twice, as the crate demands.
+    members_begun: u64,
     bug: Option<Bug>,
     outcome: Outcome,
     /// Commands by the place that was promised to them, while healed.
@@ -86,6 +88,7 @@ impl World {
             events: BTreeMap::new(),
             events_begun: 0,
             commands_begun: 0,
+            members_begun: genesis.voters.len() as u64,
             bug,
             outcome: Outcome { digest: 0, committed: 0, reads: 0, installs: 0 },
             awaited: Vec::new(),
@@ -166,7 +169,9 @@ impl World {
         let Some(node) = self.nodes.get_mut(&to).filter(|node| node.lives == life) else { return Ok(()) };
         let Some(living) = &mut node.life else { return Ok(()) };
         if let Some((records, number)) = living.syncing.take() {
-            node.disk.sync(records, bug);
+            for (before, entry) in node.disk.sync(records, bug) {
+                self.checker.on_durable(before, &entry)?;
+            }
             living.group.persisted(number);
         }
         self.settle(to)
@@ -190,7 +195,9 @@ impl World {
 
     /// Does what a member wants done, until it wants nothing.
     fn settle(&mut self, member: Member) -> Result<(), Violation> {
+        self.check_decisions(member)?;
         while let Some(ready) = self.take_ready(member) {
+            self.check_decisions(member)?;
             self.do_ready(member, ready)?;
         }
         self.begin_sync(member);
@@ -232,13 +239,6 @@ impl World {
     fn write(&mut self, member: Member, persist: Persist) -> Result<(), Violation> {
         let bug = self.bug;
         let node = self.nodes.get_mut(&member).expect("it is alive");
-        if let Some(append) = &persist.append {
-            let mut before = node.disk.term_at(append.after);
-            for entry in &append.entries {
-                self.checker.on_written(before, entry)?;
-                before = Some(entry.term);
-            }
-        }
         let life = node.life.as_mut().expect("it is alive");
         if let Some(mark) = &persist.install {
             life.machine = node.disk.snapshot(mark).expect("it arrived");
@@ -288,11 +288,7 @@ impl World {
         if let Some(life) = self.nodes.get_mut(&member).and_then(|node| node.life.as_mut()) {
             life.lagging = life.machine.clone();
         }
-        let begin = committed.first().map_or(LogIndex(0), |entry| LogIndex(entry.index.0 - 1));
         for entry in committed {
-            if entry.index > self.checker.newest() {
-                self.check_majority(begin, entry)?;
-            }
             let life = self.nodes.get_mut(&member).and_then(|node| node.life.as_mut()).expect("it is alive");
             if entry.index != life.machine.applied.next() {
                 return Err(format!("{member} was handed {} after {}", entry.index, life.machine.applied));
@@ -303,18 +299,13 @@ impl World {
         Ok(())
     }
 
-    /// The leader decides with the members that it knew then: those in force at what it, or whoever hands this out
-    /// first, had applied.
-    fn check_majority(&self, begin: LogIndex, entry: &Entry) -> Result<(), Violation> {
-        let statuses = self.nodes.values().filter_map(Node::status);
-        let leader = statuses
-            .max_by_key(|status| (status.leadership.role == consensus::Role::Leader, status.leadership.term));
-        let begin = leader.map_or(begin, |status| status.handed_out.min(begin));
-        let decided = self.checker.memberships(begin, LogIndex(entry.index.0 - 1));
-        let at = entry.position();
+    /// Looks at a decision before anything hangs on it.
+    fn check_decisions(&mut self, member: Member) -> Result<(), Violation> {
+        let Some(node) = self.nodes.get(&member) else { return Ok(()) };
+        let Some(status) = node.status() else { return Ok(()) };
         let is_durable_at =
-            |voter: Member| self.nodes.get(&voter).is_some_and(|node| node.disk.has_durable(at));
-        self.checker.on_committed(at, &decided, is_durable_at)
+            |voter: Member, at| self.nodes.get(&voter).is_some_and(|node| node.disk.has_durable(at));
+        self.checker.on_commit(&status, |index| node.disk.term_at(index), is_durable_at)
     }
 
     fn on_answer(&mut self, member: Member, answer: ReadAnswer) -> Result<(), Violation> {
