@@ -185,6 +185,9 @@ impl RaftGroup {
         raft.set_randomized_election_timeout(patience);
         let is_over = raft.election_elapsed + 1 >= patience;
         if is_over && !self.may_campaign() {
+            // It goes on counting: a learner that stopped here would believe for ever that it hears its leader, and
+            // deny a vote to the one that was just promoting it.
+            self.node.raft.election_elapsed += 1;
             return;
         }
         self.node.tick();

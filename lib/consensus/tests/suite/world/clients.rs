@@ -69,7 +69,8 @@ impl World {
             return Err(format!("{place}: {served} of {before} commands were committed"));
         }
         for member in status.membership.voters.iter().chain(&status.membership.learners) {
-            let node = self.nodes[member].status().expect("all are up");
+            let node = self.nodes.get(member).and_then(super::Node::status);
+            let node = node.ok_or(format!("{place}: {member} was switched off, and is a member"))?;
             if node.handed_out.0 + 20 < status.handed_out.0 {
                 return Err(format!(
                     "{place}: {member} is behind: {} of {}",

@@ -91,8 +91,9 @@ impl Disk {
     /// The power fails: of what was not synced, some is there, and the last of it torn.
     pub(crate) fn crash(&mut self, rng: &mut Rng, bug: Option<Bug>) {
         let unsynced = self.records.len() - self.synced;
-        let kept = self.synced + rng.below(unsynced as u64 + 1) as usize;
-        let torn = (kept < self.records.len() && rng.percent(50)).then(|| self.records[kept].clone());
+        let loses_all = rng.percent(50);
+        let kept = if loses_all { 0 } else { rng.below(unsynced as u64 + 1) as usize } + self.synced;
+        let torn = (kept < self.records.len() && !loses_all).then(|| self.records[kept].clone());
         self.records.truncate(kept);
         if let Some(torn) = torn {
             self.records.push(tear(torn, rng, bug));

@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pauses: u64,
     changes: u64,
     compactions: u64,
+    /// Crashes with a start at once, and several candidates at once.
+    elections: u64,
     fault_ms: u64,
 }
 
@@ -32,10 +34,13 @@ impl Plan {
         network.loss_percent = rng.pick(&[0, 1, 5, 15]).expect("not empty");
         network.double_percent = rng.pick(&[0, 5, 20]).expect("not empty");
         network.late_percent = rng.pick(&[0, 3, 10]).expect("not empty");
+        let is_stormy = rng.percent(25);
+        let syncs: &[u64] = if is_stormy { &[30, 100] } else { &[1, 5, 30] };
+        let faults: &[u64] = if is_stormy { &[15, 40] } else { &[40, 120, 300] };
         Plan {
-            voters: rng.pick(&[1, 3, 3, 5]).expect("not empty"),
+            voters: rng.pick(if is_stormy { &[1, 3] } else { &[1, 3, 3, 5] }).expect("not empty"),
             network,
-            sync_ms: rng.pick(&[1, 5, 30]).expect("not empty"),
+            sync_ms: rng.pick(syncs).expect("not empty"),
             is_skewed: rng.percent(40),
             snapshot_loss_percent: 20,
             crashes: rng.below(10),
@@ -43,7 +48,8 @@ impl Plan {
             pauses: rng.below(5),
             changes: rng.below(10),
             compactions: rng.below(10),
-            fault_ms: rng.pick(&[40, 120, 300]).expect("not empty"),
+            elections: if is_stormy { 20 } else { rng.below(3) },
+            fault_ms: rng.pick(faults).expect("not empty"),
         }
     }
 }
@@ -55,8 +61,8 @@ impl World {
         }
         let delay = 1 + self.rng.below(2 * self.plan.fault_ms);
         self.schedule(delay, Event::Fault);
-        let Plan { crashes, cuts, pauses, changes, compactions, .. } = self.plan;
-        let weights = [crashes, 10, cuts, 8, pauses, changes, compactions, 2];
+        let Plan { crashes, cuts, pauses, changes, compactions, elections, .. } = self.plan;
+        let weights = [crashes, 10, cuts, 8, pauses, changes, compactions, elections, 2];
         let mut drawn = self.rng.below(weights.iter().sum());
         let chosen = weights.iter().position(|weight| match drawn.checked_sub(*weight) {
             Some(rest) => {
@@ -77,6 +83,9 @@ impl World {
             Some(4) => self.pause(target),
             Some(5) => return self.change_membership(),
             Some(6) => return self.take_snapshot(target),
+            Some(7) if self.rng.percent(40) => return self.bounce(&[target]),
+            Some(7) if self.rng.percent(50) => return self.bounce(&members),
+            Some(7) => return self.candidates(),
             _ => return self.hand_over(target),
         }
         Ok(())
@@ -87,6 +96,26 @@ impl World {
         let Some(node) = self.nodes.get_mut(&member).filter(|node| node.life.is_some()) else { return };
         node.life = None;
         node.disk.crash(&mut self.rng, bug);
+    }
+
+    /// Some or all lose power, and start at once.
+    fn bounce(&mut self, members: &[Member]) -> Result<(), Violation> {
+        for member in members {
+            self.crash(*member);
+        }
+        members.iter().try_for_each(|member| self.start(*member))
+    }
+
+    /// Several stand for election at once.
+    fn candidates(&mut self) -> Result<(), Violation> {
+        for member in self.members() {
+            let is_one = self.rng.percent(50);
+            if let Some(life) = self.living(member).filter(|_| is_one) {
+                life.group.campaign();
+            }
+            self.settle(member)?;
+        }
+        Ok(())
     }
 
     fn restart_one(&mut self) -> Result<(), Violation> {
@@ -108,12 +137,6 @@ impl World {
     fn hand_over(&mut self, to: Member) -> Result<(), Violation> {
         let members = self.members();
         let other = self.rng.pick(&members).unwrap_or(to);
-        if self.rng.percent(20) {
-            if let Some(life) = self.living(other) {
-                life.group.campaign();
-            }
-            return self.settle(other);
-        }
         let Some(leader) = self.leader() else { return Ok(()) };
         if let Some(life) = self.living(leader) {
             // It may not lead any more, or the other may be a learner: then nothing happens.
