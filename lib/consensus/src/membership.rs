@@ -23,7 +23,7 @@ pub enum MembershipChange {
     AddLearner(Member),
     /// A learner gets a vote.
     Promote(Member),
-    /// A voter or learner leaves. It may be switched off once another member's status shows it gone.
+    /// A voter or learner leaves. It may be switched off once another member has handed out this entry.
     Remove(Member),
 }
 

@@ -47,9 +47,10 @@ impl Checker {
         self.committed.len()
     }
 
-    /// Whether it ever was a member.
-    pub(crate) fn was_member(&self, member: Member) -> bool {
-        self.memberships.values().any(|membership| membership.contains(member))
+    /// The entry that removed a member.
+    pub(crate) fn removed_at(&self, member: Member) -> Option<LogIndex> {
+        let last = self.memberships.iter().rev().find(|(_, membership)| membership.contains(member))?.0;
+        self.memberships.range(last.next()..).next().map(|(index, _)| *index)
     }
 
     /// Log matching: entries of one term and index are one entry, with one predecessor. What was never durable may
