@@ -8,8 +8,17 @@ use super::tree::Tree;
 /// What `lib/` and `core/` may be built on. Each builds for bare metal.
 const PURE: &[&str] = &["bytes", "postcard", "serde", "thiserror"];
 
-/// Target-specific crates: SIMD has no portable form, so hosts get it and bare metal gets the scalar twin.
-const TARGET_SPECIFIC: &[(&str, &str)] = &[("lib/checksum", "crc-fast"), ("lib/erasure", "rusty_erasure")];
+/// Crates that only hosts get, where, and why bare metal does without.
+const TARGET_SPECIFIC: &[(&str, &str)] = &[
+    // SIMD has no portable form: bare metal gets the scalar twin.
+    ("lib/checksum", "crc-fast"),
+    ("lib/erasure", "rusty_erasure"),
+    // Pure computation, but it needs std: bare metal gets the types and the trait, which is all that core/ names. It
+    // reads no clock and no file; the randomness that it draws for election waits is replaced before it is used.
+    ("lib/consensus", "raft"),
+    // The logger that raft demands; ours drops the lines or hands them to the caller.
+    ("lib/consensus", "slog"),
+];
 
 /// What tests of pure crates, the simulator and the models may use besides.
 const DEVELOPMENT: &[&str] = &["anyhow", "clap", "proptest", "serde_json", "stateright", "tempfile"];

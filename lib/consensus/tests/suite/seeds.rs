@@ -50,10 +50,3 @@ fn the_same_seed_gives_the_same_run() {
         (0..20).map(|seed| World::new(seed, None).run().expect("no violation").digest).collect();
     assert_eq!(digests.len(), 20, "seeds differ");
 }
-
-#[test]
-fn one() {
-    let Ok(seed) = std::env::var("ONE") else { return };
-    println!("{:?}", World::new(seed.parse().unwrap(), None).run());
-    panic!();
-}

@@ -1,0 +1,278 @@
+//! The search for an order, for the calls of one key.
+//!
+//! The calls' beginnings and answers stand in a list in the order of time. From its head up to the first answer stand
+//! the beginnings of all calls that could have happened first. One is taken, its beginning and answer leave the list,
+//! and the search goes on from the head with the new state. At an answer that is still in the list nothing else can be
+//! taken: the call that was taken last is put back, and the one after it is tried. Sets of calls that were seen with
+//! the same state are not tried again.
+//!
+//! Reads are taken as soon as they fit, before anything else. That loses no order: where one is taken later, it can as
+//! well be moved forward to where it fits, as nothing between depends on it.
+
+use alloc::vec::Vec;
+
+use crate::done::{Done, Tried};
+use crate::{Call, Model};
+
+/// What came of a search.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An order that explains all answers.
+    Order,
+    /// There is none.
+    Nothing,
+    /// The effort ended first.
+    TooHard,
+}
+
+/// Searches an order of calls, which are of one key and sorted by their beginnings.
+pub(crate) struct Search<'a, M: Model> {
+    model: &'a M,
+    calls: &'a [Call<M::Operation, M::Answer>],
+    list: List,
+    /// Places of beginnings in the list, and each call's number among the answered or unanswered ones.
+    numbers: Vec<usize>,
+    answered: Done,
+    unanswered: Done,
+    tried: Tried<M::State>,
+    state: M::State,
+    /// Calls that were taken, each with the state before it; none for a read, instead of which nothing else is tried.
+    taken: Vec<(usize, Option<M::State>)>,
+    /// Answered calls that were not taken yet.
+    left: usize,
+}
+
+impl<'a, M: Model> Search<'a, M> {
+    pub(crate) fn new(
+        model: &'a M,
+        calls: &'a [Call<M::Operation, M::Answer>],
+        state: M::State,
+    ) -> Search<'a, M> {
+        let (mut answered, mut unanswered) = (0, 0);
+        let mut number = |call: &Call<M::Operation, M::Answer>| {
+            let count = if call.end.is_some() { &mut answered } else { &mut unanswered };
+            *count += 1;
+            *count - 1
+        };
+        let numbers = calls.iter().map(&mut number).collect();
+        Search {
+            model,
+            calls,
+            list: List::new(calls),
+            numbers,
+            answered: Done::default(),
+            unanswered: Done::default(),
+            tried: Tried::new(),
+            state,
+            taken: Vec::new(),
+            left: answered,
+        }
+    }
+
+    /// Searches, trying at most so many calls; the number is lowered by what was tried.
+    pub(crate) fn run(&mut self, effort: &mut u64) -> Found {
+        self.run_each(effort, |_| true)
+    }
+
+    /// Searches all orders. Every state that one ends in is passed on, until `is_enough` says so.
+    pub(crate) fn run_each(
+        &mut self,
+        effort: &mut u64,
+        mut is_enough: impl FnMut(&M::State) -> bool,
+    ) -> Found {
+        let mut found = Found::Nothing;
+        self.take_reads(effort);
+        let mut place = self.list.first();
+        loop {
+            if self.left == 0 {
+                found = Found::Order;
+                if is_enough(&self.state) {
+                    return found;
+                }
+            }
+            let next = match place.map(|place| (place, self.list.what(place))) {
+                Some((place, Event::Begin(call))) => {
+                    if *effort == 0 {
+                        return Found::TooHard;
+                    }
+                    *effort -= 1;
+                    if self.take(call) {
+                        self.take_reads(effort);
+                        self.list.first()
+                    } else {
+                        self.list.after(place)
+                    }
+                }
+                // Nothing more can be taken before this answer, or at all.
+                Some((_, Event::End)) | None => match self.put_back() {
+                    Some(call) => self.list.after_begin(call),
+                    None => return found,
+                },
+            };
+            place = next;
+        }
+    }
+
+    /// Takes a call if its answer fits and that leads somewhere new.
+    fn take(&mut self, index: usize) -> bool {
+        let call = &self.calls[index];
+        let answer = call.end.as_ref().map(|(_, answer)| answer);
+        let Some(state) = self.model.step(&self.state, &call.operation, answer) else { return false };
+        if answer.is_none() && state == self.state {
+            // As if it never happened, which is tried anyway.
+            return false;
+        }
+        let number = self.numbers[index];
+        self.set(index).insert(number);
+        if !self.tried.insert(&self.answered, &self.unanswered, &state) {
+            self.set(index).remove(number);
+            return false;
+        }
+        self.taken.push((index, Some(core::mem::replace(&mut self.state, state))));
+        self.list.lift(index);
+        self.left -= usize::from(self.calls[index].end.is_some());
+        true
+    }
+
+    /// Takes all reads that could come next and fit.
+    fn take_reads(&mut self, effort: &mut u64) {
+        let mut place = self.list.first();
+        while let Some((at, Event::Begin(index))) = place.map(|place| (place, self.list.what(place))) {
+            *effort = effort.saturating_sub(1);
+            if self.is_fitting_read(index) {
+                let number = self.numbers[index];
+                self.answered.insert(number);
+                self.list.lift(index);
+                self.left -= 1;
+                self.taken.push((index, None));
+            }
+            // A place that left the list still knows what came after it, but for its own answer.
+            place = self.list.after_lifted(at, index);
+        }
+    }
+
+    fn is_fitting_read(&self, index: usize) -> bool {
+        let call = &self.calls[index];
+        call.end.as_ref().is_some_and(|(_, answer)| {
+            self.model.is_read(&call.operation, answer)
+                && self.model.step(&self.state, &call.operation, Some(answer)).is_some()
+        })
+    }
+
+    /// Puts back the last call instead of which another can be tried, and the reads after it.
+    fn put_back(&mut self) -> Option<usize> {
+        loop {
+            let (index, state) = self.taken.pop()?;
+            let number = self.numbers[index];
+            self.set(index).remove(number);
+            self.list.put_back(index);
+            self.left += usize::from(self.calls[index].end.is_some());
+            if let Some(state) = state {
+                self.state = state;
+                return Some(index);
+            }
+        }
+    }
+
+    fn set(&mut self, index: usize) -> &mut Done {
+        if self.calls[index].end.is_some() { &mut self.answered } else { &mut self.unanswered }
+    }
+}
+
+/// What stands at a place of the list.
+#[derive(Clone, Copy)]
+enum Event {
+    /// The beginning of a call.
+    Begin(usize),
+    /// An answer.
+    End,
+}
+
+/// Beginnings and answers in the order of time, linked so that a call is taken out and put back at once. Place 0 is
+/// the head, and stands for the end too.
+struct List {
+    events: Vec<Event>,
+    next: Vec<usize>,
+    previous: Vec<usize>,
+    /// Of each call: the places of its beginning and its answer.
+    places: Vec<(usize, Option<usize>)>,
+}
+
+impl List {
+    fn new<O, A>(calls: &[Call<O, A>]) -> List {
+        let mut moments: Vec<(u64, usize, bool)> = Vec::new();
+        for (index, call) in calls.iter().enumerate() {
+            moments.push((call.begin, index, true));
+            moments.extend(call.end.as_ref().map(|(end, _)| (*end, index, false)));
+        }
+        moments.sort_unstable();
+        let count = moments.len() + 1;
+        let mut places = alloc::vec![(0, None); calls.len()];
+        let mut events = alloc::vec![Event::End];
+        for (place, (_, index, is_begin)) in (1..).zip(moments) {
+            if is_begin {
+                places[index].0 = place;
+                events.push(Event::Begin(index));
+            } else {
+                places[index].1 = Some(place);
+                events.push(Event::End);
+            }
+        }
+        let next = (0..count).map(|place| (place + 1) % count).collect();
+        let previous = (0..count).map(|place| (place + count - 1) % count).collect();
+        List { events, next, previous, places }
+    }
+
+    fn what(&self, place: usize) -> Event {
+        self.events[place]
+    }
+
+    fn first(&self) -> Option<usize> {
+        self.after(0)
+    }
+
+    fn after(&self, place: usize) -> Option<usize> {
+        Some(self.next[place]).filter(|next| *next != 0)
+    }
+
+    /// What comes after the beginning of a call that may just have left the list.
+    fn after_lifted(&self, begin: usize, call: usize) -> Option<usize> {
+        let next = self.after(begin)?;
+        let is_own_answer = self.places[call].1 == Some(next);
+        let is_out = self.next[self.previous[begin]] != begin;
+        if is_own_answer && is_out { self.after(next) } else { Some(next) }
+    }
+
+    fn after_begin(&self, call: usize) -> Option<usize> {
+        self.after(self.places[call].0)
+    }
+
+    fn lift(&mut self, call: usize) {
+        let (begin, end) = self.places[call];
+        self.unlink(begin);
+        if let Some(end) = end {
+            self.unlink(end);
+        }
+    }
+
+    /// Undoes the last `lift`.
+    fn put_back(&mut self, call: usize) {
+        let (begin, end) = self.places[call];
+        if let Some(end) = end {
+            self.link(end);
+        }
+        self.link(begin);
+    }
+
+    fn unlink(&mut self, place: usize) {
+        let (previous, next) = (self.previous[place], self.next[place]);
+        self.next[previous] = next;
+        self.previous[next] = previous;
+    }
+
+    fn link(&mut self, place: usize) {
+        let (previous, next) = (self.previous[place], self.next[place]);
+        self.next[previous] = place;
+        self.previous[next] = place;
+    }
+}
