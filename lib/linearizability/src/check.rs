@@ -4,8 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::explanation::{self, Explanation};
+use crate::history::CallOf;
 use crate::search::{Found, Search};
-use crate::{Call, History, Model};
+use crate::{History, Model};
 
 /// How much may be tried. Whether a history is linearizable can take exponential time; nothing here hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Default for Effort {
 
 /// Whether a history has an order that explains it.
 pub fn check<M: Model>(model: &M, history: &History<M::Operation, M::Answer>, effort: Effort) -> Verdict<M> {
-    let mut keys: BTreeMap<M::Key, Vec<Call<M::Operation, M::Answer>>> = BTreeMap::new();
+    let mut keys: BTreeMap<M::Key, Vec<CallOf<M>>> = BTreeMap::new();
     for call in history.calls() {
         keys.entry(model.key(&call.operation)).or_default().push(call.clone());
     }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::check::Effort;
+use crate::history::CallOf;
 use crate::search::{Found, Search};
 use crate::{Call, Model};
 
@@ -26,7 +27,7 @@ pub struct Explanation<M: Model> {
 pub(crate) fn explain<M: Model>(
     model: &M,
     key: M::Key,
-    calls: &[Call<M::Operation, M::Answer>],
+    calls: &[CallOf<M>],
     effort: Effort,
 ) -> Explanation<M> {
     let mut ends: Vec<u64> = calls.iter().filter_map(|call| call.end.as_ref().map(|(end, _)| *end)).collect();

@@ -2,6 +2,11 @@
 
 use alloc::vec::Vec;
 
+use crate::Model;
+
+/// A call of a model.
+pub(crate) type CallOf<M> = Call<<M as Model>::Operation, <M as Model>::Answer>;
+
 /// A history of calls. Time is the order of what is told to it.
 #[derive(Clone, Debug)]
 pub struct History<O, A> {

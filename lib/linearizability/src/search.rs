@@ -12,6 +12,7 @@
 use alloc::vec::Vec;
 
 use crate::done::{Done, Tried};
+use crate::history::CallOf;
 use crate::{Call, Model};
 
 /// What came of a search.
@@ -28,7 +29,7 @@ pub(crate) enum Found {
 /// Searches an order of calls, which are of one key and sorted by their beginnings.
 pub(crate) struct Search<'a, M: Model> {
     model: &'a M,
-    calls: &'a [Call<M::Operation, M::Answer>],
+    calls: &'a [CallOf<M>],
     list: List,
     /// Places of beginnings in the list, and each call's number among the answered or unanswered ones.
     numbers: Vec<usize>,
@@ -43,13 +44,9 @@ pub(crate) struct Search<'a, M: Model> {
 }
 
 impl<'a, M: Model> Search<'a, M> {
-    pub(crate) fn new(
-        model: &'a M,
-        calls: &'a [Call<M::Operation, M::Answer>],
-        state: M::State,
-    ) -> Search<'a, M> {
+    pub(crate) fn new(model: &'a M, calls: &'a [CallOf<M>], state: M::State) -> Search<'a, M> {
         let (mut answered, mut unanswered) = (0, 0);
-        let mut number = |call: &Call<M::Operation, M::Answer>| {
+        let mut number = |call: &CallOf<M>| {
             let count = if call.end.is_some() { &mut answered } else { &mut unanswered };
             *count += 1;
             *count - 1
