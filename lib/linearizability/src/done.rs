@@ -28,6 +28,13 @@ impl Done {
         }
     }
 
+    pub(crate) fn contains(&self, number: usize) -> bool {
+        match (number / BITS).checked_sub(self.full) {
+            None => true,
+            Some(word) => self.words.get(word).is_some_and(|word| word >> (number % BITS) & 1 == 1),
+        }
+    }
+
     /// Takes out a number that is in it.
     pub(crate) fn remove(&mut self, number: usize) {
         while number / BITS < self.full {
@@ -109,8 +116,10 @@ mod tests {
                 done.insert(number);
             } else {
                 model.remove(&number);
+                assert!(done.contains(number));
                 done.remove(number);
             }
+            assert_eq!(done.contains(number), model.contains(&number));
             let set: Vec<usize> = model.iter().copied().collect();
             assert_eq!(seen.entry(set).or_insert_with(|| done.clone()), &done);
             let mut rebuilt = Done::default();

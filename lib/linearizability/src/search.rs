@@ -6,6 +6,9 @@
 //! taken: the call that was taken last is put back, and the one after it is tried. Sets of calls that were seen with
 //! the same state are not tried again.
 //!
+//! Calls without an answer stand beside the list and are tried when nothing else fits: most of them never happened, or
+//! made no difference to anybody.
+//!
 //! Reads are taken as soon as they fit, before anything else. That loses no order: where one is taken later, it can as
 //! well be moved forward to where it fits, as nothing between depends on it.
 
@@ -30,8 +33,11 @@ pub(crate) enum Found {
 pub(crate) struct Search<'a, M: Model> {
     model: &'a M,
     calls: &'a [CallOf<M>],
+    /// The answered calls.
     list: List,
-    /// Places of beginnings in the list, and each call's number among the answered or unanswered ones.
+    /// The others, by their beginnings.
+    open: Vec<usize>,
+    /// Each call's number among the answered or the others.
     numbers: Vec<usize>,
     answered: Done,
     unanswered: Done,
@@ -52,10 +58,12 @@ impl<'a, M: Model> Search<'a, M> {
             *count - 1
         };
         let numbers = calls.iter().map(&mut number).collect();
+        let is_open = |index: &usize| calls[*index].end.is_none();
         Search {
             model,
             calls,
             list: List::new(calls),
+            open: (0..calls.len()).filter(is_open).collect(),
             numbers,
             answered: Done::default(),
             unanswered: Done::default(),
@@ -79,7 +87,7 @@ impl<'a, M: Model> Search<'a, M> {
     ) -> Found {
         let mut found = Found::Nothing;
         self.take_reads(effort);
-        let mut place = self.list.first();
+        let mut next = self.first();
         loop {
             if self.left == 0 {
                 found = Found::Order;
@@ -87,27 +95,60 @@ impl<'a, M: Model> Search<'a, M> {
                     return found;
                 }
             }
-            let next = match place.map(|place| (place, self.list.what(place))) {
-                Some((place, Event::Begin(call))) => {
-                    if *effort == 0 {
-                        return Found::TooHard;
-                    }
-                    *effort -= 1;
-                    if self.take(call) {
-                        self.take_reads(effort);
-                        self.list.first()
-                    } else {
-                        self.list.after(place)
-                    }
-                }
-                // Nothing more can be taken before this answer, or at all.
-                Some((_, Event::End)) | None => match self.put_back() {
-                    Some(call) => self.list.after_begin(call),
+            let Some((candidate, index)) = self.candidate(next) else {
+                match self.put_back() {
+                    Some(index) => next = self.after(index),
                     None => return found,
-                },
+                }
+                continue;
             };
-            place = next;
+            if *effort == 0 {
+                return Found::TooHard;
+            }
+            *effort -= 1;
+            next = if self.take(index) {
+                self.take_reads(effort);
+                self.first()
+            } else {
+                candidate.following(&self.list)
+            };
         }
+    }
+
+    /// Where to begin looking for the next call.
+    fn first(&self) -> Candidate {
+        Candidate::Answered(self.list.first())
+    }
+
+    /// Where to look after a call that was put back.
+    fn after(&self, index: usize) -> Candidate {
+        match self.calls[index].end {
+            Some(_) => Candidate::Answered(self.list.after_begin(index)),
+            None => Candidate::Open(self.numbers[index] + 1),
+        }
+    }
+
+    /// The first call from there on that could come next, and where it is.
+    fn candidate(&self, mut from: Candidate) -> Option<(Candidate, usize)> {
+        if let Candidate::Answered(place) = from {
+            match place.map(|place| self.list.what(place)) {
+                Some(Event::Begin(index)) => return Some((from, index)),
+                // Nothing more that was answered can be taken before this answer, or at all.
+                Some(Event::End(_)) | None => from = Candidate::Open(0),
+            }
+        }
+        let Candidate::Open(mut number) = from else { return None };
+        let limit = self.list.first_answer();
+        while let Some(&index) = self.open.get(number) {
+            if limit.is_none_or(|limit| self.calls[index].begin > limit) {
+                return None;
+            }
+            if !self.unanswered.contains(number) {
+                return Some((Candidate::Open(number), index));
+            }
+            number += 1;
+        }
+        None
     }
 
     /// Takes a call if its answer fits and that leads somewhere new.
@@ -126,8 +167,10 @@ impl<'a, M: Model> Search<'a, M> {
             return false;
         }
         self.taken.push((index, Some(core::mem::replace(&mut self.state, state))));
-        self.list.lift(index);
-        self.left -= usize::from(self.calls[index].end.is_some());
+        if self.calls[index].end.is_some() {
+            self.list.lift(index);
+            self.left -= 1;
+        }
         true
     }
 
@@ -162,8 +205,10 @@ impl<'a, M: Model> Search<'a, M> {
             let (index, state) = self.taken.pop()?;
             let number = self.numbers[index];
             self.set(index).remove(number);
-            self.list.put_back(index);
-            self.left += usize::from(self.calls[index].end.is_some());
+            if self.calls[index].end.is_some() {
+                self.list.put_back(index);
+                self.left += 1;
+            }
             if let Some(state) = state {
                 self.state = state;
                 return Some(index);
@@ -176,13 +221,32 @@ impl<'a, M: Model> Search<'a, M> {
     }
 }
 
+/// Where the search looks for the next call.
+#[derive(Clone, Copy)]
+enum Candidate {
+    /// At a place of the list.
+    Answered(Option<usize>),
+    /// Among the calls without an answer, by number.
+    Open(usize),
+}
+
+impl Candidate {
+    /// What to try when this one does not do.
+    fn following(self, list: &List) -> Candidate {
+        match self {
+            Candidate::Answered(place) => Candidate::Answered(place.and_then(|place| list.after(place))),
+            Candidate::Open(number) => Candidate::Open(number + 1),
+        }
+    }
+}
+
 /// What stands at a place of the list.
 #[derive(Clone, Copy)]
 enum Event {
     /// The beginning of a call.
     Begin(usize),
-    /// An answer.
-    End,
+    /// An answer, at this moment.
+    End(u64),
 }
 
 /// Beginnings and answers in the order of time, linked so that a call is taken out and put back at once. Place 0 is
@@ -191,28 +255,30 @@ struct List {
     events: Vec<Event>,
     next: Vec<usize>,
     previous: Vec<usize>,
-    /// Of each call: the places of its beginning and its answer.
-    places: Vec<(usize, Option<usize>)>,
+    /// Of each answered call: the places of its beginning and its answer.
+    places: Vec<(usize, usize)>,
 }
 
 impl List {
     fn new<O, A>(calls: &[Call<O, A>]) -> List {
         let mut moments: Vec<(u64, usize, bool)> = Vec::new();
         for (index, call) in calls.iter().enumerate() {
-            moments.push((call.begin, index, true));
-            moments.extend(call.end.as_ref().map(|(end, _)| (*end, index, false)));
+            if let Some((end, _)) = &call.end {
+                moments.push((call.begin, index, true));
+                moments.push((*end, index, false));
+            }
         }
         moments.sort_unstable();
         let count = moments.len() + 1;
-        let mut places = alloc::vec![(0, None); calls.len()];
-        let mut events = alloc::vec![Event::End];
-        for (place, (_, index, is_begin)) in (1..).zip(moments) {
+        let mut places = alloc::vec![(0, 0); calls.len()];
+        let mut events = alloc::vec![Event::End(0)];
+        for (place, (moment, index, is_begin)) in (1..).zip(moments) {
             if is_begin {
                 places[index].0 = place;
                 events.push(Event::Begin(index));
             } else {
-                places[index].1 = Some(place);
-                events.push(Event::End);
+                places[index].1 = place;
+                events.push(Event::End(moment));
             }
         }
         let next = (0..count).map(|place| (place + 1) % count).collect();
@@ -235,7 +301,7 @@ impl List {
     /// What comes after the beginning of a call that may just have left the list.
     fn after_lifted(&self, begin: usize, call: usize) -> Option<usize> {
         let next = self.after(begin)?;
-        let is_own_answer = self.places[call].1 == Some(next);
+        let is_own_answer = self.places[call].1 == next;
         let is_out = self.next[self.previous[begin]] != begin;
         if is_own_answer && is_out { self.after(next) } else { Some(next) }
     }
@@ -244,20 +310,27 @@ impl List {
         self.after(self.places[call].0)
     }
 
+    /// The moment of the first answer that is left.
+    fn first_answer(&self) -> Option<u64> {
+        let mut place = self.first()?;
+        loop {
+            match self.what(place) {
+                Event::Begin(_) => place = self.after(place)?,
+                Event::End(moment) => return Some(moment),
+            }
+        }
+    }
+
     fn lift(&mut self, call: usize) {
         let (begin, end) = self.places[call];
         self.unlink(begin);
-        if let Some(end) = end {
-            self.unlink(end);
-        }
+        self.unlink(end);
     }
 
     /// Undoes the last `lift`.
     fn put_back(&mut self, call: usize) {
         let (begin, end) = self.places[call];
-        if let Some(end) = end {
-            self.link(end);
-        }
+        self.link(end);
         self.link(begin);
     }
 
