@@ -10,14 +10,17 @@ const LANES: u64 = 4;
 
 fn run_lane(lane: u64) {
     let seeds = std::env::var("CONSENSUS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    let (mut committed, mut reads, mut installs) = (0, 0, 0);
+    let (mut committed, mut reads, mut installs, mut decided, mut runs) = (0, 0, 0, 0, 0);
     for seed in (lane..seeds).step_by(LANES as usize) {
         let outcome = World::new(seed, None).run().unwrap_or_else(|violation| panic!("{violation}"));
         committed += outcome.committed;
         reads += outcome.reads;
         installs += outcome.installs;
+        decided += usize::from(outcome.is_decided);
+        runs += 1;
     }
     assert!(committed > 1000 && reads > 1000 && installs > 10, "{committed} {reads} {installs}: too calm");
+    assert!(decided * 10 >= runs * 9, "only {decided} of {runs} histories could be checked");
 }
 
 #[test]
