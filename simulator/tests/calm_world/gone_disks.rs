@@ -1,12 +1,7 @@
 //! More ASDs are gone than parity makes up for, and the write buffer with them: whatever is lost is an error, whatever
 //! is not is read right, and nobody is waited for.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod bed;
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-
-use bed::{AT_ONCE, Bed, CLUSTERS, data};
+use crate::bed::{AT_ONCE, Bed, CLUSTERS, data};
 use formats::Payload;
 use formats::message::admin::{AdminAnswer, AdminBody};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError};

@@ -1,12 +1,7 @@
 //! A vDisk is deleted while ASDs are away: nobody waits for them, and when they are back nothing of it is left.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod bed;
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-
-use bed::{Bed, NextLife};
-use calm::World;
+use crate::bed::{Bed, NextLife};
+use crate::world::World;
 use formats::message::admin::{AdminAnswer, AdminBody};
 use glossary::ByteCount;
 

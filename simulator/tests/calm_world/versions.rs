@@ -4,13 +4,10 @@
 //! checkpoints, the KV with log and snapshot, the write buffer with SCOs, TLog and map. A version's directory is
 //! written once (`UPDATE=1`, when it is missing) and never again.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-
 use std::path::{Path, PathBuf};
 
+use crate::world::World;
 use bytes::Bytes;
-use calm::World;
 use formats::identity::{Folder as Owner, Identity, IdentityError};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
@@ -239,7 +236,7 @@ fn open(files: impl Fn(NodeId) -> Files) -> World {
 fn the_newest_version_is_there() {
     let newest = versions().join(NEWEST);
     if newest.exists() || std::env::var_os("UPDATE").is_none() {
-        assert!(newest.exists(), "UPDATE=1 cargo test -p simulator --test versions writes it");
+        assert!(newest.exists(), "UPDATE=1 cargo test -p simulator --test calm_world writes it");
         return;
     }
     let world = make();
