@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::world::World;
 use bytes::Bytes;
 use formats::identity::{Folder as Owner, Identity, IdentityError};
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus, VdiskStatus};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
 use formats::recording::RoleCard;
@@ -287,9 +287,12 @@ fn troubles(world: &mut World) -> Vec<String> {
         let (message, _) = world.ask(node, Message::Admin(AdminRequest { request, body: AdminBody::Status }));
         let Message::AdminReply(reply) = message else { panic!("no answer: {message:?}") };
         match reply.body {
-            AdminAnswer::Status(RoleStatus::Asd { trouble, .. }) => said.extend(trouble),
+            AdminAnswer::Status(RoleStatus::Asd { serves, .. }) => {
+                said.extend(serves.why_not().map(str::to_owned))
+            }
             AdminAnswer::Status(RoleStatus::VolumeDriver { vdisks, .. }) => {
-                said.extend(vdisks.into_iter().filter_map(|vdisk| vdisk.halted));
+                let why = |vdisk: &VdiskStatus| vdisk.serves.why_not().map(str::to_owned);
+                said.extend(vdisks.iter().filter_map(why));
             }
             other => panic!("another status: {other:?}"),
         }

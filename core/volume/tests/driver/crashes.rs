@@ -1,7 +1,5 @@
 //! Random changes, flushes and reads with crashes at any point, against an array (P2, P3, P6).
 
-mod world;
-
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,7 +8,8 @@ use formats::message::admin::AdminBody;
 use formats::message::edge::{EdgeAnswer, EdgeBody};
 use glossary::ByteCount;
 use step::Bug;
-use world::{CLUSTER, SIZE, World};
+
+use crate::world::{self, CLUSTER, SIZE, World};
 
 const BYTES: usize = (SIZE * CLUSTER) as usize;
 
