@@ -1,6 +1,7 @@
 //! The volume driver: the volumes of one node, and what they share.
 
 mod discovery;
+mod watch;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -10,8 +11,8 @@ use formats::message::kv::{KvAnswer, KvError, KvReply};
 use formats::message::object::ObjectAnswer;
 use formats::registry::ClusterRecord;
 use formats::{Effect, Event, Message};
-use glossary::{BufferIdentity, ByteCount, Generation, NodeId, SessionId, VdiskId, VdiskName};
-use step::{DiskOperation, Effects, Entropy, FileName, Machine, OperationId, TimerId, Timestamp};
+use glossary::{BufferIdentity, ByteCount, Generation, NodeId, OsdId, SessionId, VdiskId, VdiskName};
+use step::{Effects, Entropy, Machine, OperationId, TimerId, Timestamp};
 
 use crate::admin::Wish;
 use crate::asks::Asks;
@@ -23,15 +24,13 @@ use crate::room::Room;
 use crate::serving::ReplyTo;
 use crate::volume::Volume;
 use discovery::cluster_of;
+use watch::WATCH;
 
 /// The timer for asking again; timers of volumes carry their id, which is never 0.
 const TICK: TimerId = TimerId(0);
 
 /// How often the driver looks for what is due, while anything is open.
 const TICK_EVERY: core::time::Duration = core::time::Duration::from_millis(250);
-
-/// The longest identity file that is read, in bytes.
-const IDENTITY_MAX: u64 = 4096;
 
 /// What the driver itself asks the KV.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +72,13 @@ pub struct VolumeDriver {
     /// Volumes to be taken over once the files are listed.
     to_take_over: BTreeSet<VdiskId>,
     listing: bool,
+    /// How often reading the write buffer's identity has failed.
+    identity_failures: u32,
+    /// It is to be read again at the next tick.
+    identity_again: bool,
     ticking: bool,
+    /// The OSDs that are gone, when they are more than every object bears.
+    gone: Vec<OsdId>,
 }
 
 impl VolumeDriver {
@@ -97,7 +102,10 @@ impl VolumeDriver {
             touched: BTreeSet::new(),
             to_take_over: BTreeSet::new(),
             listing: false,
+            identity_failures: 0,
+            identity_again: false,
             ticking: false,
+            gone: Vec::new(),
         }
     }
 
@@ -105,9 +113,7 @@ impl VolumeDriver {
         self.entropy = Entropy::new(seed);
         let wait = (self.config.retry_first, self.config.retry_max);
         self.asks = Asks::new(self.config.kv, self.config.objects, self.entropy.next_u64(), wait);
-        let file = FileName::new(format_args!("identity"));
-        let what = DiskOperation::Read { file, offset: 0, length: IDENTITY_MAX };
-        effects.push(Effect::Disk { operation: READ_IDENTITY, what });
+        Self::read_identity(effects);
     }
 
     fn message(&mut self, now: Timestamp, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
@@ -128,6 +134,7 @@ impl VolumeDriver {
                     self.object_answered(now, vdisk, &ask, reply.body, effects);
                 }
             }
+            Message::AdminReply(reply) if from == self.config.objects => self.osds_told(reply),
             Message::Admin(request) => self.admin(now, from, request, effects),
             _ => {}
         }
@@ -172,7 +179,7 @@ impl VolumeDriver {
     }
 
     /// Whether the registry is still being read.
-    fn asks_open(&self) -> bool {
+    pub(crate) fn asks_open(&self) -> bool {
         self.asks.any(|purpose| matches!(purpose, Purpose::Driver(DriverAsk::Cluster | DriverAsk::Vdisks)))
     }
 
@@ -186,8 +193,8 @@ impl VolumeDriver {
     ) {
         let Some(volume) = self.volumes.get_mut(&vdisk) else { return };
         let (config, asks, room) = (&self.config, &mut self.asks, &mut self.room);
-        let counters = &mut self.counters;
-        step(volume, &mut Context { now, config, asks, room, counters, effects });
+        let (counters, gone) = (&mut self.counters, &self.gone[..]);
+        step(volume, &mut Context { now, config, gone, asks, room, counters, effects });
         self.touched.insert(vdisk);
     }
 
@@ -281,7 +288,8 @@ impl VolumeDriver {
     }
 
     fn set_tick(&mut self, effects: &mut Effects<Effect>) {
-        let wanted = !self.asks.is_empty() || self.volumes.values().any(Volume::wants_tick);
+        let wanted =
+            self.identity_again || !self.asks.is_empty() || self.volumes.values().any(Volume::wants_tick);
         if wanted && !self.ticking {
             self.ticking = true;
             effects.push(Effect::SetTimer { timer: TICK, after: TICK_EVERY });
@@ -289,11 +297,17 @@ impl VolumeDriver {
     }
 
     fn timer(&mut self, now: Timestamp, timer: TimerId, effects: &mut Effects<Effect>) {
+        if timer == WATCH {
+            return self.watch_osds(effects);
+        }
         if timer != TICK {
             self.with(now, VdiskId(timer.0), effects, Volume::write_mark);
             return;
         }
         self.ticking = false;
+        if core::mem::take(&mut self.identity_again) {
+            Self::read_identity(effects);
+        }
         self.asks.ask_again(now, effects);
         let due: Vec<VdiskId> =
             self.volumes.iter().filter(|(_, volume)| volume.wants_tick()).map(|(vdisk, _)| *vdisk).collect();
