@@ -81,7 +81,8 @@ pub enum ProgressKind {
     NeedsSnapshot,
 }
 
-/// Who is heard from. A voter is active that was heard from in the last `election_ticks`; this member always is.
+/// Who is heard from. A voter is active that was heard from in the last `election_ticks`; this member always is. A
+/// follower hears from nobody but its leader, so this tells something of leaders and of members without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quorum {
     /// Voters that must answer.

@@ -131,10 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn targets_matter_only_where_simd_is() {
+    fn targets_matter_only_where_the_list_says() {
         let hosted =
             |name| Dependency { target: Some("cfg(not(target_os = \"none\"))".into()), ..named(name) };
         assert!(with("lib/checksum", hosted("crc-fast")).is_empty());
+        assert!(with("lib/consensus", hosted("raft")).is_empty());
+        assert_eq!(with("core/kv", hosted("raft")).len(), 1);
         assert_eq!(with("lib/nbd", hosted("bytes")).len(), 1);
         assert_eq!(with("lib/nbd", hosted("crc-fast")).len(), 1);
     }
