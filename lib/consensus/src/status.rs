@@ -51,6 +51,8 @@ pub struct Status {
     pub snapshot: LogIndex,
     /// Who is a member.
     pub membership: Membership,
+    /// Whether it would still know after a crash. See [`crate::MembershipChange::Remove`].
+    pub is_membership_durable: bool,
     /// As leader: how far each other member is.
     pub progress: BTreeMap<Member, Progress>,
     /// Who is heard from.

@@ -2,14 +2,22 @@
 
 use crate::world::World;
 
-/// Seeds of a normal run; `CONSENSUS_SEEDS=5000` runs more.
+/// Seeds of a normal run. `CONSENSUS_SEEDS=5000` runs more, `CONSENSUS_SEED=17` one alone.
 const SEEDS: u64 = 240;
 
 /// Seeds run in this many tests, side by side.
 const LANES: u64 = 4;
 
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
 fn run_lane(lane: u64) {
-    let seeds = std::env::var("CONSENSUS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    if let Some(seed) = setting("CONSENSUS_SEED") {
+        World::new(seed, None).run().unwrap_or_else(|violation| panic!("{violation}"));
+        return;
+    }
+    let seeds = setting("CONSENSUS_SEEDS").unwrap_or(SEEDS);
     let (mut committed, mut reads, mut installs, mut decided, mut runs) = (0, 0, 0, 0, 0);
     for seed in (lane..seeds).step_by(LANES as usize) {
         let outcome = World::new(seed, None).run().unwrap_or_else(|violation| panic!("{violation}"));

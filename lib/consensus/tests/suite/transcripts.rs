@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use consensus::{
-    Append, BadConfig, BadRecovery, Config, Consensus, Entry, EntryBody, HardState, Leadership, LogIndex,
-    Member, Membership, MembershipChange, Message, MessageBody, Persist, PlantedBug, Position, ProgressKind,
-    RaftGroup, ReadAnswer, Ready, Recovered, Refused, Role, Severity, SnapshotMark, Term,
+    Append, BadConfig, BadRecovery, Canvass, Config, Consensus, Entry, EntryBody, HardState, Leadership,
+    LogIndex, Member, Membership, MembershipChange, Message, MessageBody, Persist, PlantedBug, Position,
+    ProgressKind, RaftGroup, ReadAnswer, Ready, Recovered, Refused, Role, Severity, SnapshotMark, Term,
 };
 
 use crate::pair::Group;
@@ -274,6 +274,50 @@ fn changes_that_endanger_the_group_are_refused() {
     group.at(leader).propose_membership(MembershipChange::AddLearner(Member(4))).expect("one change");
     let second = group.at(leader).propose_membership(MembershipChange::AddLearner(Member(5)));
     assert_eq!(second, Err(Refused::ChangeUnderWay));
+}
+
+#[test]
+fn a_change_of_members_is_not_forgotten_in_a_crash() {
+    let mut group = Group::of(2);
+    group.elect(1);
+    group.tick(3);
+    group.slow = vec![1];
+    group.at(1).propose_membership(MembershipChange::Remove(Member(2))).expect("it may go");
+    group.settle(1);
+    group.sync(1);
+    group.quiesce();
+    let status = group.at(1).status();
+    assert_eq!(status.membership, Membership::of_voters([Member(1)]));
+    assert!(!status.is_membership_durable, "a crash now would bring back the need for 2's vote");
+    let persist = group.persists[&1].iter().rev().find(|persist| persist.must_sync).expect("the commit");
+    assert_eq!(persist.hard_state.expect("in it").commit, status.handed_out);
+    group.sync(1);
+    assert!(group.at(1).status().is_membership_durable);
+}
+
+#[test]
+fn a_learner_that_lost_its_leader_gives_its_vote() {
+    // It may have a vote and not know it yet. How long it waits depends on the seed.
+    for seed in 0..100 {
+        let mut membership = Membership::of_voters([Member(1)]);
+        membership.learners.insert(Member(2));
+        let config = Config::new(Member(2), seed);
+        let mut learner = RaftGroup::new(config, Recovered::genesis(membership), None).expect("good");
+        let heartbeat = MessageBody::Heartbeat { commit: LogIndex(1), round: None };
+        learner.receive(Member(1), Message { term: Term(2), body: heartbeat }).expect("it leads");
+        (0..40).for_each(|_| learner.tick());
+        while let Some(ready) = learner.take_ready() {
+            if let Some(persist) = ready.persist {
+                learner.persisted(persist.number);
+            }
+        }
+        let canvass = Canvass { last: position(2, 2), commit: position(1, 1) };
+        let ask = Message { term: Term(3), body: MessageBody::AskPreVote(canvass) };
+        learner.receive(Member(1), ask).expect("it may ask");
+        let answer = learner.take_ready().expect("an answer").send.remove(0).message.body;
+        let granted = MessageBody::PreVote { granted: true, commit: Position::default() };
+        assert_eq!(answer, granted, "seed {seed}");
+    }
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Checker {
         self.committed.len()
     }
 
+    /// The newest membership.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.memberships.last_key_value().expect("genesis").1
+    }
+
     /// The entry that removed a member.
     pub(crate) fn removed_at(&self, member: Member) -> Option<LogIndex> {
         let last = self.memberships.iter().rev().find(|(_, membership)| membership.contains(member))?.0;
@@ -127,8 +132,7 @@ impl Checker {
             return Err(format!("applied twice: the command of entry {index}"));
         }
         if let EntryBody::Membership(change) = entry.body {
-            let (_, now) = self.memberships.last_key_value().expect("genesis");
-            if let Some(after) = now.after(change) {
+            if let Some(after) = self.membership().after(change) {
                 self.memberships.insert(index, after);
             }
         }

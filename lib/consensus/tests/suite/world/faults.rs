@@ -175,11 +175,17 @@ impl World {
         self.settle(leader)
     }
 
-    /// Whether a member was removed, and another knows.
+    /// Whether a member was removed, and a majority of those that remain knows for ever.
     fn is_gone(&self, member: Member) -> bool {
         let Some(removed_at) = self.checker.removed_at(member) else { return false };
-        let mut statuses = self.nodes.values().filter_map(super::Node::status);
-        statuses.any(|status| status.me != member && status.handed_out >= removed_at)
+        let remaining = self.checker.membership();
+        let statuses = self.nodes.values().filter_map(super::Node::status);
+        let knows = |status: &consensus::Status| {
+            remaining.voters.contains(&status.me)
+                && status.handed_out >= removed_at
+                && status.is_membership_durable
+        };
+        statuses.filter(knows).count() >= remaining.quorum()
     }
 
     /// Everything works again. Members that are still wanted are up.
