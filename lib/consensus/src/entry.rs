@@ -29,6 +29,9 @@ pub enum EntryBody {
 }
 
 impl Entry {
+    /// What an entry weighs besides its command, in bytes: more than its encoding needs.
+    pub(crate) const FIXED_BYTES: usize = 48;
+
     /// Its identity.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -38,10 +41,9 @@ impl Entry {
     /// What it weighs against limits, in bytes: its command, and something for the rest.
     #[must_use]
     pub fn weight(&self) -> usize {
-        const FIXED: usize = 48;
         match &self.body {
-            EntryBody::Command(command) => FIXED + command.len(),
-            EntryBody::Nothing | EntryBody::Membership(_) => FIXED,
+            EntryBody::Command(command) => Self::FIXED_BYTES + command.len(),
+            EntryBody::Nothing | EntryBody::Membership(_) => Self::FIXED_BYTES,
         }
     }
 }

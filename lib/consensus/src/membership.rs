@@ -23,7 +23,8 @@ pub enum MembershipChange {
     AddLearner(Member),
     /// A learner gets a vote.
     Promote(Member),
-    /// A voter or learner leaves. It may be switched off once another member's status shows it gone.
+    /// A voter or learner leaves. It may be switched off once the statuses of a majority of the remaining voters show
+    /// it gone, with `is_membership_durable`; before, its vote might be needed after crashes.
     Remove(Member),
 }
 

@@ -146,6 +146,10 @@ impl Message {
     /// Entries follow upon each other without gaps, in terms that never fall and never pass the sender's.
     fn check_entries(&self, after: Position, entries: &[Entry]) -> Result<(), Rejected> {
         in_range(after.index)?;
+        // Beyond its log, the library takes any entry for one of term 0.
+        if (after.term.0 == 0) != (after.index.0 == 0) || after.term > self.term {
+            return Err(Rejected::BrokenEntries(after.index));
+        }
         let mut previous = after;
         for entry in entries {
             let follows = entry.index == previous.index.next() && entry.term >= previous.term;

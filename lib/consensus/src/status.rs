@@ -51,6 +51,8 @@ pub struct Status {
     pub snapshot: LogIndex,
     /// Who is a member.
     pub membership: Membership,
+    /// Whether it would still know after a crash. See [`crate::MembershipChange::Remove`].
+    pub is_membership_durable: bool,
     /// As leader: how far each other member is.
     pub progress: BTreeMap<Member, Progress>,
     /// Who is heard from.
@@ -81,7 +83,8 @@ pub enum ProgressKind {
     NeedsSnapshot,
 }
 
-/// Who is heard from. A voter is active that was heard from in the last `election_ticks`; this member always is.
+/// Who is heard from. A voter is active that was heard from in the last `election_ticks`; this member always is. A
+/// follower hears from nobody but its leader, so this tells something of leaders and of members without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quorum {
     /// Voters that must answer.

@@ -9,7 +9,7 @@ use raft::storage::{GetEntriesContext, Storage};
 use raft::{Error, RaftState, StorageError};
 
 use super::convert;
-use crate::{HardState, LogIndex, Member, Position, Recovered, SnapshotMark, Term};
+use crate::{Entry, HardState, LogIndex, Member, Position, Recovered, SnapshotMark, Term};
 
 /// The log since its oldest entry that is kept. Commands are reference-counted, so this costs little beside them.
 pub(super) struct Log {
@@ -128,7 +128,7 @@ impl Storage for Log {
         let (mut bytes, mut entries) = (0u64, Vec::new());
         let places = (low - before - 1) as usize..(high - before - 1) as usize;
         for entry in self.entries.range(places) {
-            bytes = bytes.saturating_add(weight(entry));
+            bytes = bytes.saturating_add((Entry::FIXED_BYTES + entry.data.len()) as u64);
             if bytes > room && !entries.is_empty() {
                 break;
             }
@@ -161,10 +161,4 @@ impl Storage for Log {
         }
         Ok(convert::snapshot(&self.mark))
     }
-}
-
-/// What an entry weighs against limits, in bytes.
-fn weight(entry: &RaftEntry) -> u64 {
-    const FIXED: u64 = 48;
-    FIXED + entry.data.len() as u64
 }

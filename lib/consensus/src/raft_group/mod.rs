@@ -56,6 +56,8 @@ pub struct RaftGroup {
     handed_out: LogIndex,
     /// The write that installs a snapshot, and that snapshot's index.
     installing: Option<(u64, LogIndex)>,
+    /// The write that makes the newest change of membership durable.
+    changing: Option<u64>,
     /// What the caller was told.
     told: Leadership,
     #[cfg(feature = "planted-bugs")]
@@ -100,6 +102,7 @@ impl RaftGroup {
             heard: Heard::new(config.election_ticks),
             handed_out: mark.index,
             installing: None,
+            changing: None,
             told: Leadership { term: state.term, ..Leadership::default() },
             config,
             node,

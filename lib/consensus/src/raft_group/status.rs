@@ -23,6 +23,7 @@ impl RaftGroup {
             quorum: self.heard.quorum(self.config.me, &membership),
             handing_over_to: raft.lead_transferee.map(Member),
             membership,
+            is_membership_durable: self.changing.is_none() && self.installing.is_none(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use raft::Ready as RaftReady;
-use raft::eraftpb::{Entry as RaftEntry, Message as RaftMessage, MessageType};
+use raft::eraftpb::{Entry as RaftEntry, EntryType, Message as RaftMessage, MessageType};
 
 use super::RaftGroup;
 use super::convert;
@@ -31,11 +31,12 @@ impl RaftGroup {
         let mut messages = raft.take_messages();
         messages.append(&mut raft.take_persisted_messages());
         let committed = raft.take_committed_entries();
-        let persist = self.collect_persist(&mut raft);
+        let is_change = committed.iter().any(|entry| entry.entry_type != EntryType::EntryNormal);
+        let persist = self.collect_persist(&mut raft, is_change);
         let entering = Entering {
             number: raft.number(),
             state: convert::hard_state(&self.node.raft.hard_state()),
-            must_sync: raft.must_sync(),
+            must_sync: persist.as_ref().is_some_and(|persist| persist.must_sync),
             is_log: persist
                 .as_ref()
                 .is_some_and(|persist| persist.install.is_some() || persist.append.is_some()),
@@ -77,8 +78,14 @@ impl RaftGroup {
         }
     }
 
-    fn collect_persist(&mut self, raft: &mut RaftReady) -> Option<Persist> {
-        let hard_state = raft.hs().map(convert::hard_state);
+    /// A member may lose what it knows of commits in a crash, but not of one that changed the members: else it would
+    /// wait for the vote of a member that was removed, and is switched off.
+    fn collect_persist(&mut self, raft: &mut RaftReady, is_change: bool) -> Option<Persist> {
+        let mut hard_state = raft.hs().map(convert::hard_state);
+        if is_change {
+            hard_state = Some(convert::hard_state(&self.node.raft.hard_state()));
+            self.changing = Some(raft.number());
+        }
         let install = (!raft.snapshot().is_empty()).then(|| convert::mark(raft.snapshot()));
         if let Some(mark) = &install {
             self.node.mut_store().install(mark.clone());
@@ -92,7 +99,7 @@ impl RaftGroup {
             entries: entries.iter().map(convert::entry).collect(),
         });
         let is_empty = hard_state.is_none() && install.is_none() && append.is_none();
-        let (number, must_sync) = (raft.number(), raft.must_sync());
+        let (number, must_sync) = (raft.number(), raft.must_sync() || is_change);
         (!is_empty).then_some(Persist { number, hard_state, install, append, must_sync })
     }
 
@@ -114,6 +121,7 @@ impl RaftGroup {
         if let Some((_, index)) = self.installing.take_if(|(installing, _)| *installing <= number) {
             self.advance_applied(index);
         }
+        self.changing.take_if(|changing| *changing <= number);
         self.after_step();
     }
 

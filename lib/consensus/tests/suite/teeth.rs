@@ -3,7 +3,7 @@
 use crate::world::{Bug, World};
 
 /// Seeds in which each must be found.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 600;
 
 #[test]
 fn every_planted_bug_is_found() {

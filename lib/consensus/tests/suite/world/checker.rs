@@ -47,9 +47,15 @@ impl Checker {
         self.committed.len()
     }
 
-    /// Whether it ever was a member.
-    pub(crate) fn was_member(&self, member: Member) -> bool {
-        self.memberships.values().any(|membership| membership.contains(member))
+    /// The newest membership.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.memberships.last_key_value().expect("genesis").1
+    }
+
+    /// The entry that removed a member.
+    pub(crate) fn removed_at(&self, member: Member) -> Option<LogIndex> {
+        let last = self.memberships.iter().rev().find(|(_, membership)| membership.contains(member))?.0;
+        self.memberships.range(last.next()..).next().map(|(index, _)| *index)
     }
 
     /// Log matching: entries of one term and index are one entry, with one predecessor. What was never durable may
@@ -126,8 +132,7 @@ impl Checker {
             return Err(format!("applied twice: the command of entry {index}"));
         }
         if let EntryBody::Membership(change) = entry.body {
-            let (_, now) = self.memberships.last_key_value().expect("genesis");
-            if let Some(after) = now.after(change) {
+            if let Some(after) = self.membership().after(change) {
                 self.memberships.insert(index, after);
             }
         }

@@ -1,9 +1,11 @@
 //! What is asked of the group, and what must hold once all is healed.
 
 use bytes::Bytes;
-use consensus::{Consensus, Member, Role};
+use consensus::{Consensus, Member, ReadAnswer, Role};
 
 use super::checker::Violation;
+use super::node::Read;
+use super::registers::{Answer, Asked, draw_change, draw_read};
 use super::{Bug, Event, World};
 
 impl World {
@@ -27,32 +29,64 @@ impl World {
 
     fn propose(&mut self, member: Member) {
         self.commands_begun += 1;
-        let mut command = self.commands_begun.to_le_bytes().to_vec();
-        command.resize(8 + self.rng.below(100) as usize, 7);
+        let (operation, command) = draw_change(&mut self.rng, self.commands_begun);
         let is_calm = self.is_calm;
-        let Some(life) = self.living(member) else { return };
-        let proposed = life.group.propose(Bytes::from(command));
-        if let (Ok(position), true) = (proposed, is_calm) {
-            self.awaited.push(position);
+        let Some(life) = self.nodes.get_mut(&member).and_then(|node| node.life.as_mut()) else { return };
+        if let Ok(position) = life.group.propose(Bytes::from(command)) {
+            let call = self.history.begin(self.commands_begun, operation);
+            life.asked.insert(position.index, Asked { term: position.term, call });
+            if is_calm {
+                self.awaited.push(position);
+            }
         }
     }
 
     fn read(&mut self, member: Member) -> Result<(), Violation> {
         self.commands_begun += 1;
         let (context, asked_at) = (self.commands_begun, self.checker.newest());
+        let operation = draw_read(&mut self.rng);
         let is_bug = self.bug == Some(Bug::ReadWithoutQuorum);
-        let Some(life) = self.living(member) else { return Ok(()) };
+        let Some(life) = self.nodes.get_mut(&member).and_then(|node| node.life.as_mut()) else {
+            return Ok(());
+        };
+        let key = operation.key;
         if is_bug {
-            let status = life.group.status();
-            if status.leadership.role == Role::Leader {
-                return self.checker.on_read(asked_at, status.commit);
+            if life.group.status().leadership.role == Role::Leader {
+                let call = self.history.begin(context, operation);
+                let value = life.machine.registers.get(&key).copied();
+                self.history.end(call, Answer::Value(value));
             }
             return Ok(());
         }
         if life.group.read(context).is_ok() {
-            life.reads.insert(context, asked_at);
+            let call = self.history.begin(context, operation);
+            life.reads.insert(context, Read { asked_at, key, call });
         }
         Ok(())
+    }
+
+    /// A read was confirmed or lost.
+    pub(super) fn on_answer(&mut self, member: Member, answer: ReadAnswer) -> Result<(), Violation> {
+        let life = self.living(member).expect("it is alive");
+        let (ReadAnswer::Confirmed { context, .. } | ReadAnswer::Lost { context }) = answer;
+        let read = life.reads.remove(&context).ok_or(format!("read {context} was answered twice"))?;
+        if let ReadAnswer::Confirmed { index, .. } = answer {
+            life.confirmed.push((index, read));
+            self.outcome.reads += 1;
+            self.checker.on_read(read.asked_at, index)?;
+        }
+        self.answer_reads(member);
+        Ok(())
+    }
+
+    /// Answers reads from the state once that is new enough.
+    pub(super) fn answer_reads(&mut self, member: Member) {
+        let Some(life) = self.nodes.get_mut(&member).and_then(|node| node.life.as_mut()) else { return };
+        let applied = life.machine.applied;
+        for (_, read) in life.confirmed.extract_if(.., |(index, _)| *index <= applied) {
+            let value = life.machine.registers.get(&read.key).copied();
+            self.history.end(read.call, Answer::Value(value));
+        }
     }
 
     /// A healed group serves, and all its members get the same.

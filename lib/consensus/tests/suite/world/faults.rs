@@ -1,6 +1,6 @@
 //! What fails, and what operators do meanwhile.
 
-use consensus::{Consensus, Member, MembershipChange, Recovered, Role};
+use consensus::{Consensus, Member, MembershipChange, Recovered};
 
 use super::checker::Violation;
 use super::network::Network;
@@ -175,14 +175,17 @@ impl World {
         self.settle(leader)
     }
 
-    /// Whether a member was removed, as another member's status shows.
+    /// Whether a member was removed, and a majority of those that remain knows for ever.
     fn is_gone(&self, member: Member) -> bool {
+        let Some(removed_at) = self.checker.removed_at(member) else { return false };
+        let remaining = self.checker.membership();
         let statuses = self.nodes.values().filter_map(super::Node::status);
-        let mut others =
-            statuses.filter(|status| status.me != member && status.leadership.role == Role::Leader);
-        let newest = others.by_ref().max_by_key(|status| status.leadership.term);
-        let was_member = self.checker.was_member(member);
-        was_member && newest.is_some_and(|status| !status.membership.contains(member))
+        let knows = |status: &consensus::Status| {
+            remaining.voters.contains(&status.me)
+                && status.handed_out >= removed_at
+                && status.is_membership_durable
+        };
+        statuses.filter(knows).count() >= remaining.quorum()
     }
 
     /// Everything works again. Members that are still wanted are up.

@@ -1,7 +1,8 @@
-//! The state machine that is replicated: a hash over all it was told.
+//! The state machine that is replicated: registers, and a hash over all it was told.
 
 use consensus::{Entry, EntryBody, LogIndex, SnapshotMark};
 
+use super::registers::{self, Answer, Registers};
 use super::rng::fold;
 
 /// A state machine.
@@ -9,17 +10,23 @@ use super::rng::fold;
 pub(crate) struct Machine {
     pub(crate) applied: LogIndex,
     pub(crate) hash: u64,
+    pub(crate) registers: Registers,
 }
 
 impl Machine {
     /// The empty state.
     pub(crate) fn at(mark: &SnapshotMark) -> Machine {
-        Machine { applied: mark.index, hash: 0 }
+        Machine { applied: mark.index, hash: 0, registers: Registers::new() }
     }
 
-    pub(crate) fn apply(&mut self, entry: &Entry) {
+    /// Applies an entry. The answer is the command's.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Option<Answer> {
         self.applied = entry.index;
         self.hash = fold(self.hash, &encoded(entry));
+        match &entry.body {
+            EntryBody::Command(command) => Some(registers::apply(&mut self.registers, command)),
+            EntryBody::Nothing | EntryBody::Membership(_) => None,
+        }
     }
 }
 

@@ -8,13 +8,14 @@ mod faults;
 mod machine;
 mod network;
 mod node;
+mod registers;
 mod rng;
 
 use std::collections::BTreeMap;
 
 use consensus::{
-    Consensus, Entry, LogIndex, Member, Membership, Message, Outgoing, Persist, Position, ReadAnswer, Ready,
-    Recovered, SnapshotMark, SnapshotOffer,
+    Consensus, Entry, LogIndex, Member, Membership, Message, Outgoing, Persist, Position, Ready, Recovered,
+    SnapshotMark, SnapshotOffer,
 };
 
 pub(crate) use bugs::Bug;
@@ -22,6 +23,7 @@ use checker::{Checker, Violation};
 use faults::Plan;
 use network::Network;
 use node::{Life, Node};
+use registers::History;
 use rng::{Rng, mix};
 
 /// How long things fail, in milliseconds of the world.
@@ -49,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) committed: usize,
     pub(crate) reads: usize,
     pub(crate) installs: usize,
+    /// Whether it was found out that the history is linearizable.
+    pub(crate) is_decided: bool,
 }
 
 /// The world.
@@ -60,6 +64,7 @@ pub(crate) struct World {
     nodes: BTreeMap<Member, Node>,
     network: Network,
     checker: Checker,
+    history: History,
     events: BTreeMap<(u64, u64), Event>,
     events_begun: u64,
     commands_begun: u64,
@@ -85,12 +90,13 @@ impl World {
             plan,
             nodes: BTreeMap::new(),
             checker: Checker::new(&genesis),
+            history: History::new(),
             events: BTreeMap::new(),
             events_begun: 0,
             commands_begun: 0,
             members_begun: genesis.voters.len() as u64,
             bug,
-            outcome: Outcome { digest: 0, committed: 0, reads: 0, installs: 0 },
+            outcome: Outcome { digest: 0, committed: 0, reads: 0, installs: 0, is_decided: false },
             awaited: Vec::new(),
             is_calm: false,
             rng,
@@ -112,6 +118,8 @@ impl World {
         self.heal()?;
         self.run_until(STORM_MS + CALM_MS)?;
         self.check_calm()?;
+        let decided = registers::check_history(&self.history);
+        self.outcome.is_decided = decided.map_err(|what| format!("seed {}: {what}", self.seed))?;
         self.outcome.committed = self.checker.committed_count();
         Ok(self.outcome)
     }
@@ -222,6 +230,7 @@ impl World {
             self.send(member, outgoing);
         }
         self.apply(member, &ready.committed)?;
+        self.answer_reads(member);
         for answer in ready.reads {
             self.on_answer(member, answer)?;
         }
@@ -293,7 +302,12 @@ impl World {
             if entry.index != life.machine.applied.next() {
                 return Err(format!("{member} was handed {} after {}", entry.index, life.machine.applied));
             }
-            life.machine.apply(entry);
+            let answer = life.machine.apply(entry);
+            // Another entry at the promised place: the command never happens.
+            let asked = life.asked.remove(&entry.index).filter(|asked| asked.term == entry.term);
+            if let (Some(asked), Some(answer)) = (asked, answer) {
+                self.history.end(asked.call, answer);
+            }
             self.checker.on_applied(member, entry, life.machine.hash)?;
         }
         Ok(())
@@ -306,17 +320,6 @@ impl World {
         let is_durable_at =
             |voter: Member, at| self.nodes.get(&voter).is_some_and(|node| node.disk.has_durable(at));
         self.checker.on_commit(&status, |index| node.disk.term_at(index), is_durable_at)
-    }
-
-    fn on_answer(&mut self, member: Member, answer: ReadAnswer) -> Result<(), Violation> {
-        let life = self.nodes.get_mut(&member).and_then(|node| node.life.as_mut()).expect("it is alive");
-        let (ReadAnswer::Confirmed { context, .. } | ReadAnswer::Lost { context }) = answer;
-        let asked_at = life.reads.remove(&context).ok_or(format!("read {context} was answered twice"))?;
-        if let ReadAnswer::Confirmed { index, .. } = answer {
-            self.outcome.reads += 1;
-            self.checker.on_read(asked_at, index)?;
-        }
-        Ok(())
     }
 
     fn members(&self) -> Vec<Member> {

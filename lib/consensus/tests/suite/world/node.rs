@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use consensus::{Config, Consensus, LogIndex, Member, RaftGroup, Recovered, Status};
+use linearizability::CallId;
 
 use super::bugs::Bug;
 use super::disk::Disk;
 use super::machine::Machine;
+use super::registers::Asked;
 
 /// One member.
 pub(crate) struct Node {
@@ -32,8 +34,21 @@ pub(crate) struct Life {
     pub(crate) syncing: Option<(usize, u64)>,
     /// The newest number that asked for a sync.
     pub(crate) wants_sync: Option<u64>,
-    /// Reads, by context: what was applied anywhere when each was asked.
-    pub(crate) reads: BTreeMap<u64, LogIndex>,
+    /// Reads, by context.
+    pub(crate) reads: BTreeMap<u64, Read>,
+    /// Reads that are confirmed, and wait until so much is applied.
+    pub(crate) confirmed: Vec<(LogIndex, Read)>,
+    /// Commands, by the place that was promised to them.
+    pub(crate) asked: BTreeMap<LogIndex, Asked>,
+}
+
+/// A read under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Read {
+    /// What was applied anywhere when it was asked.
+    pub(crate) asked_at: LogIndex,
+    pub(crate) key: u8,
+    pub(crate) call: CallId,
 }
 
 impl Node {
@@ -51,8 +66,16 @@ impl Node {
         }
         self.lives += 1;
         let lagging = machine.clone();
-        let reads = BTreeMap::new();
-        self.life = Some(Life { group, machine, lagging, syncing: None, wants_sync: None, reads });
+        self.life = Some(Life {
+            group,
+            machine,
+            lagging,
+            syncing: None,
+            wants_sync: None,
+            reads: BTreeMap::new(),
+            confirmed: Vec::new(),
+            asked: BTreeMap::new(),
+        });
         Ok(())
     }
 
