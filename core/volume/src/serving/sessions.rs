@@ -7,7 +7,7 @@ use formats::{Effect, Message};
 use glossary::{CLUSTER_BYTES, ClientId, SessionId};
 use step::Bug;
 
-use super::change::{Change, ChangeKind, Part, ReplyTo};
+use super::change::{Change, ChangeKind, Part, Parts, ReplyTo};
 use super::clients::NO_SESSION;
 use super::{Serving, Stop};
 use crate::context::Context;
@@ -164,7 +164,7 @@ impl Serving {
         }
         let client = self.clients.get_mut(&change.client).expect("a session's client is known");
         client.accepted = client.accepted.max(change.number);
-        let kind = if length == 0 { ChangeKind::Parts(VecDeque::new()) } else { change.kind };
+        let kind = if length == 0 { ChangeKind::Parts(Parts::default()) } else { change.kind };
         self.queue.push_back(Change { kind, ..change });
         true
     }
@@ -245,7 +245,7 @@ fn byte_range(kind: &ChangeKind) -> (u64, u64) {
     match kind {
         ChangeKind::PartialWrite { offset, payload } => (*offset, payload.len() as u64),
         ChangeKind::PartialDiscard { offset, length } => (*offset, *length),
-        ChangeKind::Parts(parts) => match parts.front() {
+        ChangeKind::Parts(parts) => match parts.first() {
             Some(Part::Write { address, payload, .. }) => (address * CLUSTER_BYTES, payload.len() as u64),
             Some(Part::Discard { address, clusters }) => (address * CLUSTER_BYTES, clusters * CLUSTER_BYTES),
             None => (0, 0),
