@@ -85,7 +85,10 @@ impl Payload {
 
     /// How many bytes.
     pub fn len(&self) -> usize {
-        self.pieces().iter().map(Bytes::len).sum()
+        match &self.pieces {
+            Pieces::One(piece) => piece.len(),
+            Pieces::Many(pieces) => pieces.iter().map(Bytes::len).sum(),
+        }
     }
 
     /// Whether there are none.

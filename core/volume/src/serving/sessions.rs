@@ -127,7 +127,8 @@ impl Serving {
         context: &mut Context<'_>,
     ) {
         let client = self.sessions[&reply.session].client;
-        let (accepted, logged) = (self.clients[&client].accepted, self.clients[&client].logged);
+        let known = &self.clients[&client];
+        let (accepted, logged) = (known.accepted, known.logged);
         if number <= accepted && !context.config.has(Bug::ChangeAppliedTwice) {
             context.count(Counter::Repeated, 1);
             if number <= logged {
@@ -184,8 +185,11 @@ impl Serving {
     }
 
     fn next_early(&mut self, session: SessionId, client: ClientId) -> Option<Change> {
-        let next = self.clients[&client].accepted + 1;
-        self.sessions.get_mut(&session)?.early.remove(&next)
+        let early = &mut self.sessions.get_mut(&session)?.early;
+        if early.is_empty() {
+            return None;
+        }
+        early.remove(&(self.clients[&client].accepted + 1))
     }
 
     /// A change that is in the log was sent again.
