@@ -22,6 +22,9 @@ use crate::map::Run;
 /// How often the redundancy of a SCO is asked for before what the disks that are up allow is enough (L8).
 const REDUNDANCY_TRIES: u32 = 3;
 
+/// Uploads that may be under way however large SCOs are: one is read while another is on its way.
+const UPLOADS_LEAST: usize = 2;
+
 impl Serving {
     /// Starts uploads of closed SCOs, oldest first. Only what is synced goes: the backend never holds more of a
     /// SCO than the log does after a power cut.
@@ -31,7 +34,8 @@ impl Serving {
             return;
         }
         let under_way = self.unsettled().filter(|(_, sco)| sco.state == ScoState::Uploading).count();
-        let room = context.config.uploads_max.saturating_sub(under_way);
+        let fit = context.config.upload_bytes_max / self.record.sco_size.0;
+        let room = (fit as usize).max(UPLOADS_LEAST).saturating_sub(under_way);
         if room == 0 {
             return;
         }

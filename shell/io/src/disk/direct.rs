@@ -20,8 +20,9 @@ use super::file::File;
 /// What offsets, lengths and memory are multiples of, in bytes: no file system asks for more.
 const ALIGNMENT: usize = 4096;
 
-/// Bytes that are written at once. Small enough to stay in the processor's cache, large enough for any disk.
-const CHUNK: usize = 1 << 20;
+/// Bytes that are written at once. Small enough to stay in the processor's cache, large enough for any disk; a fragment
+/// of 4 MiB with what belongs to it takes four, without a short one at the end.
+const CHUNK: usize = (1 << 20) + (16 << 10);
 
 thread_local! {
     /// The buffer of a thread that waits for a disk: a chunk, and room to align it.
