@@ -3,7 +3,6 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
 use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::identity::{Folder, Identity};
@@ -17,7 +16,7 @@ use glossary::{
     VdiskId, VdiskName,
 };
 use roles::Role;
-use step::{Bug, FileName};
+use step::Bug;
 
 use crate::Random;
 use crate::cluster::{Cluster, Gauge, GuestSpec, Layout, NodeSpec, Part};
@@ -166,9 +165,8 @@ fn layout(sizes: &Sizes) -> Layout {
 }
 
 fn node(name: String, part: Part, host: u32, folder: Option<Folder>) -> NodeSpec {
-    let identity = folder.map(|folder| Identity { cluster: CLUSTER, folder }.encode());
-    let file = |bytes: Vec<u8>| (FileName::new(format_args!("identity")), Bytes::from(bytes));
-    NodeSpec { name, part, host, capacity: DISK_BYTES, files: identity.map(file).into_iter().collect() }
+    let files = folder.map(|folder| roles::first_files(&Identity { cluster: CLUSTER, folder }));
+    NodeSpec { name, part, host, capacity: DISK_BYTES, files: files.unwrap_or_default() }
 }
 
 /// What the first start of a cluster puts into the KV.

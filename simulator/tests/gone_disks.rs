@@ -27,9 +27,11 @@ fn three_of_eight_lose_some_of_it_and_that_is_said() {
                 halted += 1;
                 continue;
             };
-            let (right, lost) = bed.read_all(&mut world, vdisk);
+            // It is named before anybody has read it.
             let named = bed.status(&mut world).lost;
+            let (right, lost) = bed.read_all(&mut world, vdisk);
             assert_eq!(lost > 0, !named.is_empty(), "{lost} reads failed, named are {named:?}");
+            assert_eq!(bed.status(&mut world).lost, named, "no more and no less");
             partly += usize::from(right > 0 && lost > 0);
         }
     }

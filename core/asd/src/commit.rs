@@ -10,7 +10,7 @@ use crate::batch::{Answer, Draft};
 use crate::counters::Counter;
 use crate::limits::{MARK_AFTER, RETRY_AFTER, max_body};
 use crate::log::{InFlight, Log, Stage};
-use crate::names::segment_file;
+use crate::names::{new_file, segment_file};
 use crate::queue::Waiting;
 use crate::{Asd, Outbox, Phase, RETRY_TIMER, Waits};
 
@@ -215,6 +215,9 @@ impl Asd {
 
     fn opened(&mut self, effects: &mut Outbox) {
         self.phase = Phase::Serving;
+        if core::mem::take(&mut self.is_new) {
+            self.junk.push(new_file());
+        }
         for file in core::mem::take(&mut self.junk) {
             self.disk(Waits::Nothing, DiskOperation::Delete { file }, effects);
         }

@@ -32,6 +32,7 @@ mod verify;
 
 pub use config::Config;
 pub use counters::COUNTERS;
+pub use names::new_file;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -118,6 +119,8 @@ pub struct Asd {
     wants_mark: bool,
     /// Files to delete once a new segment is open.
     junk: Vec<FileName>,
+    /// Whether the folder says that it has no log yet.
+    is_new: bool,
     operations: BTreeMap<OperationId, Waits>,
     last_operation: u64,
     timers: BTreeSet<TimerId>,
@@ -143,6 +146,7 @@ impl Asd {
             compaction: Compaction::default(),
             wants_mark: false,
             junk: Vec::new(),
+            is_new: false,
             operations: BTreeMap::new(),
             last_operation: 0,
             timers: BTreeSet::new(),

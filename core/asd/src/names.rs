@@ -27,6 +27,12 @@ impl Place {
     }
 }
 
+/// The file that an ASD's folder is made with: there is no log yet. It goes once there is one, so a folder without both
+/// has lost its log.
+pub fn new_file() -> FileName {
+    FileName::new(format_args!("new"))
+}
+
 /// The highest sequence of a segment. They count up from 1, so a higher one was not made by us.
 pub(crate) const MAX_SEQUENCE: u64 = u64::MAX / 2;
 

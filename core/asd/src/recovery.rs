@@ -34,7 +34,7 @@ use self::segment::SegmentScan;
 use crate::checkpoint::Durable;
 use crate::config::Config;
 use crate::index::{Index, Key, Logged, Slot};
-use crate::names::{Place, parse_segment, segment_file};
+use crate::names::{Place, new_file, parse_segment, segment_file};
 use crate::segments::Segments;
 
 /// What was found.
@@ -52,6 +52,8 @@ pub(crate) struct Found {
     pub(crate) next_number: u64,
     /// Files that nothing mentions, and tails that were cut.
     pub(crate) junk: Vec<FileName>,
+    /// Whether the folder says that it has no log yet.
+    pub(crate) is_new: bool,
     /// How many values are known to be lost.
     pub(crate) lost: u64,
     /// Bytes of log that the checkpoint lacks.
@@ -94,6 +96,8 @@ pub(crate) struct Recovery {
     cut: Option<Predecessor>,
     next_sequence: u64,
     stage: Stage,
+    /// Whether the folder says that it has no log yet.
+    is_new: bool,
     /// The segments that are there, with the lengths of their files.
     lengths: BTreeMap<u64, u64>,
     /// The checkpoints that are there.
@@ -124,6 +128,7 @@ impl Recovery {
             cut,
             next_sequence,
             stage: Stage::Listing,
+            is_new: false,
             lengths: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             candidates: Vec::new(),
@@ -152,12 +157,17 @@ impl Recovery {
     }
 
     fn on_listed(&mut self, files: &[(FileName, u64)]) -> Next {
+        self.is_new = files.iter().any(|(file, _)| *file == new_file());
         for (file, length) in files {
             if let Some(sequence) = parse_segment(*file) {
                 self.lengths.insert(sequence, *length);
             } else if let Some(place) = Place::BOTH.into_iter().find(|place| place.file() == *file) {
                 self.checkpoints.insert(place, *length);
             }
+        }
+        let has_log = !self.lengths.is_empty() || !self.checkpoints.is_empty();
+        if !has_log && !self.is_new {
+            return Next::Trouble("its log is gone: its folder holds no segment and no checkpoint".into());
         }
         self.next_head(None)
     }
@@ -361,6 +371,7 @@ impl Recovery {
             durable,
             next_number: self.next_number,
             junk,
+            is_new: self.is_new,
             lost,
             logged,
         }

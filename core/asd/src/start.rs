@@ -46,8 +46,8 @@ impl Asd {
     }
 
     fn take_over(&mut self, found: Found, effects: &mut Outbox) {
-        let Found { index, segments, end, again, next_sequence, durable, next_number, junk, lost, logged } =
-            found;
+        let Found { index, segments, end, again, next_sequence, durable, next_number, .. } = found;
+        let Found { junk, is_new, lost, logged, .. } = found;
         self.index = index;
         self.segments = segments;
         self.log = Log::new(self.config.identity, self.config.segment_bytes, end, next_sequence);
@@ -55,6 +55,7 @@ impl Asd {
         self.compaction = Compaction::default();
         self.compaction.look_again();
         self.junk = junk;
+        self.is_new = is_new;
         self.counters.add(Counter::Damaged, lost);
         self.index_changed = true;
         match again {

@@ -180,7 +180,7 @@ impl Life {
             Task::Put(put) => put.on_manifest(cx, found),
             Task::Join(join) => join.on_manifest(cx, found),
             Task::Get(get) => get.on_manifest(cx, found),
-            Task::Redundancy(redundancy) => redundancy.on_manifest(cx, found),
+            Task::Inspect(inspect) => inspect.on_manifest(cx, found),
             Task::Delete(_) | Task::Sweep(_) | Task::Collect(_) | Task::Scan(_) => Next::Wait,
         });
     }
@@ -208,7 +208,7 @@ impl Life {
             Task::Join(join) => join.on_sequence(cx, result.map(unit)),
             Task::Delete(delete) => delete.on_sequence(cx, result),
             Task::Collect(collect) => collect.on_epoch_ended(cx, result.is_some_and(|result| result.is_ok())),
-            Task::Get(_) | Task::Sweep(_) | Task::Redundancy(_) | Task::Scan(_) => Next::Wait,
+            Task::Get(_) | Task::Sweep(_) | Task::Inspect(_) | Task::Scan(_) => Next::Wait,
         });
     }
 }

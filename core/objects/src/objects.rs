@@ -312,7 +312,7 @@ impl Life {
                 Task::Join(join) => late += join.late_fragments(),
                 Task::Get(get) if get.waits_for_turn() => {}
                 Task::Get(get) => (reads, read_bytes) = (reads + 1, read_bytes + get.length()),
-                Task::Delete(_) | Task::Sweep(_) | Task::Redundancy(_) => {}
+                Task::Delete(_) | Task::Sweep(_) | Task::Inspect(_) => {}
                 Task::Collect(_) | Task::Scan(_) => {}
             }
         }

@@ -10,9 +10,9 @@ use glossary::{Generation, NamespaceId, NodeId};
 
 use crate::delete::Delete;
 use crate::get::Get;
+use crate::inspect::{Inspect, Question};
 use crate::objects::{Life, Turn};
 use crate::put::Put;
-use crate::redundancy::Redundancy;
 use crate::sweep::Sweep;
 use crate::task::{Askers, Entry, Next, Task};
 use crate::wanted::Wanted;
@@ -55,7 +55,9 @@ impl Life {
                 Task::Delete(Delete::new(id, namespace, generation, names))
             }
             Ask::Sweep { namespace } => Task::Sweep(Sweep::new(id, namespace)),
-            Ask::Redundancy { namespace, name } => Task::Redundancy(Redundancy::new(id, (namespace, name))),
+            Ask::Inspect { namespace, name, question } => {
+                Task::Inspect(Inspect::new(id, (namespace, name), question))
+            }
         };
         self.by_request.insert((from, request), id);
         let askers = Askers { node: from, requests: alloc::vec![request] };
@@ -64,7 +66,7 @@ impl Life {
             Task::Put(put) => put.start(cx),
             Task::Delete(delete) => delete.go_on(cx),
             Task::Sweep(sweep) => sweep.start(cx),
-            Task::Redundancy(redundancy) => redundancy.start(cx),
+            Task::Inspect(inspect) => inspect.start(cx),
             // A read waits for its turn; nobody asks for the others.
             Task::Get(_) | Task::Join(_) | Task::Collect(_) | Task::Scan(_) => Next::Wait,
         });
@@ -110,7 +112,7 @@ enum Ask {
     Get { namespace: NamespaceId, name: ObjectName, offset: u64, length: u64 },
     Delete { namespace: NamespaceId, generation: Generation, names: Vec<ObjectName> },
     Sweep { namespace: NamespaceId },
-    Redundancy { namespace: NamespaceId, name: ObjectName },
+    Inspect { namespace: NamespaceId, name: ObjectName, question: Question },
 }
 
 impl Ask {
@@ -130,7 +132,10 @@ impl Ask {
                 Ask::Delete { namespace, generation, names }
             }
             ObjectBody::Sweep => Ask::Sweep { namespace },
-            ObjectBody::Redundancy { name } => Ask::Redundancy { namespace, name },
+            ObjectBody::Redundancy { name } => {
+                Ask::Inspect { namespace, name, question: Question::Redundancy }
+            }
+            ObjectBody::LostParts { name } => Ask::Inspect { namespace, name, question: Question::LostParts },
         })
     }
 
@@ -145,8 +150,8 @@ impl Ask {
                 delete.is_for(*namespace, *generation, names)
             }
             (Ask::Sweep { namespace }, Task::Sweep(sweep)) => sweep.is_for(*namespace),
-            (Ask::Redundancy { namespace, name }, Task::Redundancy(redundancy)) => {
-                redundancy.is_for((*namespace, *name))
+            (Ask::Inspect { namespace, name, question }, Task::Inspect(inspect)) => {
+                inspect.is_for((*namespace, *name), *question)
             }
             _ => false,
         }

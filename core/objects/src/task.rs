@@ -8,9 +8,9 @@ use glossary::NodeId;
 use crate::collect::Collect;
 use crate::delete::Delete;
 use crate::get::Get;
+use crate::inspect::Inspect;
 use crate::join::Join;
 use crate::put::Put;
-use crate::redundancy::Redundancy;
 use crate::scan::Scan;
 use crate::sweep::Sweep;
 
@@ -47,7 +47,7 @@ pub(crate) enum Task {
     Get(Get),
     Delete(Delete),
     Sweep(Sweep),
-    Redundancy(Redundancy),
+    Inspect(Inspect),
     Collect(Collect),
     Scan(Scan),
 }

@@ -13,11 +13,13 @@ extern crate alloc;
 
 mod cast;
 mod counters;
+mod folders;
 mod functions;
 mod work;
 
 pub use cast::cast;
 pub use counters::counters_of;
+pub use folders::first_files;
 pub use functions::{Hosted, kv_role};
 pub use work::perform;
 

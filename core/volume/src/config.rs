@@ -26,6 +26,8 @@ pub struct Config {
     /// How long a read asks for what too few OSDs answer for, before it is an error to the guest. What is lost is
     /// one at once: this is for OSDs that may come back, longer than a restart of machines takes.
     pub read_patience: Duration,
+    /// How often the objects client is asked which OSDs are gone.
+    pub watch_every: Duration,
     /// How long after a sync without a later batch an empty one is written, so that its mark tells damage
     /// from a tail.
     pub mark_after: Duration,
@@ -48,6 +50,7 @@ impl Config {
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),
             read_patience: Duration::from_secs(600),
+            watch_every: Duration::from_secs(10),
             mark_after: Duration::from_millis(10),
             accept_loss: false,
             bug: None,

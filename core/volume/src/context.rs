@@ -5,7 +5,7 @@ use formats::Effect;
 use formats::message::kv::{KvCommand, KvQuery};
 use formats::message::object::ObjectBody;
 use formats::work::Work;
-use glossary::{NamespaceId, ScoId, TlogId, VdiskId};
+use glossary::{NamespaceId, OsdId, ScoId, TlogId, VdiskId};
 use step::{DiskOperation, Effects, JobId, OperationId, Timestamp};
 
 use crate::asks::Asks;
@@ -35,6 +35,7 @@ pub(crate) enum VolumeAsk {
     ChainTlog(TlogId),
     Upload(ScoId),
     Redundancy(ScoId),
+    Survey(ScoId),
     Publish(TlogId),
     DeleteScos,
     ReadPart { job: u64, part: usize },
@@ -49,6 +50,8 @@ pub(crate) enum VolumeAsk {
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) config: &'a Config,
+    /// The OSDs that are gone, when they are more than every object bears.
+    pub(crate) gone: &'a [OsdId],
     pub(crate) asks: &'a mut Asks<Purpose>,
     pub(crate) room: &'a mut Room,
     pub(crate) counters: &'a mut Counters,

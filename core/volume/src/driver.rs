@@ -1,6 +1,7 @@
 //! The volume driver: the volumes of one node, and what they share.
 
 mod discovery;
+mod watch;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use formats::message::kv::{KvAnswer, KvError, KvReply};
 use formats::message::object::ObjectAnswer;
 use formats::registry::ClusterRecord;
 use formats::{Effect, Event, Message};
-use glossary::{BufferIdentity, ByteCount, Generation, NodeId, SessionId, VdiskId, VdiskName};
+use glossary::{BufferIdentity, ByteCount, Generation, NodeId, OsdId, SessionId, VdiskId, VdiskName};
 use step::{DiskOperation, Effects, Entropy, FileName, Machine, OperationId, TimerId, Timestamp};
 
 use crate::admin::Wish;
@@ -23,6 +24,7 @@ use crate::room::Room;
 use crate::serving::ReplyTo;
 use crate::volume::Volume;
 use discovery::cluster_of;
+use watch::WATCH;
 
 /// The timer for asking again; timers of volumes carry their id, which is never 0.
 const TICK: TimerId = TimerId(0);
@@ -74,6 +76,8 @@ pub struct VolumeDriver {
     to_take_over: BTreeSet<VdiskId>,
     listing: bool,
     ticking: bool,
+    /// The OSDs that are gone, when they are more than every object bears.
+    gone: Vec<OsdId>,
 }
 
 impl VolumeDriver {
@@ -98,6 +102,7 @@ impl VolumeDriver {
             to_take_over: BTreeSet::new(),
             listing: false,
             ticking: false,
+            gone: Vec::new(),
         }
     }
 
@@ -128,6 +133,7 @@ impl VolumeDriver {
                     self.object_answered(now, vdisk, &ask, reply.body, effects);
                 }
             }
+            Message::AdminReply(reply) if from == self.config.objects => self.osds_told(reply),
             Message::Admin(request) => self.admin(now, from, request, effects),
             _ => {}
         }
@@ -186,8 +192,8 @@ impl VolumeDriver {
     ) {
         let Some(volume) = self.volumes.get_mut(&vdisk) else { return };
         let (config, asks, room) = (&self.config, &mut self.asks, &mut self.room);
-        let counters = &mut self.counters;
-        step(volume, &mut Context { now, config, asks, room, counters, effects });
+        let (counters, gone) = (&mut self.counters, &self.gone[..]);
+        step(volume, &mut Context { now, config, gone, asks, room, counters, effects });
         self.touched.insert(vdisk);
     }
 
@@ -289,6 +295,9 @@ impl VolumeDriver {
     }
 
     fn timer(&mut self, now: Timestamp, timer: TimerId, effects: &mut Effects<Effect>) {
+        if timer == WATCH {
+            return self.watch_osds(effects);
+        }
         if timer != TICK {
             self.with(now, VdiskId(timer.0), effects, Volume::write_mark);
             return;

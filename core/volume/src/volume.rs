@@ -118,6 +118,7 @@ impl Volume {
             State::Serving(serving) => match ask {
                 VolumeAsk::Upload(sco) => serving.uploaded(*sco, &answer, context),
                 VolumeAsk::Redundancy(sco) => serving.redundancy_told(*sco, &answer, context),
+                VolumeAsk::Survey(sco) => serving.surveyed(*sco, &answer),
                 VolumeAsk::Publish(tlog) => serving.published(*tlog, &answer, context),
                 VolumeAsk::DeleteScos => serving.garbage_deleted(&answer, context),
                 VolumeAsk::ReadPart { job, part } => serving.part_answered(*job, *part, answer, context),
@@ -371,7 +372,7 @@ impl Volume {
             State::Serving(serving) => {
                 status.stored = ByteCount(serving.stored_clusters() * CLUSTER_BYTES);
                 status.unsafe_bytes = serving.unsafe_bytes();
-                status.lost = serving.lost.in_bytes();
+                status.lost = serving.lost_ranges().in_bytes();
             }
             State::Halted(why) => status.halted = Some(why.clone()),
             State::TakingOver(take_over) => status.halted = Some(being_taken_over(take_over.waits_for())),

@@ -129,11 +129,13 @@ impl Directory {
         finish().map_err(|error| Failure::system(&format!("writing to {}", self.root.display()), &error))
     }
 
-    /// Makes a folder with its identity, durably.
+    /// Makes a folder with what it begins with, durably.
     pub(crate) fn make(&self, folder: &Path, identity: &Identity) -> Result<(), Failure> {
         let make = || {
             fs::create_dir_all(folder)?;
-            write_file(&folder.join(IDENTITY), &identity.encode())?;
+            for (name, bytes) in ::roles::first_files(identity) {
+                write_file(&folder.join(name.as_str()), &bytes)?;
+            }
             File::open(&self.root)?.sync_all()
         };
         make().map_err(|error| Failure::system(&format!("making {}", folder.display()), &error))

@@ -38,6 +38,11 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    /// One that holds this file, which is empty.
+    pub(crate) fn new(file: FileName) -> Self {
+        Disk { files: [(file, File::default())].into(), ..Disk::default() }
+    }
+
     /// Executes an operation.
     pub(crate) fn execute(&mut self, what: &DiskOperation) -> DiskResult {
         match what {

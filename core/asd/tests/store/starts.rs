@@ -240,3 +240,33 @@ fn a_lone_sync_gets_its_mark_in_a_while() {
     assert_eq!(scanned(&world).synced.position, 8192);
     assert!(world.timers.is_empty(), "one is enough");
 }
+
+#[test]
+fn a_folder_whose_log_is_gone_is_no_new_one() {
+    let mut world = grown();
+    world.disk.names().into_iter().for_each(|file| world.disk.remove(file));
+    world.restart();
+    let trouble = world.trouble().expect("it doesn't serve");
+    assert!(trouble.contains("its log is gone"), "{trouble}");
+    assert_eq!(world.put(b"k", b"v"), AsdAnswer::Failed(AsdError::Stopped));
+    assert_eq!(world.disk.names(), [], "and nothing is begun in it");
+}
+
+#[test]
+fn a_new_folder_is_new_until_it_has_a_log() {
+    let mut world = World::new(config());
+    for _ in 0..3 {
+        world.disk.fault = Some(Fault::Full);
+        world.start();
+        assert!(world.trouble().is_some(), "there is no room for a segment");
+        assert_eq!(files(&world, "new").len(), 1);
+        world.pending.clear();
+        world.reborn();
+    }
+    world.start();
+    assert_eq!(world.trouble(), None);
+    assert_eq!(files(&world, "new"), []);
+    assert_eq!(world.put(b"k", b"v"), AsdAnswer::Applied);
+    world.restart();
+    assert_eq!(value_of(&world.get(b"k")).as_deref(), Some(&b"v"[..]));
+}

@@ -48,7 +48,7 @@ fn a_first_start_begins_the_first_segment() {
     check(&mut world, &["create segment-0000000000000001"]);
     check(&mut world, &["write segment-0000000000000001 0+4096"]);
     check(&mut world, &["sync segment-0000000000000001"]);
-    check(&mut world, &["space", "timer 2 in 100ms"]);
+    check(&mut world, &["space", "delete new", "timer 2 in 100ms"]);
     check(&mut world, &[]);
 }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use asd::{Asd, Config};
+use asd::{Asd, Config, new_file};
 use bytes::Bytes;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
 use formats::message::asd::{AsdAnswer, AsdAssert, AsdBody, AsdRequest, AsdUpdate, Purpose};
@@ -41,9 +41,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An ASD on an empty disk, not started.
+    /// An ASD on a disk as it was made, not started.
     pub(crate) fn new(config: Config) -> Self {
-        Self::on(config, Disk::default())
+        let disk = Disk::new(new_file());
+        Self::on(config, disk)
     }
 
     pub(crate) fn on(config: Config, disk: Disk) -> Self {

@@ -61,6 +61,11 @@ pub enum ObjectBody {
         /// Its name.
         name: ObjectName,
     },
+    /// Which parts of an object are lost with OSDs that are gone.
+    LostParts {
+        /// Its name.
+        name: ObjectName,
+    },
 }
 
 carries_payload!(ObjectBody: ObjectBody::Put { payload, .. } => payload);
@@ -95,6 +100,8 @@ pub enum ObjectAnswer {
     Done,
     /// Not done.
     Failed(ObjectError),
+    /// Parts that can't be read before an operator acts: from and length, in bytes, in order.
+    LostParts(Vec<(u64, u64)>),
 }
 
 carries_payload!(ObjectAnswer: ObjectAnswer::Data(payload) => payload);

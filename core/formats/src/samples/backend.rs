@@ -40,7 +40,8 @@ fn object_body(last: Option<&ObjectBody>) -> Option<ObjectBody> {
         Some(ObjectBody::Get { .. }) => ObjectBody::Delete { generation, names: vec![sco(), tlog()] },
         Some(ObjectBody::Delete { .. }) => ObjectBody::Sweep,
         Some(ObjectBody::Sweep) => ObjectBody::Redundancy { name: sco() },
-        Some(ObjectBody::Redundancy { .. }) => return None,
+        Some(ObjectBody::Redundancy { .. }) => ObjectBody::LostParts { name: sco() },
+        Some(ObjectBody::LostParts { .. }) => return None,
     })
 }
 
@@ -50,7 +51,8 @@ fn object_answer(last: Option<&ObjectAnswer>) -> Option<ObjectAnswer> {
         Some(ObjectAnswer::Stored { .. }) => ObjectAnswer::Data(payload()),
         Some(ObjectAnswer::Data(_)) => ObjectAnswer::Redundancy { spare: 1 },
         Some(ObjectAnswer::Redundancy { .. }) => ObjectAnswer::Done,
-        Some(ObjectAnswer::Done | ObjectAnswer::Failed(_)) => return None,
+        Some(ObjectAnswer::Done) => ObjectAnswer::LostParts(vec![(0, 4096), (1 << 20, 8192)]),
+        Some(ObjectAnswer::LostParts(_) | ObjectAnswer::Failed(_)) => return None,
     })
 }
 

@@ -31,6 +31,7 @@ impl VolumeDriver {
         };
         self.room.limit = cluster.write_buffer.0;
         self.cluster = Some(cluster);
+        self.watch_osds(effects);
         self.read_vdisks(now, registry::VDISK_PREFIX.to_vec(), effects);
     }
 

@@ -60,6 +60,11 @@ impl Base {
         self.live.values().sum()
     }
 
+    /// The first page from this one on that holds anything.
+    pub(crate) fn page_from(&self, page: u64) -> Option<u64> {
+        self.pages.range(page..).next().map(|(number, _)| *number)
+    }
+
     /// Every page with its runs, addresses counting from the page's start.
     pub(crate) fn pages(&self) -> impl Iterator<Item = (u64, Vec<Run>)> {
         self.pages.iter().map(|(number, page)| (*number, page.to_runs()))

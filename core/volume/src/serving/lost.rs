@@ -30,6 +30,11 @@ impl LostRanges {
         self.ends.insert(first.min(from), last.max(end));
     }
 
+    /// All of these are lost as well.
+    pub(crate) fn add_all(&mut self, others: &LostRanges) {
+        others.ends.iter().for_each(|(from, end)| self.add(*from, *end));
+    }
+
     /// These clusters were read, or hold something else now.
     pub(crate) fn remove(&mut self, from: u64, end: u64) {
         if self.ends.is_empty() {
@@ -49,6 +54,11 @@ impl LostRanges {
         while self.ends.len() > RANGES_MAX {
             self.ends.pop_last();
         }
+    }
+
+    /// Whether any of these clusters is lost.
+    pub(crate) fn any_in(&self, from: u64, end: u64) -> bool {
+        self.ends.range(..end).next_back().is_some_and(|(_, last)| *last > from)
     }
 
     /// In bytes: from, length.
@@ -83,6 +93,9 @@ mod tests {
         lost.add(0, 10);
         lost.remove(4, 6);
         assert_eq!(clusters(&lost), [0, 1, 2, 3, 6, 7, 8, 9]);
+        let any: Vec<bool> =
+            [(4, 6), (3, 5), (5, 7), (10, 12), (0, 10)].map(|(a, b)| lost.any_in(a, b)).into();
+        assert_eq!(any, [false, true, true, false, true]);
         lost.remove(3, 8);
         lost.remove(10, 20);
         assert_eq!(clusters(&lost), [0, 1, 2, 8, 9]);

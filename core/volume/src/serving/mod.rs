@@ -24,6 +24,7 @@ mod read;
 mod roll;
 mod sco;
 mod sessions;
+mod survey;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -50,6 +51,7 @@ pub(crate) use map_file::MapFile;
 pub(crate) use publish::run_of;
 pub(crate) use sco::{LocalSco, ScoState};
 pub(crate) use sessions::Session;
+pub(crate) use survey::Survey;
 
 /// A TLog that takes no more entries and is not published yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +94,7 @@ pub(crate) enum Retry {
     Publish,
     Delete,
     ReadPart { job: u64, part: usize },
+    Survey,
 }
 
 /// How a volume stops serving.
@@ -140,7 +143,9 @@ pub(crate) struct Serving {
     pub(crate) operations: Operations<Operation>,
     pub(crate) retries: Vec<(Timestamp, Retry)>,
     pub(crate) redundancy_tries: BTreeMap<ScoId, u32>,
+    /// What reads found lost.
     pub(crate) lost: LostRanges,
+    pub(crate) survey: Survey,
     pub(crate) stop: Option<Stop>,
     pub(crate) mark_timer: bool,
 }
@@ -205,6 +210,20 @@ impl Serving {
         self.delete_garbage(context);
         self.evict(context);
         self.release_buffer(context);
+        self.survey(context);
+    }
+
+    /// What can't be read any more, as far as is known.
+    pub(crate) fn lost_ranges(&self) -> LostRanges {
+        let mut lost = self.lost.clone();
+        lost.add_all(self.survey.lost());
+        lost
+    }
+
+    /// These clusters were read, or hold something else now.
+    fn not_lost(&mut self, from: u64, end: u64) {
+        self.lost.remove(from, end);
+        self.survey.remove(from, end);
     }
 
     /// The retry timer ran out.
@@ -219,6 +238,7 @@ impl Serving {
                 Retry::Publish => self.publishing = None,
                 Retry::Delete => self.dead.append(&mut self.deleting),
                 Retry::ReadPart { job, part } => self.resolve_part(job, part, context),
+                Retry::Survey => self.survey.tick(),
             }
         }
     }

@@ -77,7 +77,7 @@ impl Serving {
                 if !context.config.has(Bug::DiscardNotLogged) {
                     self.log_entry(EntryKind::Discard, run, Crcs::default(), client, change, last);
                 }
-                self.lost.remove(run.address.0, run.end());
+                self.not_lost(run.address.0, run.end());
                 self.overlay.set(run, self.log.last_log_number());
                 true
             }
@@ -123,7 +123,7 @@ impl Serving {
         let misordered = context.config.has(Bug::OverlapInTwoOrders)
             && self.look_up(run.address.0, run.end()).iter().any(|old| self.is_recent(old));
         if !misordered {
-            self.lost.remove(run.address.0, run.end());
+            self.not_lost(run.address.0, run.end());
             self.overlay.set(run, self.log.last_log_number());
         }
     }

@@ -227,12 +227,12 @@ impl Serving {
 
     fn part_done(&mut self, job: u64, part: usize, data: Payload, context: &mut Context<'_>) {
         let Some(read) = self.reads.get_mut(&job) else { return };
-        if read.parts[part].data.replace(data).is_none() {
-            let run = read.parts[part].run;
-            self.lost.remove(run.address.0, run.end());
-            read.waiting -= 1;
-        }
-        if read.waiting == 0 {
+        let run = read.parts[part].run;
+        let is_new = read.parts[part].data.replace(data).is_none();
+        read.waiting -= usize::from(is_new);
+        let is_finished = read.waiting == 0;
+        self.not_lost(run.address.0, run.end());
+        if is_finished {
             self.finish_read(job, context);
         }
     }
@@ -253,7 +253,10 @@ impl Serving {
 
     /// A part is nowhere any more.
     fn part_lost(&mut self, job: u64, run: Run, why: &str, context: &mut Context<'_>) {
-        self.lost.add(run.address.0, run.end());
+        // A survey names the clusters of it that are lost, not the others.
+        if !self.survey.lost().any_in(run.address.0, run.end()) {
+            self.lost.add(run.address.0, run.end());
+        }
         self.read_failed(job, why, context);
     }
 

@@ -14,7 +14,9 @@ use super::{FoundTlog, Operation, Outcome, TakeOver};
 use crate::context::{Context, Operations};
 use crate::files::{LocalFile, journal_owner, sequence_of_tlog};
 use crate::map::Overlay;
-use crate::serving::{BufferClaim, Client, Flushes, Log, LostRanges, MapFile, ScoBlock, Serving, run_of};
+use crate::serving::{
+    BufferClaim, Client, Flushes, Log, LostRanges, MapFile, ScoBlock, Serving, Survey, run_of,
+};
 
 /// How far the opening is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -249,6 +251,7 @@ impl TakeOver {
             retries: Vec::new(),
             redundancy_tries: BTreeMap::new(),
             lost: LostRanges::default(),
+            survey: Survey::default(),
             stop: None,
             mark_timer: false,
         }

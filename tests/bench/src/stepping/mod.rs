@@ -1,10 +1,10 @@
 //! What a write costs the pure core: Edge and volume driver stepped in this process, with a disk, a KV and a
 //! backend that answer from memory and are not counted.
 
-#[path = "../../../../core/volume/tests/world/backend.rs"]
+#[path = "../../../../core/volume/tests/suite/world/backend.rs"]
 mod backend;
 mod disk;
-#[path = "../../../../core/volume/tests/world/registry.rs"]
+#[path = "../../../../core/volume/tests/suite/world/registry.rs"]
 mod registry;
 mod world;
 

@@ -11,7 +11,7 @@ use crate::bed::{Bed, VDISK};
 use crate::process::Program;
 use crate::server::Server;
 
-use super::lost::{fill_beyond_the_write_buffer, io, status_names_only_what_is_lost};
+use super::lost::{fill_beyond_the_write_buffer, io, status_comes_to_name_what_is_lost};
 
 /// Sizes of the file system: the first folder of real files that fits is taken.
 const FILES_MAX_KIB: u64 = 160 << 10;
@@ -117,13 +117,13 @@ pub(crate) fn too_many_damaged_disks_say_so(bed: &Bed) -> Result<()> {
 
 /// Eight disks less five leave three, and four are needed: what only they have is lost.
 fn check_what_is_left(bed: &Bed, server: &Server) -> Result<()> {
+    status_comes_to_name_what_is_lost(bed)?;
     let said = Program::new("qemu-io")
         .words("-f raw -c")
         .arg("read -P 5 32M 64M")
         .arg(server.uri(VDISK))
         .refused_saying()?;
     ensure!(said.contains("Input/output error"), "EIO, and no wrong byte: {said}");
-    status_names_only_what_is_lost(bed)?;
     // What was never written, and what is written now.
     io(
         server,

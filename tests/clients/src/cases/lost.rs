@@ -1,6 +1,8 @@
 //! What is lost for good: said before a start goes on without it, and named afterwards.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -8,6 +10,9 @@ use serde_json::Value;
 use crate::bed::{Bed, VDISK};
 use crate::process::Program;
 use crate::server::Server;
+
+/// Seconds within which the status names what disks that are gone cost.
+const SECONDS_TO_NAME: u32 = 40;
 
 /// The exit code of a refusal.
 const REFUSED: i32 = 4;
@@ -71,11 +76,11 @@ pub(crate) fn lost_ranges_are_named(bed: &Bed) -> Result<()> {
         }
     }
     server.start_again(&[])?;
+    status_comes_to_name_what_is_lost(bed)?;
     let read = Program::new("qemu-io").words("-f raw -c").arg("read -P 5 32M 64M").arg(server.uri(VDISK));
     let said = read.refused_saying()?;
     ensure!(said.contains("Input/output error"), "EIO, and no wrong byte: {said}");
-    io(&server, &["read -P 0 0 16M", "read -P 0 900M 64M"])?;
-    status_names_only_what_is_lost(bed)
+    io(&server, &["read -P 0 0 16M", "read -P 0 900M 64M"])
 }
 
 /// Writes 5s from 32 MiB to 96 MiB, and so much behind it that only the disks have it: the write buffer keeps what it can
@@ -89,8 +94,19 @@ pub(super) fn fill_beyond_the_write_buffer(bed: &Bed, server: &Server) -> Result
     Ok(())
 }
 
-/// After a read that failed: ranges are named, and none that wasn't written.
-pub(super) fn status_names_only_what_is_lost(bed: &Bed) -> Result<()> {
+/// The volume driver asks from time to time which disks are gone: what that costs is named before anybody has read it.
+pub(super) fn status_comes_to_name_what_is_lost(bed: &Bed) -> Result<()> {
+    for _ in 0..SECONDS_TO_NAME {
+        if status_names_only_what_is_lost(bed).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+    status_names_only_what_is_lost(bed)
+}
+
+/// Ranges are named, and none that wasn't written.
+fn status_names_only_what_is_lost(bed: &Bed) -> Result<()> {
     let said = bed.ovs("status").run()?;
     ensure!(said.starts_with("data lost: disk1 can't be read at "), "the ranges are named: {said}");
     let info: Value = serde_json::from_str(&bed.ovs("vdisk info disk1 --json").run()?)?;

@@ -119,6 +119,10 @@ pub(crate) fn wrong_folders_are_refused(bed: &Bed) -> Result<()> {
     std::fs::rename(at("kv"), bed.path("aside"))?;
     refused("single copy")?;
     std::fs::rename(bed.path("aside"), at("kv"))?;
+    let log = first_file(&data, "kv/log-")?;
+    std::fs::rename(&log, bed.path("log"))?;
+    refused("holds no log")?;
+    std::fs::rename(bed.path("log"), &log)?;
     for folder in ["", "asd-3", "kv", "write-buffer"] {
         newer(&at(folder).join("identity"), || refused("use a newer ovs"))?;
     }

@@ -1,16 +1,14 @@
 //! Random changes, flushes and reads with crashes at any point, against an array (P2, P3, P6).
 
-mod world;
-
 use std::collections::BTreeMap;
 
+use crate::world::{CLUSTER, SIZE, World};
 use bytes::Bytes;
 use formats::Payload;
 use formats::message::admin::AdminBody;
 use formats::message::edge::{EdgeAnswer, EdgeBody};
 use glossary::ByteCount;
 use step::Bug;
-use world::{CLUSTER, SIZE, World};
 
 const BYTES: usize = (SIZE * CLUSTER) as usize;
 
@@ -223,7 +221,7 @@ fn management_and_the_vdisk_change_its_record_in_turn() {
             world.go();
         }
         let size = ByteCount((SIZE + 1) * CLUSTER);
-        world.manage((0..3).map(|_| AdminBody::ResizeVdisk { name: world::name(), size }).collect());
+        world.manage((0..3).map(|_| AdminBody::ResizeVdisk { name: crate::world::name(), size }).collect());
         assert_eq!(world.answer_to(request), Some(EdgeAnswer::Done), "seed {seed}: in the same session");
     }
 }
@@ -284,46 +282,4 @@ fn damage_is_never_silent_and_a_word_goes_past_it() {
         client.check(&found.contiguous(), promised, &format!("{what}, later"));
     }
     assert!(halts > 5, "damage was seen {halts} times");
-}
-
-/// Writes a few SCOs, pushes them, and takes their local files away.
-fn pushed_and_forgotten(seed: u64) -> World {
-    let mut world = World::new(seed, None);
-    assert!(matches!(world.open(1), EdgeAnswer::Opened { .. }));
-    for change in 1..=4 {
-        let payload = Payload::entering(vec![change as u8; 8 * CLUSTER as usize].into());
-        let offset = (change - 1) * 8 * CLUSTER;
-        let request = world.ask(EdgeBody::Write { change, offset, fua: false, payload });
-        assert_eq!(world.answer_to(request), Some(EdgeAnswer::Done));
-    }
-    world.push();
-    world.restart();
-    world.disk.remove_all(|name| name.contains("sco"));
-    assert!(matches!(world.open(5), EdgeAnswer::Opened { .. }));
-    world
-}
-
-#[test]
-fn what_the_backend_lost_is_an_error_and_the_rest_is_read() {
-    let mut world = pushed_and_forgotten(1);
-    let first = *world.registry.backend.objects.keys().find(|name| is_sco(name)).expect("a SCO");
-    world.registry.backend.lost.insert(first);
-    let read: Vec<Option<u8>> =
-        (0..4).map(|sco| world.read(sco * 8, 8).map(|data| data.contiguous()[0])).collect();
-    assert_eq!(read.iter().filter(|answer| answer.is_none()).count(), 1, "{read:?}");
-    assert!((1..).zip(&read).all(|(fill, answer)| answer.is_none_or(|read| read == fill)), "{read:?}");
-}
-
-#[test]
-fn what_may_come_back_is_waited_for_and_not_without_end() {
-    let mut world = pushed_and_forgotten(2);
-    world.registry.backend.down = true;
-    let request = world.ask(EdgeBody::Read { offset: 0, length: CLUSTER });
-    assert!(matches!(world.answer_to(request), Some(EdgeAnswer::Failed(_))), "an error in the end");
-    world.registry.backend.down = false;
-    assert!(world.read(0, 8).is_some(), "the next read finds it");
-}
-
-fn is_sco(name: &formats::namespace::ObjectName) -> bool {
-    matches!(name, formats::namespace::ObjectName::Sco(_))
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use formats::Payload;
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
 use formats::namespace::{NamespaceRecord, ObjectName};
-use glossary::ObjectId;
+use glossary::{ObjectId, OsdId};
 
 #[derive(Default)]
 pub(crate) struct Backend {
@@ -16,6 +16,8 @@ pub(crate) struct Backend {
     pub(crate) down: bool,
     /// Objects of which more is lost than parity makes up for.
     pub(crate) lost: BTreeSet<ObjectName>,
+    /// OSDs that are gone.
+    pub(crate) gone: Vec<OsdId>,
 }
 
 impl Backend {
@@ -62,6 +64,11 @@ impl Backend {
                 }
                 names.iter().for_each(|name| drop(self.objects.remove(name)));
                 ObjectAnswer::Done
+            }
+            ObjectBody::LostParts { name } => {
+                let size = self.objects.get(&name).map_or(0, |data| data.len() as u64);
+                let lost = self.lost.contains(&name).then_some((0, size));
+                ObjectAnswer::LostParts(lost.into_iter().collect())
             }
             ObjectBody::Redundancy { .. } => ObjectAnswer::Redundancy { spare: 1 },
             ObjectBody::Sweep => ObjectAnswer::Done,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use formats::Message;
 use formats::identity::{Folder, Identity};
+use formats::message::admin::{AdminAnswer, AdminReply, AdminRequest, OsdState, RoleStatus};
 use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvStep};
 use formats::message::object::{ObjectReply, ObjectRequest};
 use formats::namespace::{
@@ -84,6 +85,11 @@ impl Registry {
                 let namespace = self.namespace.as_mut().expect("the namespace is there before its objects");
                 let body = self.backend.answer(namespace, body);
                 Message::ObjectReply(ObjectReply { request, body })
+            }
+            Message::Admin(AdminRequest { request, .. }) => {
+                let osds = self.backend.gone.iter().map(|osd| (*osd, OsdState::Gone)).collect();
+                let status = RoleStatus::Objects { osds, counters: Vec::new() };
+                Message::AdminReply(AdminReply { request, body: AdminAnswer::Status(status) })
             }
             other => unreachable!("{other:?}"),
         }

@@ -6,13 +6,13 @@ pub(crate) mod disk;
 pub(crate) mod registry;
 
 use disk::Disk;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus, VdiskStatus};
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeRequest, Opening};
 use formats::work::{Done, Work};
 use formats::{Effect, Event, Message, Payload};
 use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskName};
 use registry::Registry;
-use step::{Effects, Entropy, Machine, Timestamp};
+use step::{Effects, Entropy, Machine, TimerId, Timestamp};
 use volume::{Config, VolumeDriver};
 
 pub(crate) const CLUSTER: u64 = 4096;
@@ -22,6 +22,9 @@ const KV: NodeId = NodeId(2);
 const OBJECTS: NodeId = NodeId(3);
 const EDGE: NodeId = NodeId(4);
 const ADMIN: NodeId = NodeId(5);
+
+/// The timer for asking which OSDs are gone.
+const WATCH: TimerId = TimerId(u64::MAX);
 
 /// What the client is told, by request.
 pub(crate) type Answers = Vec<(u64, EdgeAnswer)>;
@@ -33,7 +36,7 @@ pub(crate) struct World {
     pub(crate) disk: Disk,
     pub(crate) registry: Registry,
     events: Vec<Event>,
-    timers: Vec<(Timestamp, step::TimerId)>,
+    timers: Vec<(Timestamp, TimerId)>,
     pub(crate) answers: Answers,
     session: u64,
     /// The session to follow, and its generation, as the driver told last.
@@ -165,7 +168,7 @@ impl World {
             self.step(Event::Disk { operation, result });
         } else if let Some(event) = self.events.pop() {
             self.step(event);
-        } else if let Some(index) = (0..self.timers.len()).min_by_key(|index| self.timers[*index]) {
+        } else if let Some(index) = self.next_timer() {
             let (at, timer) = self.timers.swap_remove(index);
             self.now = self.now.max(at);
             self.step(Event::Timer(timer));
@@ -173,6 +176,36 @@ impl World {
             return false;
         }
         true
+    }
+
+    /// The next timer to run out, but for the watch's, which never ends: `watch` makes it ring.
+    fn next_timer(&self) -> Option<usize> {
+        let timers = (0..self.timers.len()).filter(|index| self.timers[*index].1 != WATCH);
+        timers.min_by_key(|index| self.timers[*index])
+    }
+
+    /// The driver asks which OSDs are gone until it is told, and much of what follows happens.
+    pub(crate) fn watch(&mut self) {
+        for _ in 0..4 {
+            self.step(Event::Timer(WATCH));
+            for _ in 0..5_000 {
+                self.go();
+            }
+        }
+    }
+
+    /// What the driver says of the vDisk.
+    pub(crate) fn status(&mut self) -> VdiskStatus {
+        self.managed.clear();
+        let asked = AdminRequest { request: 0, body: AdminBody::Status };
+        self.events.push(Event::Message { from: ADMIN, message: Message::Admin(asked) });
+        while self.managed.is_empty() {
+            self.go();
+        }
+        match self.managed.pop() {
+            Some(AdminAnswer::Status(RoleStatus::VolumeDriver { mut vdisks, .. })) => vdisks.remove(0),
+            other => panic!("no status: {other:?}"),
+        }
     }
 
     /// Goes on until a request is answered.
