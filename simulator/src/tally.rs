@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-/// A kind of trouble. A run over many seeds in which one never happened proves nothing about it.
+/// A kind of trouble, or of change. A run over many seeds in which one never happened proves nothing about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A process died and was started again.
@@ -48,11 +48,13 @@ pub enum Kind {
     MisdirectedWrite,
     /// A write was confirmed and never done.
     LostWrite,
+    /// A vDisk grew, and its guest saw it: no trouble, but what troubles may meet.
+    Growth,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -74,6 +76,7 @@ impl Kind {
         Kind::BitRot,
         Kind::MisdirectedWrite,
         Kind::LostWrite,
+        Kind::Growth,
     ];
 
     /// Whether it ends a node's life.
@@ -102,9 +105,9 @@ impl Tally {
         Kind::ALL.iter().filter(|kind| kind.is_crash()).map(|&kind| self.count(kind)).sum()
     }
 
-    /// How many kinds happened that are not crashes.
+    /// How many kinds of faults happened that are not crashes.
     pub fn fault_kinds(&self) -> usize {
-        self.0.keys().filter(|kind| !kind.is_crash()).count()
+        self.0.keys().filter(|kind| !kind.is_crash() && **kind != Kind::Growth).count()
     }
 
     /// Kinds that never happened.

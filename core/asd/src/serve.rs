@@ -1,8 +1,7 @@
 //! Requests and answers.
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, RoleStatus, Serves};
 use formats::message::asd::{AsdAnswer, AsdBody, AsdError, AsdReply, AsdRequest};
 use formats::{Effect, Message};
 use glossary::{ByteCount, NodeId};
@@ -67,21 +66,22 @@ impl Asd {
             capacity: ByteCount(self.marks.capacity()),
             dead: ByteCount(self.segments.dead()),
             keys: self.index.len(),
-            trouble: self.trouble(),
+            serves: self.serves(),
             counters: counters.values().to_vec(),
         }
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn serves(&self) -> Serves {
         match &self.phase {
-            Phase::Serving => None,
+            Phase::Serving => Serves::Yes,
             Phase::New | Phase::Recovering(_) | Phase::Rewriting(_) | Phase::Syncing | Phase::Opening => {
-                Some("starting: it reads its log".into())
+                Serves::NotYet("starting: it reads its log".into())
             }
-            Phase::Paused => Some("the device is full: it can't start".into()),
-            Phase::NoRoom => Some("the device is full: it can only be read".into()),
-            Phase::Draining => Some("a write failed: it reads its log again".into()),
-            Phase::Stopped(why) | Phase::Unreadable(why) => Some(why.clone()),
+            // Both look for room again by themselves.
+            Phase::Paused => Serves::NotYet("the device is full: it can't start".into()),
+            Phase::NoRoom => Serves::NotYet("the device is full: it can only be read".into()),
+            Phase::Draining => Serves::NotYet("a write failed: it reads its log again".into()),
+            Phase::Stopped(why) | Phase::Unreadable(why) => Serves::No(why.clone()),
         }
     }
 

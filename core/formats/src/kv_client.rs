@@ -1,9 +1,9 @@
 //! The asker's half of the conversation with the KV: numbers, what is outstanding, when to send it again.
 //!
-//! Whoever asks the KV (volume driver, objects client) keeps one [`KvClient`] and sends the requests that it
-//! makes. It sends nothing itself and knows no timer: [`KvClient::next_due`] says when to call
-//! [`KvClient::resend_due`]. A request is sent again, under the same numbers, until an answer comes that
-//! settles it; the KV applies a command once however often it comes.
+//! Whoever asks only the KV (the objects client; the volume driver asks others too, and has `volume::asks`) keeps one
+//! [`KvClient`] and sends the requests that it makes. It sends nothing itself and knows no timer:
+//! [`KvClient::next_due`] says when to call [`KvClient::resend_due`]. A request is sent again, under the same numbers,
+//! until an answer comes that settles it; the KV applies a command once however often it comes.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

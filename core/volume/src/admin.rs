@@ -2,7 +2,7 @@
 //! of the whole (O1).
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use formats::Effect;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
 use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
@@ -44,24 +44,27 @@ impl VolumeDriver {
                 send_admin(from, request, status, effects);
                 return;
             }
-            _ if self.cluster.is_none() => Some("the volume driver is still starting; try again".to_string()),
+            // Before the registry is read nobody can say that there is no such vDisk.
+            _ if self.cluster.is_none() || self.asks_open() => {
+                Some(AdminAnswer::NotYet("the volume driver is still starting; try again".to_string()))
+            }
             AdminBody::CreateVdisk { name, size } => match self.create_refusal(&name, size) {
                 None => {
                     self.wish(now, Wish::Create { node: from, request, name, size }, effects);
                     None
                 }
-                refusal => refusal,
+                Some(why) => Some(AdminAnswer::Failed(why)),
             },
             AdminBody::ResizeVdisk { name, size } => self.resize(now, from, request, &name, size, effects),
             AdminBody::DeleteVdisk { name } => self.delete(now, from, request, &name, effects),
             AdminBody::SyncVdisk { name } => self.sync(now, from, request, &name, effects),
         };
-        if let Some(why) = refusal {
-            send_admin(from, request, AdminAnswer::Failed(why), effects);
+        if let Some(refusal) = refusal {
+            send_admin(from, request, refusal, effects);
         }
     }
 
-    fn create_refusal(&self, name: &VdiskName, size: ByteCount) -> Option<alloc::string::String> {
+    fn create_refusal(&self, name: &VdiskName, size: ByteCount) -> Option<String> {
         if self.names.contains_key(name) {
             return Some(format!("there is a vDisk named {name} already"));
         }
@@ -76,12 +79,12 @@ impl VolumeDriver {
         name: &VdiskName,
         size: ByteCount,
         effects: &mut Effects<Effect>,
-    ) -> Option<alloc::string::String> {
+    ) -> Option<AdminAnswer> {
         let Some((vdisk, _)) = self.named(name) else {
-            return Some(format!("there is no vDisk named {name}"));
+            return Some(no_vdisk(name));
         };
         if let Some(why) = size_refusal(size) {
-            return Some(why);
+            return Some(AdminAnswer::Failed(why));
         }
         self.change_record(now, RecordWish { vdisk, node, request, change: Change::Resize(size) }, effects)
     }
@@ -93,9 +96,9 @@ impl VolumeDriver {
         request: u64,
         name: &VdiskName,
         effects: &mut Effects<Effect>,
-    ) -> Option<alloc::string::String> {
+    ) -> Option<AdminAnswer> {
         let Some((vdisk, _)) = self.named(name) else {
-            return Some(format!("there is no vDisk named {name}"));
+            return Some(no_vdisk(name));
         };
         self.change_record(now, RecordWish { vdisk, node, request, change: Change::Delete }, effects)
     }
@@ -107,13 +110,13 @@ impl VolumeDriver {
         request: u64,
         name: &VdiskName,
         effects: &mut Effects<Effect>,
-    ) -> Option<alloc::string::String> {
+    ) -> Option<AdminAnswer> {
         let Some((vdisk, _)) = self.named(name) else {
-            return Some(format!("there is no vDisk named {name}"));
+            return Some(no_vdisk(name));
         };
         let mut taken = false;
         self.with(now, vdisk, effects, |volume, _| taken = volume.push(node, request));
-        (!taken).then(|| format!("vDisk {name} does not serve now; see its status"))
+        (!taken).then(|| self.volumes[&vdisk].refusal())
     }
 
     fn named(&self, name: &VdiskName) -> Option<(VdiskId, &Volume)> {
@@ -195,7 +198,11 @@ impl VolumeDriver {
     }
 }
 
-fn size_refusal(size: ByteCount) -> Option<alloc::string::String> {
+fn no_vdisk(name: &VdiskName) -> AdminAnswer {
+    AdminAnswer::Failed(format!("there is no vDisk named {name}"))
+}
+
+fn size_refusal(size: ByteCount) -> Option<String> {
     if size.0 == 0 {
         return Some("a vDisk needs a size above 0".to_string());
     }

@@ -1,4 +1,9 @@
 //! Questions that are asked until they are answered.
+//!
+//! `formats::kv_client` is not this: it speaks to the KV alone, has no purpose beside a request, and never gives one up.
+//! Here one table and one timer hold what the KV and the objects client are asked, and a take-over or deletion forgets
+//! what its volume asked before. On top of it there would be the same table once more; what both share is that a KV
+//! session has its own sequence of commands, which is four lines.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -12,7 +12,7 @@ use formats::message::object::ObjectAnswer;
 use formats::registry::ClusterRecord;
 use formats::{Effect, Event, Message};
 use glossary::{BufferIdentity, ByteCount, Generation, NodeId, OsdId, SessionId, VdiskId, VdiskName};
-use step::{DiskOperation, Effects, Entropy, FileName, Machine, OperationId, TimerId, Timestamp};
+use step::{Effects, Entropy, Machine, OperationId, TimerId, Timestamp};
 
 use crate::admin::Wish;
 use crate::asks::Asks;
@@ -31,9 +31,6 @@ const TICK: TimerId = TimerId(0);
 
 /// How often the driver looks for what is due, while anything is open.
 const TICK_EVERY: core::time::Duration = core::time::Duration::from_millis(250);
-
-/// The longest identity file that is read, in bytes.
-const IDENTITY_MAX: u64 = 4096;
 
 /// What the driver itself asks the KV.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +72,10 @@ pub struct VolumeDriver {
     /// Volumes to be taken over once the files are listed.
     to_take_over: BTreeSet<VdiskId>,
     listing: bool,
+    /// How often reading the write buffer's identity has failed.
+    identity_failures: u32,
+    /// It is to be read again at the next tick.
+    identity_again: bool,
     ticking: bool,
     /// The OSDs that are gone, when they are more than every object bears.
     gone: Vec<OsdId>,
@@ -101,6 +102,8 @@ impl VolumeDriver {
             touched: BTreeSet::new(),
             to_take_over: BTreeSet::new(),
             listing: false,
+            identity_failures: 0,
+            identity_again: false,
             ticking: false,
             gone: Vec::new(),
         }
@@ -110,9 +113,7 @@ impl VolumeDriver {
         self.entropy = Entropy::new(seed);
         let wait = (self.config.retry_first, self.config.retry_max);
         self.asks = Asks::new(self.config.kv, self.config.objects, self.entropy.next_u64(), wait);
-        let file = FileName::new(format_args!("identity"));
-        let what = DiskOperation::Read { file, offset: 0, length: IDENTITY_MAX };
-        effects.push(Effect::Disk { operation: READ_IDENTITY, what });
+        Self::read_identity(effects);
     }
 
     fn message(&mut self, now: Timestamp, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
@@ -178,7 +179,7 @@ impl VolumeDriver {
     }
 
     /// Whether the registry is still being read.
-    fn asks_open(&self) -> bool {
+    pub(crate) fn asks_open(&self) -> bool {
         self.asks.any(|purpose| matches!(purpose, Purpose::Driver(DriverAsk::Cluster | DriverAsk::Vdisks)))
     }
 
@@ -287,7 +288,8 @@ impl VolumeDriver {
     }
 
     fn set_tick(&mut self, effects: &mut Effects<Effect>) {
-        let wanted = !self.asks.is_empty() || self.volumes.values().any(Volume::wants_tick);
+        let wanted =
+            self.identity_again || !self.asks.is_empty() || self.volumes.values().any(Volume::wants_tick);
         if wanted && !self.ticking {
             self.ticking = true;
             effects.push(Effect::SetTimer { timer: TICK, after: TICK_EVERY });
@@ -303,6 +305,9 @@ impl VolumeDriver {
             return;
         }
         self.ticking = false;
+        if core::mem::take(&mut self.identity_again) {
+            Self::read_identity(effects);
+        }
         self.asks.ask_again(now, effects);
         let due: Vec<VdiskId> =
             self.volumes.iter().filter(|(_, volume)| volume.wants_tick()).map(|(vdisk, _)| *vdisk).collect();

@@ -39,24 +39,24 @@ pub(crate) struct RecordChange {
 }
 
 impl VolumeDriver {
-    /// Asks the registry for a change, now or when the one before it is settled. Gives why it can't be, if so.
+    /// Asks the registry for a change, now or when the one before it is settled. Gives the answer when it can't be.
     pub(crate) fn change_record(
         &mut self,
         now: Timestamp,
         wish: RecordWish,
         effects: &mut Effects<Effect>,
-    ) -> Option<String> {
+    ) -> Option<AdminAnswer> {
         let volume = &self.volumes[&wish.vdisk];
         if volume.record_is_changing() {
             self.record_wishes.push(wish);
             return None;
         }
         let Some(old) = volume.record_to_change(wish.change == Change::Delete).cloned() else {
-            return Some("the vDisk is being taken over or deleted; try again".to_string());
+            return Some(volume.refusal());
         };
         let new = match changed(&old, wish.change) {
             Ok(new) => new,
-            Err(why) => return Some(why),
+            Err(why) => return Some(AdminAnswer::Failed(why)),
         };
         let key = registry::vdisk_key(wish.vdisk);
         let mut steps = alloc::vec![
@@ -101,8 +101,8 @@ impl VolumeDriver {
             let Some(index) = self.record_wishes.iter().position(|wish| wish.vdisk == vdisk) else { return };
             let wish = self.record_wishes.remove(index);
             let (node, request) = (wish.node, wish.request);
-            if let Some(why) = self.change_record(now, wish, effects) {
-                send_admin(node, request, AdminAnswer::Failed(why), effects);
+            if let Some(refusal) = self.change_record(now, wish, effects) {
+                send_admin(node, request, refusal, effects);
             }
         }
     }

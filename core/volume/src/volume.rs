@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use formats::message::admin::VdiskStatus;
+use formats::message::admin::{AdminAnswer, Serves, VdiskStatus};
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, Opening};
 use formats::message::kv::KvAnswer;
 use formats::message::object::ObjectAnswer;
@@ -327,7 +327,8 @@ impl Volume {
         }
     }
 
-    /// Its record, when that may be changed: nothing of it is in doubt. One whose take-over waits for OSDs may be deleted, and nothing else.
+    /// Its record, when that may be changed: nothing of it is in doubt. One whose take-over waits for OSDs may be
+    /// deleted, and nothing else.
     pub(crate) fn record_to_change(&self, to_delete: bool) -> Option<&VdiskRecord> {
         match &self.state {
             State::Serving(_) | State::Halted(_) => Some(&self.record),
@@ -335,6 +336,19 @@ impl Volume {
                 take_over.known_record()
             }
             _ => None,
+        }
+    }
+
+    /// What management is told that asks for more than a vDisk in this state does: to ask again while it is being
+    /// taken over, unless that waits for others.
+    pub(crate) fn refusal(&self) -> AdminAnswer {
+        let waits = matches!(&self.state, State::TakingOver(take_over) if take_over.waits_for().is_some());
+        let name = &self.record.name;
+        match self.serves() {
+            Serves::NotYet(why) if !waits => AdminAnswer::NotYet(alloc::format!("vDisk {name} is {why}")),
+            Serves::NotYet(why) => AdminAnswer::Failed(alloc::format!("vDisk {name} is {why}")),
+            Serves::No(why) => AdminAnswer::Failed(alloc::format!("vDisk {name} does not serve: {why}")),
+            Serves::Yes => AdminAnswer::NotYet(alloc::format!("vDisk {name} is busy; try again")),
         }
     }
 
@@ -365,21 +379,25 @@ impl Volume {
             generation: self.record.generation,
             stored: ByteCount(0),
             unsafe_bytes: ByteCount(0),
-            halted: None,
+            serves: self.serves(),
             lost: Vec::new(),
         };
-        match &self.state {
-            State::Serving(serving) => {
-                status.stored = ByteCount(serving.stored_clusters() * CLUSTER_BYTES);
-                status.unsafe_bytes = serving.unsafe_bytes();
-                status.lost = serving.lost_ranges().in_bytes();
-            }
-            State::Halted(why) => status.halted = Some(why.clone()),
-            State::TakingOver(take_over) => status.halted = Some(being_taken_over(take_over.waits_for())),
-            State::Waiting => status.halted = Some(being_taken_over(None)),
-            State::Deleting(_) | State::Gone => status.halted = Some("being deleted".to_string()),
+        if let State::Serving(serving) = &self.state {
+            status.stored = ByteCount(serving.stored_clusters() * CLUSTER_BYTES);
+            status.unsafe_bytes = serving.unsafe_bytes();
+            status.lost = serving.lost_ranges().in_bytes();
         }
         status
+    }
+
+    pub(crate) fn serves(&self) -> Serves {
+        match &self.state {
+            State::Serving(_) => Serves::Yes,
+            State::Halted(why) => Serves::No(why.clone()),
+            State::TakingOver(take_over) => Serves::NotYet(being_taken_over(take_over.waits_for())),
+            State::Waiting => Serves::NotYet(being_taken_over(None)),
+            State::Deleting(_) | State::Gone => Serves::No("being deleted".to_string()),
+        }
     }
 
     pub(crate) fn check_invariants(&self) {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use formats::Message;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, RoleStatus, Serves};
 use glossary::NodeId;
 
 use super::run::Run;
@@ -50,15 +50,15 @@ impl Farewell {
             AdminAnswer::Failed(why) if why.starts_with("there is no vDisk") => {
                 self.deletions.remove(&reply.request);
             }
-            AdminAnswer::Status(RoleStatus::Asd { keys, trouble, .. }) => {
+            AdminAnswer::Status(RoleStatus::Asd { keys, serves, .. }) => {
                 // One that can't serve says nothing of what it holds.
-                if *keys == 0 || trouble.is_some() {
+                if *keys == 0 || *serves != Serves::Yes {
                     self.leftovers.remove(&reply.request);
                 } else if let Some((_, left)) = self.leftovers.get_mut(&reply.request) {
                     *left = Some(*keys);
                 }
             }
-            AdminAnswer::Failed(_) | AdminAnswer::Status(_) => {}
+            AdminAnswer::Failed(_) | AdminAnswer::Status(_) | AdminAnswer::NotYet(_) => {}
         }
     }
 }

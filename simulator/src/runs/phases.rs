@@ -47,6 +47,7 @@ impl<C: Cluster> Run<C> {
     pub(super) fn judge(&mut self) {
         for guest in &self.guests {
             self.violations.extend(checkers::check(&guest.history));
+            (0..guest.growths()).for_each(|_| self.engine.count(Kind::Growth));
         }
         for index in 0..self.guests.len() {
             let operations = self.guests[index].history.operations.clone();

@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Part};
 use crate::disk::Crash;
 use crate::engine::{Engine, Happening, OUTSIDE};
 use crate::faults::{CRASHES_MIN, Fault, Plan};
-use crate::workload::{Guest, Profile, Task};
+use crate::workload::{Growth, Guest, Profile, Task};
 use crate::{Moment, Random, Trace};
 
 /// The operator, who has disks replaced, machines restarted and vDisks pushed to the ASDs.
@@ -108,7 +108,8 @@ impl<C: Cluster> Run<C> {
         let guests = layout.guests.iter().enumerate().map(|(index, spec)| {
             let mut random = Random::stream(seed, &format!("guest {index}"));
             let profile = profile.unwrap_or_else(|| *random.pick(&Profile::ALL));
-            Guest::new(NodeId(OUTSIDE.0 + index as u32), spec.clone(), profile, random)
+            let growth = Growth::draw(layout.can_sync, Random::stream(seed, &format!("growth {index}")));
+            Guest::new(NodeId(OUTSIDE.0 + index as u32), spec.clone(), profile, growth, random)
         });
         let guests = guests.collect();
         let prologue = layout.prologue.iter().rev().cloned().collect();

@@ -9,6 +9,7 @@ use formats::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, Gu
 use formats::{Message, Payload};
 use glossary::{ByteCount, NodeId, VdiskId};
 
+use super::growth::Growth;
 use super::history::{History, Outcome, Request};
 use super::pattern;
 use super::profile::{Action, Profile};
@@ -56,6 +57,11 @@ pub struct Guest {
     profile: Profile,
     depth: usize,
     state: State,
+    /// The size of its vDisk, as it saw it last.
+    size: u64,
+    growth: Growth,
+    /// Room that it has not looked at since its vDisk grew: from, length.
+    unseen: Option<(u64, u64)>,
     pending: BTreeMap<u64, u64>,
     requests: u64,
     at: u64,
@@ -67,12 +73,21 @@ pub struct Guest {
 const AUDIT_BYTES: u64 = 64 << 10;
 
 impl Guest {
-    /// A guest of a vDisk that isn't there yet.
-    pub fn new(id: NodeId, spec: GuestSpec, profile: Profile, mut random: Random) -> Self {
+    /// A guest of a vDisk that isn't there yet, and how that grows.
+    pub(crate) fn new(
+        id: NodeId,
+        spec: GuestSpec,
+        profile: Profile,
+        growth: Growth,
+        mut random: Random,
+    ) -> Self {
         let depth = *random.pick(&[1, 2, 4, 8, 16, 32]);
         let history = History::new(spec.size_bytes, id.0);
         Guest {
             id,
+            size: spec.size_bytes,
+            growth,
+            unseen: None,
             spec,
             history,
             task: Task::Rest,
@@ -92,7 +107,7 @@ impl Guest {
         let is_through = match self.task {
             Task::Rest | Task::Work(0) => true,
             Task::Work(_) | Task::Flush => false,
-            Task::Audit(from) => from >= self.spec.size_bytes,
+            Task::Audit(from) => from >= self.size,
         };
         is_through && self.pending.is_empty() && matches!(self.state, State::Attached(_))
     }
@@ -105,6 +120,11 @@ impl Guest {
     /// Its vDisk, once it is attached.
     pub fn vdisk(&self) -> Option<VdiskId> {
         if let State::Attached(vdisk) = self.state { Some(vdisk) } else { None }
+    }
+
+    /// How often it saw its vDisk larger than before.
+    pub fn growths(&self) -> u32 {
+        self.growth.seen
     }
 
     /// What it wants to send.
@@ -142,7 +162,7 @@ impl Guest {
     /// A message came.
     pub fn on_message(&mut self, now: Moment, message: Message) {
         match message {
-            Message::AdminReply(AdminReply { body, .. }) => self.on_made(&body),
+            Message::AdminReply(reply) => self.on_managed(now, &reply),
             Message::GuestReply(reply) => self.on_reply(now, reply),
             _ => {}
         }
@@ -157,11 +177,23 @@ impl Guest {
         self.outbox.push((self.spec.volume_driver, Message::Admin(request)));
     }
 
-    fn on_made(&mut self, answer: &AdminAnswer) {
+    fn on_managed(&mut self, now: Moment, reply: &AdminReply) {
         // An answer to an attempt may be lost: then the next one is told that the name is taken. Whether the
         // vDisk is there is settled by the attachment.
-        if self.state == State::Making && matches!(answer, AdminAnswer::Done | AdminAnswer::Failed(_)) {
+        if self.state == State::Making && matches!(reply.body, AdminAnswer::Done | AdminAnswer::Failed(_)) {
             self.state = State::Alone;
+        }
+        self.growth.answered(now, reply.request, &reply.body);
+        self.go_on(now);
+    }
+
+    /// Has its vDisk grow, when the time has come.
+    fn grow(&mut self) {
+        if let Some(size) = self.growth.wanted(self.operations(), self.size, self.requests + 1) {
+            self.requests += 1;
+            let body = AdminBody::ResizeVdisk { name: self.spec.vdisk.clone(), size: ByteCount(size) };
+            let request = AdminRequest { request: self.requests, body };
+            self.outbox.push((self.spec.volume_driver, Message::Admin(request)));
         }
     }
 
@@ -190,9 +222,13 @@ impl Guest {
 
     fn on_attached(&mut self, now: Moment, number: u64, answer: GuestAnswer) {
         match answer {
-            GuestAnswer::Attached { vdisk, size } if size.0 == self.spec.size_bytes => {
+            GuestAnswer::Attached { vdisk, size } if self.is_right(number, size.0) => {
                 self.history.ended(now, number, Outcome::Done);
                 self.state = State::Attached(vdisk);
+                if size.0 > self.size {
+                    self.unseen = Some((self.size, size.0 - self.size));
+                    (self.size, self.history.size) = (size.0, size.0);
+                }
                 self.go_on(now);
             }
             GuestAnswer::Failed(GuestError::NotFound) => {
@@ -203,17 +239,37 @@ impl Guest {
                 self.history.ended(now, number, Outcome::Failed(error));
                 self.state = State::Alone;
             }
+            GuestAnswer::Attached { .. } => {
+                self.history.ended(now, number, Outcome::Nonsense("a size that the vDisk can't have"));
+            }
             _ => self.history.ended(now, number, Outcome::Nonsense("not an answer to an attachment")),
         }
+    }
+
+    /// Whether its vDisk can have this size for an attachment.
+    fn is_right(&mut self, number: u64, size: u64) -> bool {
+        let sent = self.history.operations[number as usize - 1].sent;
+        self.growth.attached(sent, self.size, size)
     }
 
     /// Asks for more, up to its depth.
     fn go_on(&mut self, now: Moment) {
         let State::Attached(vdisk) = self.state else { return };
+        if self.growth.is_to_be_seen() {
+            // As a client does: a connection keeps the size that it began with.
+            return self.attach(now);
+        }
+        if matches!(self.task, Task::Work(_)) {
+            self.grow();
+        }
         while self.pending.len() < self.depth {
+            if let Some((offset, length)) = self.unseen.take() {
+                self.begin(now, vdisk, Request::Read { offset, length });
+                continue;
+            }
             match self.task {
-                Task::Audit(from) if from < self.spec.size_bytes => {
-                    let length = AUDIT_BYTES.min(self.spec.size_bytes - from);
+                Task::Audit(from) if from < self.size => {
+                    let length = AUDIT_BYTES.min(self.size - from);
                     self.task = Task::Audit(from + length);
                     self.begin(now, vdisk, Request::Read { offset: from, length });
                 }
@@ -240,7 +296,7 @@ impl Guest {
         if action == Action::Flush {
             return Request::Flush;
         }
-        let (offset, length) = self.profile.range(random, self.spec.size_bytes, &mut self.at);
+        let (offset, length) = self.profile.range(random, self.size, &mut self.at);
         let fua = self.profile.is_fua(random);
         match action {
             Action::Read => Request::Read { offset, length },

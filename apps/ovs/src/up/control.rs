@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use api::model::{ClusterStatus, Facts, Kv, LostRange, Metrics, Osd, OsdState, Settings, Vdisk, WriteBuffer};
 use api::{Admin, Kind, Refusal};
-use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus, VdiskStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus, Serves, VdiskStatus};
 use formats::registry::{ClusterRecord, OsdRecord};
 use glossary::{ByteCount, NodeId, OsdId, VdiskName};
 use io::{AskError, Handle, Port};
@@ -23,7 +23,7 @@ use crate::cli;
 /// How long one role may take to say how it is: it does so at once or not at all.
 const ROLE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often an ASD that starts is looked at.
+/// How often what starts is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What stands behind the API.
@@ -90,13 +90,13 @@ impl Control {
         loop {
             let left = patience.saturating_sub(began.elapsed());
             let trouble = match ask::status(&mut port, ids::asd(osd), left.min(ROLE_PATIENCE)) {
-                Some(RoleStatus::Asd { trouble: None, .. }) => return Ok(()),
-                Some(RoleStatus::Asd { trouble: Some(why), .. }) => why,
+                Some(RoleStatus::Asd { serves: Serves::Yes, .. }) => return Ok(()),
+                Some(RoleStatus::Asd { serves: Serves::NotYet(why), .. }) => why,
+                Some(RoleStatus::Asd { serves: Serves::No(why), .. }) => {
+                    return Err(Refusal::new(Kind::Unavailable, format!("asd-{osd} started: {why}")));
+                }
                 _ => "it does not answer".into(),
             };
-            if trouble.starts_with("not serving") {
-                return Err(Refusal::new(Kind::Unavailable, format!("asd-{osd} started: {trouble}")));
-            }
             if left.is_zero() {
                 let refusal =
                     Refusal::new(Kind::TimedOut, format!("asd-{osd} does not serve yet: {trouble}"));
@@ -128,16 +128,16 @@ impl Control {
             (facts.state, facts.trouble) = (OsdState::Missing, Some(absent.why.clone()));
         } else if self.stopped.lock().expect("nobody panics with it").contains(&record.osd) {
             facts.state = OsdState::Stopped;
-        } else if let Some(RoleStatus::Asd { used, dead, keys, trouble, .. }) =
+        } else if let Some(RoleStatus::Asd { used, dead, keys, serves, .. }) =
             ask::status(port, ids::asd(record.osd), patience)
         {
             (facts.used, facts.dead, facts.keys) = (used, dead, keys);
-            facts.state = match &trouble {
+            facts.state = match &serves {
                 _ if full.contains(&record.osd) => OsdState::Full,
-                None => OsdState::Up,
-                Some(_) => OsdState::Failed,
+                Serves::Yes => OsdState::Up,
+                Serves::No(_) | Serves::NotYet(_) => OsdState::Failed,
             };
-            facts.trouble = trouble;
+            facts.trouble = serves.why_not().map(str::to_owned);
         } else {
             facts.trouble = Some("it does not answer".into());
         }
@@ -152,18 +152,26 @@ impl Control {
         })
     }
 
-    /// Asks a volume driver's verb; what it refuses is a conflict with how things are.
+    /// Asks a volume driver's verb, again while it can't be done yet; what it refuses is a conflict with how things
+    /// are.
     fn verb(&self, body: AdminBody, patience: Duration) -> Result<(), Refusal> {
         let mut port = self.handle.port();
-        match ask::admin(&mut port, ids::VOLUME_DRIVER, body, patience) {
-            Ok(AdminAnswer::Failed(why)) => Err(Refusal::new(Kind::Conflict, why)),
-            Ok(_) => Ok(()),
-            Err(AskError::TimedOut(_)) => {
-                let refusal = Refusal::new(Kind::TimedOut, "no answer in time; it may still happen");
+        let began = Instant::now();
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            let late = |why: String| {
+                let refusal = Refusal::new(Kind::TimedOut, why);
                 Err(refusal.hint("`ovs status` says how the cluster is; --timeout allows more time"))
-            }
-            Err(AskError::NotRunning(_)) => {
-                Err(Refusal::new(Kind::Unavailable, "the volume driver does not run"))
+            };
+            match ask::admin(&mut port, ids::VOLUME_DRIVER, body.clone(), left.max(LOOK_AGAIN)) {
+                Ok(AdminAnswer::Failed(why)) => return Err(Refusal::new(Kind::Conflict, why)),
+                Ok(AdminAnswer::NotYet(why)) if left <= LOOK_AGAIN => return late(why),
+                Ok(AdminAnswer::NotYet(_)) => std::thread::sleep(LOOK_AGAIN),
+                Ok(AdminAnswer::Done | AdminAnswer::Status(_)) => return Ok(()),
+                Err(AskError::TimedOut(_)) => return late("no answer in time; it may still happen".into()),
+                Err(AskError::NotRunning(_)) => {
+                    return Err(Refusal::new(Kind::Unavailable, "the volume driver does not run"));
+                }
             }
         }
     }
@@ -187,7 +195,7 @@ impl Control {
             generation: status.generation.0,
             stored: status.stored,
             unsafe_bytes: status.unsafe_bytes,
-            halted: status.halted,
+            halted: status.serves.why_not().map(str::to_owned),
             lost: status.lost.into_iter().map(lost).collect(),
         }
     }

@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus, Serves, VdiskStatus};
 use gateway::Nbd;
 use glossary::{ByteCount, VdiskName};
-use io::GatewaySpec;
+use io::{AskError, GatewaySpec};
 
 use super::banner::Banner;
 use super::control::Control;
@@ -33,11 +33,11 @@ pub(crate) fn serve(
 ) -> Result<(), Failure> {
     start_roles(&started, arguments.accept_write_buffer_loss)?;
     make_vdisks(&started)?;
-    wait_until_taken_over(&started);
+    let vdisks = served(&started)?;
+    wait_until_taken_over(&started, &vdisks);
     let nbd = listener.local_addr().map_err(|error| Failure::system("listening", &error))?;
     let settings = gateway::Settings::new(ids::EDGE);
     let memory_bound = settings.memory_bound();
-    let vdisks = served(&started)?;
     let banner = Banner {
         directory: started.directory.root(),
         record: &started.record,
@@ -91,9 +91,7 @@ fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<()
         let body = AdminBody::CreateVdisk { name: name.clone(), size };
         match ask::admin(&mut port, ids::VOLUME_DRIVER, body, PATIENCE) {
             Ok(AdminAnswer::Done) => return Ok(()),
-            Ok(AdminAnswer::Failed(why)) if why.contains("still starting") => {
-                std::thread::sleep(PATIENCE / 100)
-            }
+            Ok(AdminAnswer::NotYet(_)) => std::thread::sleep(PATIENCE / 100),
             Ok(AdminAnswer::Failed(why)) => return Err(Failure::refused(format!("vDisk {name}: {why}"))),
             Ok(AdminAnswer::Status(_)) | Err(_) => {}
         }
@@ -116,32 +114,36 @@ fn served(started: &Started) -> Result<Vec<(VdiskName, ByteCount)>, Failure> {
 fn halted(started: &Started) -> BTreeMap<VdiskName, String> {
     match ask::status(&mut started.runtime.port(), ids::VOLUME_DRIVER, PATIENCE) {
         Some(RoleStatus::VolumeDriver { vdisks, .. }) => {
-            vdisks.into_iter().filter_map(|vdisk| Some((vdisk.name, vdisk.halted?))).collect()
+            let why = |vdisk: VdiskStatus| Some((vdisk.name, vdisk.serves.why_not()?.to_owned()));
+            vdisks.into_iter().filter_map(why).collect()
         }
         _ => BTreeMap::new(),
     }
 }
 
 /// Waits until no vDisk is being taken over any more: those that can serve do, the others say why not.
-fn wait_until_taken_over(started: &Started) {
+fn wait_until_taken_over(started: &Started, vdisks: &[(VdiskName, ByteCount)]) {
     let mut port = started.runtime.port();
     let step = Duration::from_millis(20);
     for _ in 0..TAKE_OVER.as_millis() / step.as_millis() {
-        let waiting = match ask::status(&mut port, ids::VOLUME_DRIVER, PATIENCE) {
-            Some(RoleStatus::VolumeDriver { vdisks, buffer_limit, .. }) => {
-                let busy = |why: &Option<String>| {
-                    why.as_ref().is_some_and(|why| why.starts_with("being taken over"))
-                };
-                buffer_limit.0 == 0 || vdisks.iter().any(|vdisk| busy(&vdisk.halted))
+        match ask::admin(&mut port, ids::VOLUME_DRIVER, AdminBody::Status, PATIENCE) {
+            Ok(AdminAnswer::Status(RoleStatus::VolumeDriver { vdisks: known, .. })) => {
+                if vdisks.iter().all(|(name, _)| is_settled(&known, name)) {
+                    return;
+                }
             }
-            _ => true,
-        };
-        if !waiting {
-            return;
+            // It halted, and has said why.
+            Err(AskError::NotRunning(_)) => return,
+            Ok(_) | Err(AskError::TimedOut(_)) => {}
         }
         std::thread::sleep(step);
     }
     tracing::warn!("some vDisks are still being taken over");
+}
+
+/// Whether the volume driver has read of a vDisk in the registry, and has taken it over or given that up.
+fn is_settled(known: &[VdiskStatus], name: &VdiskName) -> bool {
+    known.iter().any(|vdisk| vdisk.name == *name && !matches!(vdisk.serves, Serves::NotYet(_)))
 }
 
 /// Stops: guests first, then everything else. What was acknowledged is in the log either way.

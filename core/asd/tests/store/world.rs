@@ -206,7 +206,7 @@ impl World {
 
     pub(crate) fn trouble(&mut self) -> Option<String> {
         match self.status() {
-            RoleStatus::Asd { trouble, .. } => trouble,
+            RoleStatus::Asd { serves, .. } => serves.why_not().map(str::to_owned),
             other => panic!("{other:?}"),
         }
     }

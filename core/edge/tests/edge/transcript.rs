@@ -17,10 +17,15 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, 
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, Opening};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError, GuestRequest};
 use formats::{Effect, Event, Message, Payload};
-use glossary::{ByteCount, Generation, NodeId, SessionId, VdiskId, VdiskName};
+use glossary::{ByteCount, ClientId, Generation, NodeId, SessionId, VdiskId, VdiskName};
 use step::{Effects, Machine, TimerId, Timestamp};
 
 pub(crate) const DRIVER: NodeId = NodeId(2);
+
+/// An Edge as it comes.
+pub(crate) fn config() -> Config {
+    Config::new(ClientId(7), DRIVER)
+}
 
 /// Runs the events of a transcript against a started Edge and compares.
 pub(crate) fn check(config: Config, transcript: &str) {

@@ -64,6 +64,29 @@ pub enum AdminAnswer {
     Failed(String),
     /// What a role has to say of itself.
     Status(RoleStatus),
+    /// Not done, for something that ends by itself: the same question gets another answer soon. Why: one sentence.
+    NotYet(String),
+}
+
+/// Whether a role or a vDisk serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Serves {
+    /// It does.
+    Yes,
+    /// It doesn't, and won't by itself: why.
+    No(String),
+    /// It doesn't yet, and will by itself: what it does, or what it waits for.
+    NotYet(String),
+}
+
+impl Serves {
+    /// Why it doesn't; `None` when it does.
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Serves::Yes => None,
+            Serves::No(why) | Serves::NotYet(why) => Some(why),
+        }
+    }
 }
 
 /// What a role says of itself. Counters are named in the crate `facts`, in the order of its tables.
@@ -104,8 +127,8 @@ pub enum RoleStatus {
         dead: ByteCount,
         /// How many keys.
         keys: u64,
-        /// Why it can't serve, when it can't.
-        trouble: Option<String>,
+        /// Whether it serves.
+        serves: Serves,
         /// Its counters.
         counters: Vec<u64>,
     },
@@ -151,8 +174,8 @@ pub struct VdiskStatus {
     pub stored: ByteCount,
     /// Bytes that the ASDs don't hold yet with redundancy (L8).
     pub unsafe_bytes: ByteCount,
-    /// Why it can't serve, when it can't.
-    pub halted: Option<String>,
+    /// Whether it serves.
+    pub serves: Serves,
     /// Ranges that can't be read, in bytes: from, length; the first few.
     pub lost: Vec<(u64, u64)>,
 }

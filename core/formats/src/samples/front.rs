@@ -8,7 +8,7 @@ use glossary::{ByteCount, ClientId, Generation, OsdId, SessionId, VdiskId};
 use super::{all, name, payload, size};
 use crate::Message;
 use crate::message::admin::{
-    AdminAnswer, AdminBody, AdminReply, AdminRequest, OsdState, RoleStatus, VdiskStatus,
+    AdminAnswer, AdminBody, AdminReply, AdminRequest, OsdState, RoleStatus, Serves, VdiskStatus,
 };
 use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
@@ -26,7 +26,8 @@ pub(super) fn messages() -> Vec<Message> {
         Message::EdgeReply(EdgeReply { session, request: 300, generation, stable: 41, body })
     }));
     messages.extend(all(admin_body).map(|body| Message::Admin(AdminRequest { request: 4, body })));
-    let answers = all(admin_answer).chain(all(status).map(AdminAnswer::Status));
+    let answers = all(admin_answer).chain(all(status).chain([vdisk_states()]).map(AdminAnswer::Status));
+    let answers = answers.chain([AdminAnswer::NotYet("why".to_string())]);
     messages.extend(answers.map(|body| Message::AdminReply(AdminReply { request: 5, body })));
     messages
 }
@@ -126,7 +127,8 @@ fn admin_answer(last: Option<&AdminAnswer>) -> Option<AdminAnswer> {
     Some(match last {
         None => AdminAnswer::Done,
         Some(AdminAnswer::Done) => AdminAnswer::Failed("why".to_string()),
-        Some(AdminAnswer::Failed(_) | AdminAnswer::Status(_)) => return None,
+        // These come behind what a role says of itself.
+        Some(AdminAnswer::Failed(_) | AdminAnswer::Status(_) | AdminAnswer::NotYet(_)) => return None,
     })
 }
 
@@ -134,10 +136,7 @@ fn status(last: Option<&RoleStatus>) -> Option<RoleStatus> {
     let counters = vec![1, 200, 0];
     Some(match last {
         None => RoleStatus::Edge { remembered: ByteCount(4096), counters },
-        Some(RoleStatus::Edge { .. }) => {
-            let (buffered, buffer_limit) = (ByteCount(8192), ByteCount(2 << 30));
-            RoleStatus::VolumeDriver { vdisks: vec![vdisk_status()], buffered, buffer_limit, counters }
-        }
+        Some(RoleStatus::Edge { .. }) => volume_driver(vec![vdisk_status(Serves::No("why".to_string()))]),
         Some(RoleStatus::VolumeDriver { .. }) => {
             let osds = (0_u32..).zip(all(osd_state)).map(|(osd, state)| (OsdId(osd), state)).collect();
             RoleStatus::Objects { osds, counters }
@@ -147,13 +146,32 @@ fn status(last: Option<&RoleStatus>) -> Option<RoleStatus> {
             capacity: ByteCount(1 << 40),
             dead: ByteCount(4096),
             keys: 300,
-            trouble: None,
+            serves: Serves::Yes,
             counters,
         },
         Some(RoleStatus::Asd { .. }) => {
             RoleStatus::Kv { keys: 12, index: 345, trouble: Some("why".to_string()), counters }
         }
         Some(RoleStatus::Kv { .. }) => return None,
+    })
+}
+
+fn volume_driver(vdisks: Vec<VdiskStatus>) -> RoleStatus {
+    let (buffered, buffer_limit) = (ByteCount(8192), ByteCount(2 << 30));
+    RoleStatus::VolumeDriver { vdisks, buffered, buffer_limit, counters: vec![1, 200, 0] }
+}
+
+/// A volume driver with a vDisk in every state.
+fn vdisk_states() -> RoleStatus {
+    volume_driver(all(serves).map(vdisk_status).collect())
+}
+
+fn serves(last: Option<&Serves>) -> Option<Serves> {
+    Some(match last {
+        None => Serves::Yes,
+        Some(Serves::Yes) => Serves::No("why".to_string()),
+        Some(Serves::No(_)) => Serves::NotYet("why".to_string()),
+        Some(Serves::NotYet(_)) => return None,
     })
 }
 
@@ -167,7 +185,7 @@ fn osd_state(last: Option<&OsdState>) -> Option<OsdState> {
     })
 }
 
-fn vdisk_status() -> VdiskStatus {
+fn vdisk_status(serves: Serves) -> VdiskStatus {
     VdiskStatus {
         vdisk: VdiskId(7),
         name: name(),
@@ -175,7 +193,7 @@ fn vdisk_status() -> VdiskStatus {
         generation: Generation(5),
         stored: ByteCount(1 << 20),
         unsafe_bytes: ByteCount(4096),
-        halted: Some("why".to_string()),
+        serves,
         lost: vec![(4096, 8192)],
     }
 }

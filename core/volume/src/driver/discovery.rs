@@ -7,12 +7,19 @@ use formats::identity::{Folder, Identity};
 use formats::message::kv::{KvAnswer, KvQuery};
 use formats::registry::{self, ClusterRecord, VdiskRecord};
 use glossary::{BufferIdentity, VdiskId};
-use step::{DiskOperation, DiskOutcome, DiskResult, Effects, FileName, OperationId, Timestamp};
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, OperationId, Timestamp};
 
 use super::{DELETE_ORPHAN, DriverAsk, LIST_FILES, READ_IDENTITY, VolumeDriver};
 use crate::context::Purpose;
 use crate::files::LocalFile;
 use crate::volume::Volume;
+
+/// The longest identity file that is read, in bytes.
+const IDENTITY_MAX: u64 = 4096;
+
+/// How often the write buffer's identity is read before a disk that fails at it is believed to go on failing: a tick
+/// apart, so for about a second.
+const IDENTITY_TRIES: u32 = 5;
 
 /// Keys of one page of the registry.
 const RANGE_PAGE: u32 = 1000;
@@ -78,11 +85,7 @@ impl VolumeDriver {
         effects: &mut Effects<Effect>,
     ) {
         if operation == READ_IDENTITY {
-            self.buffer = match result {
-                Ok(DiskOutcome::Read(bytes)) => buffer_identity(&bytes),
-                _ => None,
-            };
-            self.read_cluster(now, DriverAsk::Cluster, effects);
+            self.identity_read(now, result, effects);
         } else if operation == LIST_FILES {
             self.listing = false;
             match result {
@@ -92,6 +95,33 @@ impl VolumeDriver {
                 }
             }
         }
+    }
+
+    pub(super) fn read_identity(effects: &mut Effects<Effect>) {
+        let file = FileName::new(format_args!("identity"));
+        let what = DiskOperation::Read { file, offset: 0, length: IDENTITY_MAX };
+        effects.push(Effect::Disk { operation: READ_IDENTITY, what });
+    }
+
+    /// A write buffer without an identity is a fresh one, and whatever the registry knows to be in the one before is
+    /// lost. So one that can't be read must not pass for it.
+    fn identity_read(&mut self, now: Timestamp, result: DiskResult, effects: &mut Effects<Effect>) {
+        self.buffer = match result {
+            Ok(DiskOutcome::Read(bytes)) => buffer_identity(&bytes),
+            Ok(_) | Err(DiskError::NotFound) => None,
+            Err(DiskError::Failed | DiskError::Full) => {
+                self.identity_failures += 1;
+                self.identity_again = self.identity_failures < IDENTITY_TRIES;
+                if !self.identity_again {
+                    let reason = "the write buffer's identity file can't be read: its disk fails; mend it, then start \
+                                  again"
+                        .into();
+                    effects.push(Effect::Halt { reason });
+                }
+                return;
+            }
+        };
+        self.read_cluster(now, DriverAsk::Cluster, effects);
     }
 
     fn files_listed(&mut self, now: Timestamp, files: &[(FileName, u64)], effects: &mut Effects<Effect>) {

@@ -2,4 +2,5 @@
 
 mod crashes;
 mod lost;
+mod starts;
 mod world;

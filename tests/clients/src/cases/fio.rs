@@ -41,6 +41,15 @@ fn fio(bed: &Bed, server: &Server, job: Job, seed: u64) -> Result<()> {
     Ok(())
 }
 
+/// Discards everything that jobs write. What they write vouches for itself, an earlier phase's as well as this one's: after
+/// this a write that is missing shows.
+fn forget(server: &Server) -> Result<()> {
+    let length = format!("discard 0 {}M", SIZE_MIB * 10);
+    let io = Program::new("qemu-io").words("-f raw -d unmap -c").arg(length).arg("-c").arg("flush");
+    io.arg(server.uri(VDISK)).run()?;
+    Ok(())
+}
+
 /// Written and verified by a server that lives, overwritten in part, verified again.
 pub(crate) fn fio_verifies_mixed_sizes(bed: &Bed) -> Result<()> {
     let mut server = bed.up("1GiB")?;
@@ -53,10 +62,14 @@ pub(crate) fn fio_verifies_mixed_sizes(bed: &Bed) -> Result<()> {
     fio(bed, &server, Job::Verify, 2)
 }
 
-/// Phases that end in a flush, each followed by a kill and a verification.
+/// Phases that end in a flush, each followed by a kill and a verification. Some overwrite what was there, some begin with
+/// nothing.
 pub(crate) fn fio_verifies_after_kill(bed: &Bed) -> Result<()> {
     let mut server = bed.up("1GiB")?;
     for seed in 1..=6 {
+        if seed % 2 == 0 {
+            forget(&server)?;
+        }
         fio(bed, &server, Job::Write, seed)?;
         server.kill()?;
         server.start_again(&[])?;
@@ -98,4 +111,33 @@ pub(crate) fn fio_verifies_while_the_vdisk_grows(bed: &Bed) -> Result<()> {
         .arg(&uri)
         .run()?;
     fio(bed, &server, Job::Verify, 1)
+}
+
+/// Disks stop and start under a client that writes: it notices nothing, and what it wrote meanwhile bears the loss of two
+/// others. What it flushed is verified while disks are away, and when all are back.
+pub(crate) fn fio_verifies_while_disks_stop_and_start(bed: &Bed) -> Result<()> {
+    const PHASES: u64 = 3;
+    let osds = |verb: &str, disks: [u32; 2]| -> Result<()> {
+        disks.iter().try_for_each(|disk| bed.ovs(&format!("osd {verb} asd-{disk}")).run().map(drop))
+    };
+    let server = bed.up("1GiB")?;
+    std::thread::scope(|scope| {
+        let phase = |seed| forget(&server).and_then(|()| fio(bed, &server, Job::Write, seed));
+        let writer = scope.spawn(move || (1..=PHASES).try_for_each(phase));
+        let mut rounds = 0;
+        while !writer.is_finished() {
+            osds("stop", [3, 6])?;
+            ensure!(bed.ovs("status").run()?.contains("degraded"), "status says that two disks are away");
+            rounds += u32::from(!writer.is_finished());
+            osds("start", [3, 6])?;
+        }
+        ensure!(rounds > 0, "disks were away while the client wrote");
+        writer.join().map_err(|_| anyhow!("the thread of the client panicked"))?
+    })?;
+    bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
+    osds("stop", [1, 4])?;
+    fio(bed, &server, Job::Verify, PHASES)?;
+    osds("start", [1, 4])?;
+    ensure!(bed.ovs("status").run()?.starts_with("healthy"), "all disks are back");
+    fio(bed, &server, Job::Verify, PHASES)
 }

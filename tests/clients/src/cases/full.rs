@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::bed::{Bed, VDISK, free_port};
 use crate::process::Program;
@@ -114,6 +115,57 @@ pub(crate) fn full_disk_loses_nothing(bed: &Bed) -> Result<()> {
     refused_without_room(bed, &room, &common)?;
     server.start_again(&[])?;
     io(&uri, &["read -P 1 0 32M", "read -P 3 96M 16M"])
+}
+
+/// The folder of one disk has no room left: it is shown as full, and the others take everything.
+pub(crate) fn a_full_disk_is_shown_and_the_rest_serves(bed: &Bed) -> Result<()> {
+    const FULL: &str = "asd-3";
+    let room = Room::make(&bed.path("room"))?;
+    let port = free_port()?;
+    let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let first = words(
+        "--disks 4 --policy 2,1,3,1 --disk-size 4GiB --sco-size 4MiB --write-buffer 128MiB --vdisk disk1:1GiB",
+    );
+    let common = words(&format!("--dir {} --nbd 127.0.0.1:{port}", bed.data().display()));
+    let mut prefix = room.enter();
+    prefix.push(bed.ovs_binary().display().to_string());
+    let mut server = Server::start_through(&prefix, &first, &common, port, &bed.path("server.log"))?;
+    server.stop()?;
+    // Its folder moves to the small file system, and is seen where it was.
+    let folder = bed.data().join(FULL);
+    room.program(Path::new("cp")).words("-a").arg(&folder).arg(&room.folder).run()?;
+    room.program(Path::new("mount")).words("--bind").arg(room.folder.join(FULL)).arg(&folder).run()?;
+    server.start_again(&[])?;
+    let uri = server.uri(VDISK);
+    let write = |pattern: u64| {
+        let (at, sync) = (pattern * 32, format!("vdisk sync {VDISK}"));
+        io(&uri, &[&format!("write -P {pattern} {at}M 32M"), "flush"])?;
+        bed.ovs(&sync).run()
+    };
+    write(1)?;
+    ensure!(states(bed)? == ["up"; 4], "all is well: {:?}", states(bed)?);
+    room.fill()?;
+    // Each round offers it fragments, until it has said that it has no room.
+    let mut rounds = 2..8;
+    while states(bed)? != ["up", "up", "up", "full"] {
+        let round = rounds.next().with_context(|| format!("it is never full: {:?}", states(bed)))?;
+        write(round)?;
+    }
+    let status = bed.ovs("status").run()?;
+    ensure!(status.contains(&format!("{FULL} full")), "status says why it is degraded: {status}");
+    write(8)?;
+    for pattern in (1..rounds.start).chain([8]) {
+        io(&uri, &[&format!("read -P {pattern} {}M 32M", pattern * 32)])?;
+    }
+    room.free()?;
+    Ok(())
+}
+
+/// How the disks are, in order.
+fn states(bed: &Bed) -> Result<Vec<String>> {
+    let osds: Value = serde_json::from_str(&bed.ovs("osd list --json").run()?)?;
+    let osds = osds.as_array().with_context(|| format!("no list of disks: {osds}"))?;
+    Ok(osds.iter().map(|osd| osd["state"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
 fn refused_without_room(bed: &Bed, room: &Room, common: &[String]) -> Result<()> {

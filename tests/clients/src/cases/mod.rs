@@ -1,6 +1,7 @@
 //! The cases, one file per client.
 
 mod away;
+mod buffered;
 mod cut;
 mod disks;
 mod fio;
@@ -82,6 +83,8 @@ const CASES: &[Case] = &[
     case!(lost::lost_write_buffer_needs_a_word, 120, OvsAlone, Plain),
     case!(lost::lost_ranges_are_named, 120, OvsAlone, Plain),
     case!(full::full_disk_loses_nothing, 240, OvsAlone, Plain),
+    case!(full::a_full_disk_is_shown_and_the_rest_serves, 240, OvsAlone, Plain),
+    case!(buffered::status_tells_what_is_not_safe_yet, 120, OvsAlone, Both),
     case!(stalled::sigstop_makes_clients_wait, 120, OvsAlone, Both),
     case!(stalled::stalled_backend_bounds_memory, 240, OvsAlone, Plain),
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
@@ -113,6 +116,7 @@ const CASES: &[Case] = &[
     case!(libnbd::libnbd_options, 120, OvsAlone, Plain),
     case!(fio::fio_verifies_mixed_sizes, 300, Any, Both),
     case!(fio::fio_verifies_while_the_vdisk_grows, 300, OvsAlone, Both),
+    case!(fio::fio_verifies_while_disks_stop_and_start, 400, OvsAlone, Both),
     case!(fio::fio_verifies_after_kill, 600, Any, Plain),
     case!(cut::cut_keeps_what_was_acknowledged, 600, Any, Plain),
     case!(cut::cut_with_frames_keeps_what_was_acknowledged, 300, Any, Both),

@@ -102,6 +102,11 @@ pub(crate) fn vdisk_grows_and_goes(bed: &Bed) -> Result<()> {
     Program::new("nbdinfo").arg(&uri).refused()?;
     let list = bed.ovs("vdisk list").run()?;
     ensure!(list.contains(VDISK) && !list.contains("second"), "the list names what is there: {list}");
+    // One that is still being taken over is waited for.
+    for _ in 0..5 {
+        bed.ovs("vdisk create brief --size 64MiB").run()?;
+        bed.ovs("vdisk delete brief --yes").run()?;
+    }
     Ok(())
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct Disk {
     live: BTreeMap<FileName, Vec<u8>>,
     durable: BTreeMap<FileName, Vec<u8>>,
     open: Vec<(OperationId, DiskOperation)>,
+    /// So many reads of the identity file fail.
+    pub(crate) identity_fails: u32,
 }
 
 impl Disk {
@@ -76,6 +78,10 @@ impl Disk {
                 self.live.remove(&file);
                 self.durable.remove(&file);
                 Ok(DiskOutcome::Done)
+            }
+            DiskOperation::Read { file, .. } if self.identity_fails > 0 && file.as_str() == "identity" => {
+                self.identity_fails -= 1;
+                Err(DiskError::Failed)
             }
             DiskOperation::Read { file, offset, length } => {
                 let bytes = self.live.get(&file).ok_or(DiskError::NotFound)?;

@@ -139,6 +139,12 @@ impl World {
 
     /// Asks management's verbs, all at once, and goes on until each is done.
     pub(crate) fn manage(&mut self, verbs: Vec<AdminBody>) {
+        let answers = self.answers_to(verbs);
+        assert!(answers.iter().all(|answer| *answer == AdminAnswer::Done), "{answers:?}");
+    }
+
+    /// What management is told that asks these verbs, all at once.
+    pub(crate) fn answers_to(&mut self, verbs: Vec<AdminBody>) -> Vec<AdminAnswer> {
         self.managed.clear();
         let all = verbs.len();
         for (request, body) in (0..).zip(verbs) {
@@ -148,7 +154,7 @@ impl World {
         while self.managed.len() < all {
             assert!(self.go(), "management's verbs end");
         }
-        assert!(self.managed.iter().all(|answer| *answer == AdminAnswer::Done), "{:?}", self.managed);
+        core::mem::take(&mut self.managed)
     }
 
     /// Asks again, as an Edge does that got no answer.

@@ -1,13 +1,8 @@
 //! A vDisk is deleted while ASDs are away: nobody waits for them, and when they are back nothing of it is left.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod bed;
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-
-use bed::{Bed, NextLife};
-use calm::World;
-use formats::message::admin::{AdminAnswer, AdminBody};
+use crate::bed::{Bed, NextLife};
+use crate::world::World;
+use formats::message::admin::{AdminAnswer, AdminBody, Serves};
 use glossary::ByteCount;
 
 /// Long enough for every ASD to be heard again and looked through, one after another: in ten seconds each.
@@ -68,7 +63,7 @@ fn a_take_over_that_waits_says_for_what_and_may_be_ended() {
     let before = bed.written();
     let next = || NextLife { life: 2, gone: &[], silent: &[0, 1, 2, 3, 4], keeps_write_buffer: false };
     let mut world = bed.next_life(&before, next());
-    let why = bed.status(&mut world).halted.expect("it does not serve");
+    let Serves::NotYet(why) = bed.status(&mut world).serves else { panic!("it waits") };
     assert!(why.starts_with("being taken over: ") && why.contains("TLog"), "{why}");
     let size = ByteCount(1 << 40);
     let resize = AdminBody::ResizeVdisk { name: bed.vdisk.clone(), size };
@@ -81,7 +76,7 @@ fn a_take_over_that_waits_says_for_what_and_may_be_ended() {
     let mut world = bed.next_life(&before, next());
     come_back(&bed, &mut world);
     rest(&mut world);
-    assert_eq!(bed.status(&mut world).halted, None, "they are back: it serves");
+    assert_eq!(bed.status(&mut world).serves, Serves::Yes, "they are back: it serves");
     let vdisk = bed.attach(&mut world).expect("it serves");
     assert_eq!(bed.read_all(&mut world, vdisk).1, 0);
 }

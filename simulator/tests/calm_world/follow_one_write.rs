@@ -1,15 +1,12 @@
 //! Prints docs/follow-one-write.txt: what one write goes through, hop by hop. `UPDATE=1` writes it anew.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-#[path = "follow/places.rs"]
 mod places;
 
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::world::{Arrival, GUEST, Hop, World};
 use bytes::Bytes;
-use calm::{Arrival, GUEST, Hop, World};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
 use formats::work::Work;
@@ -32,7 +29,7 @@ One write of 4 KiB to a vDisk that was written before, with nothing else going o
 `ovs vdisk sync`. A line for each hop: who gets what, what it means, and the code that takes it on. Hops that
 several ASDs take at once share a line. An NBD client's request becomes the guest's in shell/gateway.
 
-This file is written by a test: UPDATE=1 cargo test -p simulator --test follow_one_write
+This file is written by a test: UPDATE=1 cargo test -p simulator --test calm_world
 ";
 
 #[test]
@@ -223,6 +220,6 @@ fn compare(text: &str) {
     let differs = found.lines().zip(text.lines()).find(|(found, wanted)| found != wanted);
     assert!(
         found == text,
-        "{DOCUMENT} is out of date, first at {differs:?}; UPDATE=1 cargo test -p simulator --test follow_one_write"
+        "{DOCUMENT} is out of date, first at {differs:?}; UPDATE=1 cargo test -p simulator --test calm_world"
     );
 }

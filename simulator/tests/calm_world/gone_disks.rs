@@ -1,16 +1,20 @@
 //! More ASDs are gone than parity makes up for, and the write buffer with them: whatever is lost is an error, whatever
 //! is not is read right, and nobody is waited for.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod bed;
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-
-use bed::{AT_ONCE, Bed, CLUSTERS, data};
+use crate::bed::{AT_ONCE, Bed, CLUSTERS, data};
+use crate::world::World;
 use formats::Payload;
-use formats::message::admin::{AdminAnswer, AdminBody};
+use formats::message::admin::{AdminAnswer, AdminBody, Serves};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestError};
 use glossary::{ByteCount, CLUSTER_BYTES, VdiskName};
+
+/// Why the vDisk will not serve.
+fn why_not(bed: &Bed, world: &mut World) -> String {
+    match bed.status(world).serves {
+        Serves::No(why) => why,
+        other => panic!("it waits for nobody: {other:?}"),
+    }
+}
 
 #[test]
 fn three_of_eight_lose_some_of_it_and_that_is_said() {
@@ -22,7 +26,7 @@ fn three_of_eight_lose_some_of_it_and_that_is_said() {
             // Each pair with the next: enough of all 56 to have every outcome.
             let mut world = bed.without(&before, &[first, second, (second + 1) % 8]);
             let Ok(vdisk) = bed.attach(&mut world) else {
-                let why = bed.status(&mut world).halted.expect("why it does not serve");
+                let why = why_not(&bed, &mut world);
                 assert!(why.contains("TLog") && why.contains("lost"), "{why}");
                 halted += 1;
                 continue;
@@ -43,7 +47,7 @@ fn five_of_eight_lose_all_and_other_vdisks_work() {
     let bed = Bed::new();
     let mut world = bed.without(&bed.written(), &[0, 1, 2, 3, 4]);
     let error = bed.attach(&mut world).expect_err("it can't serve");
-    let why = bed.status(&mut world).halted.expect("why it does not serve");
+    let why = why_not(&bed, &mut world);
     assert!(matches!(&error, GuestError::Io(said) if *said == why), "{error:?} and {why}");
     let other = VdiskName::new("other").expect("a name");
     let create = AdminBody::CreateVdisk { name: other.clone(), size: ByteCount(1 << 20) };

@@ -14,7 +14,7 @@ use simulator::disk::Folder;
 use simulator::roles_cluster::{RolesCluster, RolesFactory};
 use simulator::runs::Factory;
 
-use crate::calm::World;
+use crate::world::World;
 
 /// A seed whose cluster has one Edge and eight ASDs with policy 4,2,6,1.
 const SEED: u64 = 3;

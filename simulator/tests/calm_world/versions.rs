@@ -4,15 +4,12 @@
 //! checkpoints, the KV with log and snapshot, the write buffer with SCOs, TLog and map. A version's directory is
 //! written once (`UPDATE=1`, when it is missing) and never again.
 
-#[allow(dead_code, reason = "other tests use more of it")]
-mod calm;
-
 use std::path::{Path, PathBuf};
 
+use crate::world::World;
 use bytes::Bytes;
-use calm::World;
 use formats::identity::{Folder as Owner, Identity, IdentityError};
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus, VdiskStatus};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
 use formats::recording::RoleCard;
@@ -239,7 +236,7 @@ fn open(files: impl Fn(NodeId) -> Files) -> World {
 fn the_newest_version_is_there() {
     let newest = versions().join(NEWEST);
     if newest.exists() || std::env::var_os("UPDATE").is_none() {
-        assert!(newest.exists(), "UPDATE=1 cargo test -p simulator --test versions writes it");
+        assert!(newest.exists(), "UPDATE=1 cargo test -p simulator --test calm_world writes it");
         return;
     }
     let world = make();
@@ -290,9 +287,12 @@ fn troubles(world: &mut World) -> Vec<String> {
         let (message, _) = world.ask(node, Message::Admin(AdminRequest { request, body: AdminBody::Status }));
         let Message::AdminReply(reply) = message else { panic!("no answer: {message:?}") };
         match reply.body {
-            AdminAnswer::Status(RoleStatus::Asd { trouble, .. }) => said.extend(trouble),
+            AdminAnswer::Status(RoleStatus::Asd { serves, .. }) => {
+                said.extend(serves.why_not().map(str::to_owned))
+            }
             AdminAnswer::Status(RoleStatus::VolumeDriver { vdisks, .. }) => {
-                said.extend(vdisks.into_iter().filter_map(|vdisk| vdisk.halted));
+                let why = |vdisk: &VdiskStatus| vdisk.serves.why_not().map(str::to_owned);
+                said.extend(vdisks.iter().filter_map(why));
             }
             other => panic!("another status: {other:?}"),
         }
