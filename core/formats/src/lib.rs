@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod asd_record;
+mod crcs;
 pub mod fragment;
 pub mod frame;
 pub mod identity;
@@ -27,6 +28,7 @@ pub mod tlog;
 pub mod whole;
 pub mod work;
 
+pub use crcs::Crcs;
 pub use message::Message;
 pub use payload::{Payload, ZERO_CLUSTER_CRC};
 

@@ -1,11 +1,11 @@
 //! Data on its way, with the checksums it got where it entered (PROTOCOLS F1).
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use checksum::crc32c;
 use glossary::CLUSTER_BYTES;
 
+use crate::crcs::Crcs;
 use crate::whole::whole_checksum;
 
 const PIECE: usize = CLUSTER_BYTES as usize;
@@ -30,21 +30,9 @@ enum Pieces {
     Many(Vec<Bytes>),
 }
 
-#[derive(Clone, Debug)]
-enum Crcs {
-    One([u32; 1]),
-    Many(Arc<[u32]>),
-}
-
 impl Default for Pieces {
     fn default() -> Self {
         Pieces::One(Bytes::new())
-    }
-}
-
-impl Default for Crcs {
-    fn default() -> Self {
-        Crcs::Many(Arc::from([]))
     }
 }
 
@@ -52,10 +40,10 @@ impl Payload {
     /// Data that enters here and now: its checksums are computed, once (PROTOCOLS F1).
     pub fn entering(bytes: Bytes) -> Self {
         if bytes.len() <= PIECE && !bytes.is_empty() {
-            return Payload { crcs: Crcs::One([crc32c(&bytes)]), pieces: Pieces::One(bytes) };
+            return Payload { crcs: Crcs::from(crc32c(&bytes)), pieces: Pieces::One(bytes) };
         }
-        let crcs: Arc<[u32]> = bytes.chunks(PIECE).map(crc32c).collect();
-        Payload { pieces: Pieces::One(bytes), crcs: Crcs::Many(crcs) }
+        let crcs = bytes.chunks(PIECE).map(crc32c).collect();
+        Payload { pieces: Pieces::One(bytes), crcs }
     }
 
     /// Data that came with its checksums. They are taken as they are: call [`Payload::verify`].
@@ -65,8 +53,7 @@ impl Payload {
         if crcs.len() != length.div_ceil(PIECE) {
             return None;
         }
-        let crcs = if let [crc] = crcs[..] { Crcs::One([crc]) } else { Crcs::Many(crcs.into()) };
-        Some(Payload { pieces: Pieces::from(pieces), crcs })
+        Some(Payload { pieces: Pieces::from(pieces), crcs: crcs.into() })
     }
 
     /// `clusters` clusters that were never written.
@@ -74,7 +61,7 @@ impl Payload {
         let count = usize::try_from(clusters).expect("a read fits memory");
         Payload {
             pieces: Pieces::from(zero_pieces(count * PIECE)),
-            crcs: Crcs::Many(alloc::vec![ZERO_CLUSTER_CRC; count].into()),
+            crcs: alloc::vec![ZERO_CLUSTER_CRC; count].into(),
         }
     }
 
@@ -88,15 +75,20 @@ impl Payload {
 
     /// The checksums, one for each 4 KiB.
     pub fn crcs(&self) -> &[u32] {
-        match &self.crcs {
-            Crcs::One(crc) => crc,
-            Crcs::Many(crcs) => crcs,
-        }
+        &self.crcs
+    }
+
+    /// The same, shared.
+    pub fn shared_crcs(&self) -> Crcs {
+        self.crcs.clone()
     }
 
     /// How many bytes.
     pub fn len(&self) -> usize {
-        self.pieces().iter().map(Bytes::len).sum()
+        match &self.pieces {
+            Pieces::One(piece) => piece.len(),
+            Pieces::Many(pieces) => pieces.iter().map(Bytes::len).sum(),
+        }
     }
 
     /// Whether there are none.

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use checksum::crc32c;
 use glossary::{CLUSTER_BYTES, ClientId, ClusterAddress, Generation, Location, TlogId, VdiskId};
 
+use crate::crcs::Crcs;
 use crate::namespace::ChainHead;
 
 const ENTRY_FIXED: usize = 56;
@@ -64,7 +65,7 @@ pub struct Entry {
     /// Where the first one rests; none for a discard.
     pub location: Location,
     /// A CRC-32C for each cluster written; empty for a discard.
-    pub crcs: Vec<u32>,
+    pub crcs: Crcs,
 }
 
 impl Entry {
@@ -75,18 +76,19 @@ impl Entry {
 
     /// Appends the entry's bytes.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
-        bytes.push(match self.kind {
+        let mut fixed = [0; ENTRY_FIXED];
+        fixed[0] = match self.kind {
             EntryKind::Write => 1,
             EntryKind::Discard => 2,
-        });
-        bytes.push(u8::from(self.completes_change));
-        bytes.extend_from_slice(&[0; 2]);
-        bytes.extend_from_slice(&self.right.to_le_bytes());
-        for word in
-            [self.number, self.client.0, self.change, self.address.0, self.clusters, self.location.bits()]
-        {
-            bytes.extend_from_slice(&word.to_le_bytes());
+        };
+        fixed[1] = u8::from(self.completes_change);
+        fixed[4..8].copy_from_slice(&self.right.to_le_bytes());
+        let words =
+            [self.number, self.client.0, self.change, self.address.0, self.clusters, self.location.bits()];
+        for (place, word) in fixed[8..].chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
         }
+        bytes.extend_from_slice(&fixed);
         self.crcs.iter().for_each(|crc| bytes.extend_from_slice(&crc.to_le_bytes()));
     }
 
@@ -241,7 +243,7 @@ mod tests {
             address: ClusterAddress(5),
             clusters: 2,
             location: Location::new(ScoId(7), ScoOffset(6)),
-            crcs: alloc::vec![8, 9],
+            crcs: alloc::vec![8, 9].into(),
         }
     }
 

@@ -13,8 +13,10 @@ pub struct Config {
     pub kv: NodeId,
     /// The objects client.
     pub objects: NodeId,
-    /// SCOs of one volume that may be on their way to the backend at once; each takes its size in memory.
-    pub uploads_max: usize,
+    /// Bytes of one volume's SCOs that may be on their way to the backend at once, which is the memory that they
+    /// take; two SCOs may be, however large. An upload waits for disks most of the time, one after another: a few
+    /// at once keep them busy.
+    pub upload_bytes_max: u64,
     /// How much data a TLog covers before it is closed and published, in bytes.
     pub tlog_covers: u64,
     /// How long to wait for an answer before asking again; doubles up to [`Config::retry_max`].
@@ -43,7 +45,7 @@ impl Config {
             node,
             kv,
             objects,
-            uploads_max: 2,
+            upload_bytes_max: 64 << 20,
             tlog_covers: 64 << 20,
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(30),

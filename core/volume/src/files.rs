@@ -13,11 +13,24 @@ pub(crate) enum LocalFile {
 
 impl LocalFile {
     pub(crate) fn name(self, vdisk: VdiskId) -> FileName {
+        let mut text = Text { bytes: [0; FileName::MAX_BYTES], length: 0 };
+        text.push(b"d");
+        text.number(vdisk.0, 10, 1);
         match self {
-            LocalFile::Sco(sco) => FileName::new(format_args!("d{}.sco-{sco}", vdisk.0)),
-            LocalFile::Tlog(tlog) => FileName::new(format_args!("d{}.tlog-{tlog}", vdisk.0)),
-            LocalFile::Map(number) => FileName::new(format_args!("d{}.map-{number:x}", vdisk.0)),
+            LocalFile::Sco(sco) => {
+                text.push(b".sco-");
+                text.number(sco.0, 16, 12);
+            }
+            LocalFile::Tlog(tlog) => {
+                text.push(b".tlog-");
+                text.number(sequence_of_tlog(tlog), 16, 16);
+            }
+            LocalFile::Map(number) => {
+                text.push(b".map-");
+                text.number(number, 16, 1);
+            }
         }
+        text.name()
     }
 
     /// What a name stands for, and whose it is; `None` for names that are none of ours.
@@ -33,6 +46,37 @@ impl LocalFile {
             _ => return None,
         };
         (file.name(vdisk) == *name).then_some((vdisk, file))
+    }
+}
+
+/// A name in the making. A guest's write names two files: by the general machinery of formatting, that costs a third of
+/// what the write alone does.
+struct Text {
+    bytes: [u8; FileName::MAX_BYTES],
+    length: usize,
+}
+
+impl Text {
+    fn push(&mut self, text: &[u8]) {
+        self.bytes[self.length..self.length + text.len()].copy_from_slice(text);
+        self.length += text.len();
+    }
+
+    /// A number with at least `digits` digits.
+    fn number(&mut self, mut number: u64, radix: u64, digits: usize) {
+        let mut text = [b'0'; 20];
+        let mut first = text.len();
+        while number > 0 {
+            first -= 1;
+            text[first] = b"0123456789abcdef"[(number % radix) as usize];
+            number /= radix;
+        }
+        self.push(&text[first.min(text.len() - digits)..]);
+    }
+
+    fn name(&self) -> FileName {
+        let text = core::str::from_utf8(&self.bytes[..self.length]).expect("composed names are ASCII");
+        FileName::parse(text).expect("composed names are plain, and fit")
     }
 }
 
@@ -56,6 +100,21 @@ pub(crate) fn journal_owner(vdisk: VdiskId) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_as_they_are_shown() {
+        for (vdisk, number) in [(1, 1), (10, 0xabc), (1_234_567, 0x1234_5678_9abc_def0), (1 << 23, u64::MAX)]
+        {
+            let sco = ScoId(number);
+            let tlog = tlog_of_sequence(number);
+            let shown = [
+                (LocalFile::Sco(sco), FileName::new(format_args!("d{vdisk}.sco-{sco}"))),
+                (LocalFile::Tlog(tlog), FileName::new(format_args!("d{vdisk}.tlog-{tlog}"))),
+                (LocalFile::Map(number), FileName::new(format_args!("d{vdisk}.map-{number:x}"))),
+            ];
+            shown.into_iter().for_each(|(file, name)| assert_eq!(file.name(VdiskId(vdisk)), name));
+        }
+    }
 
     #[test]
     fn names_come_back() {

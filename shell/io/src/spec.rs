@@ -21,6 +21,9 @@ pub struct NodeSpec<N> {
     pub shard: usize,
     /// The folder of its files, which exists. `None`: it has no disk.
     pub folder: Option<PathBuf>,
+    /// Whether large writes to its files go past the page cache, where the file system lets them: a copy less, and
+    /// no memory for what is not read again soon.
+    pub past_page_cache: bool,
     /// The machine in its first state; `Start` is its first event.
     pub machine: N,
     /// Who watches it.
@@ -96,10 +99,11 @@ impl StartError {
 impl<N> NodeSpec<N> {
     /// Opens the folder, here and not on the shard, so that whoever starts the node hears of it.
     pub(crate) fn prepare(self, settings: &Settings) -> Result<Starting<N>, StartError> {
-        let NodeSpec { id, name, folder, machine, tap, shard: _ } = self;
+        let NodeSpec { id, name, folder, past_page_cache, machine, tap, shard: _ } = self;
         let open = |path: PathBuf| match open_folder(&path) {
             Ok(descriptor) => {
-                Ok(NewFolder { descriptor, open_files: settings.open_files, threads: settings.disk_threads })
+                let (open_files, threads) = (settings.open_files, settings.disk_threads);
+                Ok(NewFolder { descriptor, open_files, threads, past_page_cache })
             }
             Err(source) => Err(StartError::Folder { name: name.clone(), path, source: source.into() }),
         };

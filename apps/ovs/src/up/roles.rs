@@ -76,6 +76,8 @@ impl Casting<'_> {
         card: &RoleCard,
     ) -> NodeSpec<Role> {
         let tap = self.recorder.map(|recorder| recorder.tap(id, card));
-        NodeSpec { id, name, shard, folder, machine: roles::cast(card, None), tap }
+        // An ASD's log is read when the write buffer has let go of what is in it, which is much later.
+        let past_page_cache = matches!(card, RoleCard::Asd { .. });
+        NodeSpec { id, name, shard, folder, past_page_cache, machine: roles::cast(card, None), tap }
     }
 }

@@ -16,10 +16,16 @@ pub(crate) struct Base {
 impl Base {
     /// Applies a run of a published TLog. SCOs that lost their last live cluster are added to `dead`.
     pub(crate) fn apply(&mut self, run: Run, dead: &mut Vec<ScoId>) {
-        for page in self.pages_touched(&run) {
-            let first = page * PAGE_CLUSTERS;
-            let part = run.cut(first, first + PAGE_CLUSTERS).expect("the run touches the page");
-            self.apply_to_page(page, part, dead);
+        let (first, last) = (run.address.0 / PAGE_CLUSTERS, (run.end() - 1) / PAGE_CLUSTERS);
+        if first == last && run.clusters == 1 {
+            // Most of what guests write at random; a TLog has thousands of these.
+            self.apply_one(first, run, dead);
+        } else {
+            for page in self.pages_touched(&run) {
+                let first = page * PAGE_CLUSTERS;
+                let part = run.cut(first, first + PAGE_CLUSTERS).expect("the run touches the page");
+                self.apply_to_page(page, part, dead);
+            }
         }
         if !run.location.is_none() {
             *self.live.entry(run.location.sco()).or_default() += run.clusters;
@@ -78,18 +84,37 @@ impl Base {
         let page = self.pages.entry(number).or_default();
         let start = part.address.0 - number * PAGE_CLUSTERS;
         for old in page.written(0, start, start + part.clusters) {
-            let sco = old.location.sco();
-            let live = self.live.get_mut(&sco).expect("what is mapped is counted");
-            *live -= old.clusters;
-            if *live == 0 {
-                self.live.remove(&sco);
-                dead.push(sco);
-            }
+            lose(&mut self.live, old.location, old.clusters, dead);
         }
         page.set(start, part.clusters, part.location);
         if page.is_empty() {
             self.pages.remove(&number);
         }
+    }
+
+    /// The same for a single cluster.
+    fn apply_one(&mut self, number: u64, run: Run, dead: &mut Vec<ScoId>) {
+        let page = self.pages.entry(number).or_default();
+        let at = run.address.0 - number * PAGE_CLUSTERS;
+        let old = page.location(at);
+        if !old.is_none() {
+            lose(&mut self.live, old, 1, dead);
+        }
+        page.set(at, 1, run.location);
+        if run.location.is_none() && page.is_empty() {
+            self.pages.remove(&number);
+        }
+    }
+}
+
+/// Clusters of a SCO are no longer read from it. One that lost its last is added to `dead`.
+fn lose(live: &mut BTreeMap<ScoId, u64>, location: Location, clusters: u64, dead: &mut Vec<ScoId>) {
+    let sco = location.sco();
+    let left = live.get_mut(&sco).expect("what is mapped is counted");
+    *left -= clusters;
+    if *left == 0 {
+        live.remove(&sco);
+        dead.push(sco);
     }
 }
 

@@ -65,6 +65,18 @@ impl Page {
         written
     }
 
+    /// Where a cluster rests.
+    pub(crate) fn location(&self, at: u64) -> Location {
+        match self {
+            Page::Runs(runs) => {
+                let skip = runs.partition_point(|run| u64::from(run.start) + u64::from(run.clusters) <= at);
+                let run = runs.get(skip).filter(|run| u64::from(run.start) <= at);
+                run.map_or(Location::NONE, |run| run.location.advanced(at - u64::from(run.start)))
+            }
+            Page::Dense(bits) => Location::from_bits(bits[at as usize]).expect("pages hold locations"),
+        }
+    }
+
     /// Sets a range, addresses counting from the page's start; a location of none clears it.
     pub(crate) fn set(&mut self, from: u64, clusters: u64, location: Location) {
         match self {

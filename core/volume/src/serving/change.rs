@@ -32,7 +32,7 @@ pub(crate) enum ChangeKind {
     /// Waits for the old contents of the clusters that it touches in part.
     Merging,
     /// Whole clusters: what is left to log, in order.
-    Parts(VecDeque<Part>),
+    Parts(Parts),
 }
 
 /// A piece of a change that goes into the log as it is.
@@ -44,8 +44,41 @@ pub(crate) enum Part {
     Discard { address: u64, clusters: u64 },
 }
 
+/// Parts in order. Nearly all changes have one, which takes no memory of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    first: Option<Part>,
+    /// Those behind the first; none when there is no first.
+    later: VecDeque<Part>,
+}
+
+impl Parts {
+    pub(crate) fn first(&self) -> Option<&Part> {
+        self.first.as_ref()
+    }
+
+    pub(crate) fn first_mut(&mut self) -> Option<&mut Part> {
+        self.first.as_mut()
+    }
+
+    /// Whether there is one at most.
+    pub(crate) fn is_last(&self) -> bool {
+        self.later.is_empty()
+    }
+
+    pub(crate) fn drop_first(&mut self) {
+        self.first = self.later.pop_front();
+    }
+}
+
+impl From<VecDeque<Part>> for Parts {
+    fn from(mut parts: VecDeque<Part>) -> Self {
+        Parts { first: parts.pop_front(), later: parts }
+    }
+}
+
 impl ChangeKind {
     pub(crate) fn one(part: Part) -> Self {
-        ChangeKind::Parts(VecDeque::from([part]))
+        ChangeKind::Parts(Parts { first: Some(part), later: VecDeque::new() })
     }
 }

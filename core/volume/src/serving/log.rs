@@ -244,7 +244,9 @@ impl Serving {
         if self.log.flight.is_some() || self.log.gathered.body.is_empty() {
             return;
         }
-        let gathered = core::mem::take(&mut self.log.gathered);
+        // The next flight is about as large: its bytes need not move while it gathers.
+        let next = Gathered { body: Vec::with_capacity(self.log.gathered.body.len()), ..Gathered::default() };
+        let gathered = core::mem::replace(&mut self.log.gathered, next);
         let scos = gathered.data.len();
         for (sco, offset, pieces, clusters) in gathered.data {
             let file = LocalFile::Sco(sco).name(self.id);
@@ -288,25 +290,13 @@ impl Serving {
             return;
         }
         if let Some(local) = self.local.get_mut(&sco) {
-            local.written = local.written.max(through);
+            local.on_written(through);
         }
-        self.forget_recent(sco, through);
         self.log.dirty.insert(sco);
         if let Some(flight) = &mut self.log.flight {
             flight.scos -= 1;
         }
         self.flight_landed(context);
-    }
-
-    /// Clusters of a SCO before `through` are in its file.
-    fn forget_recent(&mut self, sco: ScoId, through: u64) {
-        let mut later = self.recent.split_off(&(sco, through));
-        drop(self.recent.split_off(&(sco, 0)));
-        if self.recent.is_empty() {
-            self.recent = later;
-        } else {
-            self.recent.append(&mut later);
-        }
     }
 
     pub(crate) fn flight_tlog_written(&mut self, result: DiskResult, context: &mut Context<'_>) {

@@ -37,6 +37,9 @@ impl LostRanges {
 
     /// These clusters were read, or hold something else now.
     pub(crate) fn remove(&mut self, from: u64, end: u64) {
+        if self.ends.is_empty() {
+            return;
+        }
         let within: Vec<(u64, u64)> =
             self.ends.range(..end).filter(|(_, e)| **e > from).map(|(f, e)| (*f, *e)).collect();
         for (first, last) in within {

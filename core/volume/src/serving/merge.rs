@@ -56,7 +56,7 @@ impl Serving {
         }
         let parts = merge.parts(&old.contiguous());
         if let Some(change) = self.merge_target() {
-            change.kind = ChangeKind::Parts(parts);
+            change.kind = ChangeKind::Parts(parts.into());
         }
     }
 

@@ -7,6 +7,7 @@
 //! 2. Every SCO that the overlay points into is a local file.
 //! 3. TLogs are published in the order of their ids; the cork is the last one published.
 //! 4. A SCO is deleted from the backend only when the persisted base has no live cluster of it.
+//! 5. What is to be done about a local SCO is found in `unsettled`.
 
 mod change;
 mod clients;
@@ -21,10 +22,11 @@ mod publish;
 mod queue;
 mod read;
 mod roll;
+mod sco;
 mod sessions;
 mod survey;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use formats::Payload;
@@ -47,37 +49,9 @@ pub(crate) use log::{Log, ScoBlock};
 pub(crate) use lost::LostRanges;
 pub(crate) use map_file::MapFile;
 pub(crate) use publish::run_of;
+pub(crate) use sco::{LocalSco, ScoState};
 pub(crate) use sessions::Session;
 pub(crate) use survey::Survey;
-
-/// A SCO file in the write buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LocalSco {
-    /// The checksum of every cluster given a place, written or on its way.
-    pub(crate) crcs: Vec<u32>,
-    /// Clusters whose write completed.
-    pub(crate) written: u64,
-    /// The last log entry with clusters here; 0 for one of an earlier generation.
-    pub(crate) through: u64,
-    pub(crate) state: ScoState,
-}
-
-/// Where a local SCO is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScoState {
-    /// Takes clusters.
-    Open,
-    /// Full, or closed with its TLog.
-    Closed,
-    /// Being read for its upload, or on its way.
-    Uploading,
-    /// On the backend since an earlier life; how safe it is there is to be asked.
-    Found,
-    /// On the backend; so many more disks may be lost.
-    Stored { spare: u8 },
-    /// Its TLog is published: the file is a read cache.
-    Cached,
-}
 
 /// A TLog that takes no more entries and is not published yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,9 +117,9 @@ pub(crate) struct Serving {
     pub(crate) published_clients: Clients,
     pub(crate) log: Log,
     pub(crate) local: BTreeMap<ScoId, LocalSco>,
+    /// The local SCOs whose state asks for something to be done. The write buffer holds many more.
+    pub(crate) unsettled: BTreeSet<ScoId>,
     pub(crate) closed: VecDeque<ClosedTlog>,
-    /// Clusters given a place whose write has not completed, by SCO and offset.
-    pub(crate) recent: BTreeMap<(ScoId, u64), Payload>,
     pub(crate) clients: BTreeMap<ClientId, Client>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) queue: VecDeque<Change>,
@@ -322,8 +296,12 @@ impl Serving {
     }
 
     pub(crate) fn set_sco_state(&mut self, sco: ScoId, state: ScoState) {
-        if let Some(local) = self.local.get_mut(&sco) {
-            local.state = state;
+        let Some(local) = self.local.get_mut(&sco) else { return };
+        local.state = state;
+        if state.is_settled() {
+            self.unsettled.remove(&sco);
+        } else {
+            self.unsettled.insert(sco);
         }
     }
 
@@ -340,6 +318,8 @@ impl Serving {
         let order = self.closed.iter().zip(self.closed.iter().skip(1)).all(|(a, b)| a.tlog < b.tlog);
         debug_assert!(order, "invariant 3: order");
         debug_assert!(self.cork.zip(self.closed.front()).is_none_or(|(cork, next)| cork.tlog < next.tlog));
+        let unsettled = self.local.iter().filter(|(_, local)| !local.state.is_settled());
+        debug_assert!(unsettled.map(|(sco, _)| sco).eq(&self.unsettled), "invariant 5");
         let live = |sco: &ScoId| self.base.live_clusters(*sco) > 0;
         debug_assert!(!self.deleting.iter().any(live), "invariant 4");
     }

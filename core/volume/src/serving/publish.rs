@@ -22,20 +22,27 @@ use crate::map::Run;
 /// How often the redundancy of a SCO is asked for before what the disks that are up allow is enough (L8).
 const REDUNDANCY_TRIES: u32 = 3;
 
+/// Uploads that may be under way however large SCOs are: one is read while another is on its way.
+const UPLOADS_LEAST: usize = 2;
+
 impl Serving {
     /// Starts uploads of closed SCOs, oldest first. Only what is synced goes: the backend never holds more of a
     /// SCO than the log does after a power cut.
     pub(crate) fn start_uploads(&mut self, context: &mut Context<'_>) {
         self.ask_of_found(context);
-        let under_way = self.local.values().filter(|sco| sco.state == ScoState::Uploading).count();
-        let room = context.config.uploads_max.saturating_sub(under_way);
+        if self.unsettled.is_empty() {
+            return;
+        }
+        let under_way = self.unsettled().filter(|(_, sco)| sco.state == ScoState::Uploading).count();
+        let fit = context.config.upload_bytes_max / self.record.sco_size.0;
+        let room = (fit as usize).max(UPLOADS_LEAST).saturating_sub(under_way);
         if room == 0 {
             return;
         }
         let synced = self.log.synced;
         let ready =
-            self.local.iter().filter(|(_, sco)| sco.state == ScoState::Closed && sco.through <= synced);
-        let ready: Vec<(ScoId, u64)> = ready.map(|(sco, local)| (*sco, local.written)).take(room).collect();
+            self.unsettled().filter(|(_, sco)| sco.state == ScoState::Closed && sco.through <= synced);
+        let ready: Vec<(ScoId, u64)> = ready.map(|(sco, local)| (sco, local.written)).take(room).collect();
         for (sco, clusters) in ready {
             self.write_trailer(sco, context);
             self.set_sco_state(sco, ScoState::Uploading);
@@ -49,8 +56,8 @@ impl Serving {
     /// SCOs that an earlier life stored are not stored again: after a loss that was accepted, the log may hold less of
     /// one than the backend does.
     fn ask_of_found(&mut self, context: &mut Context<'_>) {
-        let found = self.local.iter().filter(|(_, local)| local.state == ScoState::Found);
-        for sco in found.map(|(sco, _)| *sco).collect::<Vec<ScoId>>() {
+        let found = self.unsettled().filter(|(_, local)| local.state == ScoState::Found);
+        for sco in found.map(|(sco, _)| sco).collect::<Vec<ScoId>>() {
             self.set_sco_state(sco, ScoState::Stored { spare: 0 });
             self.ask_redundancy(sco, context);
         }
@@ -60,7 +67,11 @@ impl Serving {
     pub(crate) fn upload_wants_sync(&self) -> bool {
         let (synced, completed) = (self.log.synced, self.log.completed);
         let waits = |sco: &super::LocalSco| sco.state == ScoState::Closed && sco.through > synced;
-        self.local.values().any(|sco| waits(sco) && sco.through <= completed)
+        self.unsettled().any(|(_, sco)| waits(sco) && sco.through <= completed)
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = (ScoId, &super::LocalSco)> {
+        self.unsettled.iter().filter_map(|sco| Some((*sco, self.local.get(sco)?)))
     }
 
     pub(crate) fn read_for_upload(&mut self, sco: ScoId, result: DiskResult, context: &mut Context<'_>) {

@@ -1,8 +1,7 @@
 //! From the queue of changes into the log: numbers, locations, the map.
 
-use alloc::vec::Vec;
-use formats::Payload;
 use formats::tlog::{Entry, EntryKind};
+use formats::{Crcs, Payload};
 use glossary::{CLUSTER_BYTES, ClientId, ClusterAddress, Location, ScoOffset};
 use step::Bug;
 
@@ -50,12 +49,13 @@ impl Serving {
         let ChangeKind::Parts(parts) = &mut change.kind else {
             unreachable!("partial changes are merged first")
         };
-        while let Some(mut part) = parts.pop_front() {
-            let last = parts.is_empty();
-            if !self.log_part(&mut part, client, number, last, context) {
-                parts.push_front(part);
+        loop {
+            let last = parts.is_last();
+            let Some(part) = parts.first_mut() else { break };
+            if !self.log_part(part, client, number, last, context) {
                 return false;
             }
+            parts.drop_first();
         }
         self.change_logged(change, context);
         true
@@ -75,7 +75,7 @@ impl Serving {
                 let run =
                     Run { address: ClusterAddress(*address), clusters: *clusters, location: Location::NONE };
                 if !context.config.has(Bug::DiscardNotLogged) {
-                    self.log_entry(EntryKind::Discard, run, Vec::new(), client, change, last);
+                    self.log_entry(EntryKind::Discard, run, Crcs::default(), client, change, last);
                 }
                 self.not_lost(run.address.0, run.end());
                 self.overlay.set(run, self.log.last_log_number());
@@ -91,7 +91,7 @@ impl Serving {
                     let data = payload.slice_clusters(*done, count);
                     let run = Run { address: ClusterAddress(*address + *done), clusters: count, location };
                     *done += count;
-                    self.log_write(run, &data, client, change, last && *done == clusters, context);
+                    self.log_write(run, data, client, change, last && *done == clusters, context);
                     if self.log.sco_is_full() {
                         self.close_sco(context);
                     }
@@ -107,7 +107,7 @@ impl Serving {
     fn log_write(
         &mut self,
         run: Run,
-        data: &Payload,
+        data: Payload,
         client: ClientId,
         change: u64,
         last: bool,
@@ -115,12 +115,11 @@ impl Serving {
     ) {
         context.count(Counter::WrittenBytes, data.len() as u64);
         let (sco, offset) = (run.location.sco(), u64::from(run.location.offset().0));
-        self.log_entry(EntryKind::Write, run, data.crcs().to_vec(), client, change, last);
-        let local = self.local.get_mut(&sco).expect("the open SCO is local");
-        local.crcs.extend_from_slice(data.crcs());
-        local.through = self.log.last_number();
-        self.recent.insert((sco, offset), data.clone());
+        self.log_entry(EntryKind::Write, run, data.shared_crcs(), client, change, last);
         self.log.gather_data(sco, offset, data.pieces());
+        let local = self.local.get_mut(&sco).expect("the open SCO is local");
+        local.through = self.log.last_number();
+        local.take(offset, data);
         let misordered = context.config.has(Bug::OverlapInTwoOrders)
             && self.look_up(run.address.0, run.end()).iter().any(|old| self.is_recent(old));
         if !misordered {
@@ -142,7 +141,7 @@ impl Serving {
         &mut self,
         kind: EntryKind,
         run: Run,
-        crcs: Vec<u32>,
+        crcs: Crcs,
         client: ClientId,
         change: u64,
         last: bool,

@@ -4,14 +4,12 @@
 //! passed over for the backend; what is nowhere right is an error, never wrong bytes.
 
 use alloc::vec::Vec;
-use bytes::Bytes;
 use formats::message::edge::EdgeAnswer;
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectError};
 use formats::namespace::ObjectName;
-use formats::payload::slice_pieces;
 use formats::sco::cluster_position;
 use formats::{Payload, payload};
-use glossary::{CLUSTER_BYTES, ScoId};
+use glossary::CLUSTER_BYTES;
 use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Timestamp};
 
 use super::change::ReplyTo;
@@ -122,9 +120,9 @@ impl Serving {
                 let what = DiskOperation::Read { file, offset: cluster_position(offset), length };
                 self.operations.start(Operation::ReadPart { job, part }, what, context);
             }
-            Some(_) => {
+            Some(local) => {
                 context.count(Counter::LocalParts, 1);
-                let data = self.recent_data(sco, offset, run.clusters);
+                let data = local.recent_data(offset, run.clusters);
                 self.part_done(job, part, data, context);
             }
             None => {
@@ -139,30 +137,6 @@ impl Serving {
         }
     }
 
-    /// Clusters whose write has not completed, from memory.
-    fn recent_data(&self, sco: ScoId, offset: u64, clusters: u64) -> Payload {
-        let before = self.recent.range((sco, 0)..=(sco, offset)).next_back();
-        let first = before.map_or((sco, offset), |(key, _)| *key);
-        let mut pieces: Vec<Bytes> = Vec::new();
-        let mut start = 0;
-        for ((_, at), data) in self.recent.range(first..(sco, offset + clusters)) {
-            if pieces.is_empty() {
-                start = offset - at;
-            }
-            let follows = at + data.clusters().unwrap_or(0) > offset || pieces.is_empty();
-            debug_assert!(follows, "recent runs follow one another");
-            pieces.extend_from_slice(data.pieces());
-        }
-        let pieces =
-            slice_pieces(&pieces, (start * CLUSTER_BYTES) as usize, (clusters * CLUSTER_BYTES) as usize);
-        Payload::with_crcs(pieces, self.local_crcs(sco, offset, clusters))
-            .expect("a checksum for each cluster")
-    }
-
-    fn local_crcs(&self, sco: ScoId, offset: u64, clusters: u64) -> Vec<u32> {
-        self.local[&sco].crcs[offset as usize..(offset + clusters) as usize].to_vec()
-    }
-
     pub(crate) fn part_read(&mut self, job: u64, part: usize, result: DiskResult, context: &mut Context<'_>) {
         let Some(Part { run, .. }) = self.part(job, part) else { return };
         let (sco, offset) = (run.location.sco(), u64::from(run.location.offset().0));
@@ -173,7 +147,7 @@ impl Serving {
             let crcs = if context.config.has(Bug::CrcUnchecked) {
                 payload::Payload::entering(bytes.clone()).crcs().to_vec()
             } else {
-                self.local_crcs(sco, offset, run.clusters)
+                self.local[&sco].crcs_of(offset, run.clusters)
             };
             let data = Payload::with_crcs(alloc::vec![bytes], crcs).expect("a checksum for each cluster");
             if data.verify() {

@@ -145,10 +145,7 @@ impl Serving {
             Spare::Ready(sco) => {
                 self.log.open = Some(OpenSco { sco, next: 0 });
                 self.log.scos.push(sco);
-                self.local.insert(
-                    sco,
-                    LocalSco { crcs: alloc::vec![], written: 0, through: 0, state: ScoState::Open },
-                );
+                self.local.insert(sco, LocalSco::new(ScoState::Open));
                 self.log.spare = Spare::None;
                 self.make_spare(context);
                 true

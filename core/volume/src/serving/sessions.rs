@@ -7,7 +7,7 @@ use formats::{Effect, Message};
 use glossary::{CLUSTER_BYTES, ClientId, SessionId};
 use step::Bug;
 
-use super::change::{Change, ChangeKind, Part, ReplyTo};
+use super::change::{Change, ChangeKind, Part, Parts, ReplyTo};
 use super::clients::NO_SESSION;
 use super::{Serving, Stop};
 use crate::context::Context;
@@ -127,7 +127,8 @@ impl Serving {
         context: &mut Context<'_>,
     ) {
         let client = self.sessions[&reply.session].client;
-        let (accepted, logged) = (self.clients[&client].accepted, self.clients[&client].logged);
+        let known = &self.clients[&client];
+        let (accepted, logged) = (known.accepted, known.logged);
         if number <= accepted && !context.config.has(Bug::ChangeAppliedTwice) {
             context.count(Counter::Repeated, 1);
             if number <= logged {
@@ -164,7 +165,7 @@ impl Serving {
         }
         let client = self.clients.get_mut(&change.client).expect("a session's client is known");
         client.accepted = client.accepted.max(change.number);
-        let kind = if length == 0 { ChangeKind::Parts(VecDeque::new()) } else { change.kind };
+        let kind = if length == 0 { ChangeKind::Parts(Parts::default()) } else { change.kind };
         self.queue.push_back(Change { kind, ..change });
         true
     }
@@ -184,8 +185,11 @@ impl Serving {
     }
 
     fn next_early(&mut self, session: SessionId, client: ClientId) -> Option<Change> {
-        let next = self.clients[&client].accepted + 1;
-        self.sessions.get_mut(&session)?.early.remove(&next)
+        let early = &mut self.sessions.get_mut(&session)?.early;
+        if early.is_empty() {
+            return None;
+        }
+        early.remove(&(self.clients[&client].accepted + 1))
     }
 
     /// A change that is in the log was sent again.
@@ -245,7 +249,7 @@ fn byte_range(kind: &ChangeKind) -> (u64, u64) {
     match kind {
         ChangeKind::PartialWrite { offset, payload } => (*offset, payload.len() as u64),
         ChangeKind::PartialDiscard { offset, length } => (*offset, *length),
-        ChangeKind::Parts(parts) => match parts.front() {
+        ChangeKind::Parts(parts) => match parts.first() {
             Some(Part::Write { address, payload, .. }) => (address * CLUSTER_BYTES, payload.len() as u64),
             Some(Part::Discard { address, clusters }) => (address * CLUSTER_BYTES, clusters * CLUSTER_BYTES),
             None => (0, 0),

@@ -230,9 +230,9 @@ impl TakeOver {
             cork: self.cork,
             published_clients: core::mem::take(&mut self.published_clients),
             log,
+            unsettled: local.iter().filter(|(_, sco)| !sco.state.is_settled()).map(|(id, _)| *id).collect(),
             local,
             closed,
-            recent: BTreeMap::new(),
             clients: core::mem::take(&mut self.clients)
                 .into_iter()
                 .map(|(id, applied)| (id, known(applied)))

@@ -73,7 +73,7 @@ impl TakeOver {
         let expected = &self.tail.batches[batch].entries[entry];
         let whole = match result {
             Ok(DiskOutcome::Read(bytes)) if bytes.len() as u64 == expected.clusters * CLUSTER_BYTES => {
-                let data = Payload::with_crcs(alloc::vec![bytes.clone()], expected.crcs.clone());
+                let data = Payload::with_crcs(alloc::vec![bytes.clone()], expected.crcs.to_vec());
                 data.is_some_and(|data| data.verify())
             }
             Err(step::DiskError::Failed) if !context.config.accept_loss => {
@@ -157,7 +157,7 @@ impl TakeOver {
         for entry in batch.entries.iter().filter(|entry| entry.kind == EntryKind::Write) {
             let sco = entry.location.sco();
             let state = if self.is_stored(sco) { ScoState::Found } else { ScoState::Closed };
-            let fresh = LocalSco { crcs: Vec::new(), written: 0, through: 0, state };
+            let fresh = LocalSco::new(state);
             let local = self.local.entry(sco).or_insert(fresh);
             let end = usize::from(entry.location.offset().0) + entry.crcs.len();
             local.crcs.resize(end.max(local.crcs.len()), 0);

@@ -69,7 +69,15 @@ impl Volumes {
     /// An Edge that takes note of what it is asked, or doesn't.
     pub(crate) fn spec(notes: bool) -> NodeSpec<Volumes> {
         let machine = Volumes { asked: notes.then(Vec::new), ..Volumes::default() };
-        NodeSpec { id: EDGE, name: "edge".into(), shard: 0, folder: None, machine, tap: None }
+        NodeSpec {
+            id: EDGE,
+            name: "edge".into(),
+            shard: 0,
+            folder: None,
+            past_page_cache: false,
+            machine,
+            tap: None,
+        }
     }
 
     fn guest(&mut self, node: NodeId, request: GuestRequest, effects: &mut Effects<Effect>) {

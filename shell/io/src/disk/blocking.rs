@@ -174,7 +174,11 @@ pub(super) fn write_error(file: &File, error: Errno) -> DiskError {
     meaning
 }
 
-fn write_all(descriptor: BorrowedFd<'_>, mut offset: u64, pieces: &[Bytes]) -> rustix::io::Result<()> {
+pub(super) fn write_all(
+    descriptor: BorrowedFd<'_>,
+    mut offset: u64,
+    pieces: &[Bytes],
+) -> rustix::io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> =
         pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| IoSlice::new(piece)).collect();
     let mut rest = &mut slices[..];

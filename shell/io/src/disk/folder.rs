@@ -9,7 +9,7 @@ use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName};
 
 use super::file::{Distrust, File};
 use super::pool::{Pool, Sink};
-use super::{Backend, Job, Ticket, Trace, Transfer, blocking};
+use super::{Backend, Job, Ticket, Trace, Transfer, blocking, direct};
 
 /// The longest write that is done on the shard. A memory copy of this size takes about as long as handing it
 /// to a thread and hearing back; more would hold up the shard's guests.
@@ -26,6 +26,8 @@ pub(crate) struct Folder {
     pool: Pool,
     open: BTreeMap<FileName, Open>,
     open_max: usize,
+    /// Whether large writes go past the page cache.
+    past_page_cache: bool,
     /// Counts uses, for finding the file that wasn't used for longest.
     uses: u64,
     /// Counts creations and deletions, so that a file opened before one isn't remembered after it.
@@ -51,7 +53,13 @@ impl Folder {
     ) -> Self {
         let pool = Pool::new(folder, distrust, threads_max, sink);
         let (open, changes) = (BTreeMap::new(), BTreeMap::new());
-        Folder { pool, open, open_max, uses: 0, epoch: 0, changes, changes_before: 0 }
+        let past_page_cache = false;
+        Folder { pool, open, open_max, past_page_cache, uses: 0, epoch: 0, changes, changes_before: 0 }
+    }
+
+    /// Has large writes go past the page cache: for files that are not read again soon.
+    pub(crate) fn past_page_cache(self, past_page_cache: bool) -> Self {
+        Folder { past_page_cache, ..self }
     }
 
     /// Starts an operation, or does it at once and says how it ended.
@@ -116,10 +124,19 @@ impl Folder {
             return Some(Err(error));
         }
         let done = at_once(&open.file, &transfer);
-        if done.is_none() {
-            backend.start(&mut self.pool, ticket, Arc::clone(&open.file), transfer);
+        if done.is_some() {
+            return done;
         }
-        done
+        let file = Arc::clone(&open.file);
+        match transfer {
+            Transfer::Write { offset, pieces }
+                if self.past_page_cache && direct::is_aligned(offset, bytes_of(&pieces)) =>
+            {
+                self.pool.write_direct(ticket, file, offset, pieces);
+            }
+            transfer => backend.start(&mut self.pool, ticket, file, transfer),
+        }
+        None
     }
 
     fn remember(&mut self, file: Arc<File>) {

@@ -6,8 +6,10 @@
 //!
 //! Small writes, and reads of what the page cache holds, are done on the shard at the end of the turn: that
 //! is faster than any hand-over, and the only thing it can wait for is the kernel's own throttling of writers.
+//! Large writes of a folder whose files are not read again soon go past the page cache ([`direct`]).
 
 mod blocking;
+mod direct;
 mod file;
 mod folder;
 mod pool;
@@ -55,6 +57,7 @@ pub(crate) enum Transfer {
 #[derive(Debug)]
 enum Job {
     Use(Arc<File>, Transfer),
+    WriteDirect { file: Arc<File>, offset: u64, pieces: Vec<Bytes> },
     OpenAndUse(FileName, Transfer),
     Create(FileName),
     Delete(FileName),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use step::DiskResult;
 
 use super::file::{Distrust, File};
-use super::{Finished, Job, Ticket, Trace, Transfer, blocking};
+use super::{Finished, Job, Ticket, Trace, Transfer, blocking, direct};
 use crate::guard::AbortOnPanic;
 
 /// Takes what a pool finished to where it is waited for. Called on the pool's threads.
@@ -65,6 +66,11 @@ impl Pool {
         self.start(ticket, 0, Job::Use(file, transfer));
     }
 
+    /// Starts a write of an open file that goes past the page cache where the file system lets it.
+    pub(super) fn write_direct(&mut self, ticket: Ticket, file: Arc<File>, offset: u64, pieces: Vec<Bytes>) {
+        self.start(ticket, 0, Job::WriteDirect { file, offset, pieces });
+    }
+
     fn hand_over(&self, errand: Errand) {
         if self.threads == 0 {
             // The machine has no thread to give; waiting here is slow, and right.
@@ -97,6 +103,10 @@ impl Shared {
         let folder = self.folder.as_fd();
         match job {
             Job::Use(file, transfer) => (use_file(&file, transfer), Trace::Nothing),
+            Job::WriteDirect { file, offset, pieces } => {
+                let written = file.trusted().and_then(|()| direct::write(folder, &file, offset, &pieces));
+                (written, Trace::Nothing)
+            }
             Job::OpenAndUse(name, transfer) => match blocking::open(folder, name, &self.distrust) {
                 Ok(file) => (use_file(&file, transfer), Trace::Opened(Arc::new(file), epoch)),
                 Err(error) => (Err(error), Trace::Nothing),

@@ -43,6 +43,7 @@ pub(crate) struct NewFolder {
     pub(crate) descriptor: OwnedFd,
     pub(crate) open_files: usize,
     pub(crate) threads: usize,
+    pub(crate) past_page_cache: bool,
 }
 
 /// Why someone couldn't be started.
@@ -105,6 +106,7 @@ impl<N: Node> Shard<N> {
                 let folder = folder.map(|new| {
                     let sink = std::sync::Arc::new(sink);
                     Folder::new(new.descriptor, distrust, new.open_files, new.threads, sink)
+                        .past_page_cache(new.past_page_cache)
                 });
                 Tenant::Node(Box::new(Hosted { machine, folder, tap }))
             }

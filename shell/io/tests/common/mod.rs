@@ -265,7 +265,15 @@ impl Toy {
 /// A toy in its first state.
 pub(crate) fn toy(id: u32, shard: usize) -> NodeSpec<Toy> {
     let name = format!("toy-{id}");
-    NodeSpec { id: NodeId(id), name, shard, folder: None, machine: Toy::default(), tap: None }
+    NodeSpec {
+        id: NodeId(id),
+        name,
+        shard,
+        folder: None,
+        past_page_cache: false,
+        machine: Toy::default(),
+        tap: None,
+    }
 }
 
 /// Work that comes to nothing much.

@@ -80,7 +80,9 @@ fn open(path: &TempDir, distrust: &Distrust, open_max: usize) -> (Folder, Receiv
     let (sender, finished) = crossbeam_channel::unbounded();
     let sink = Arc::new(move |one| sender.send(one).expect("the bed waits for all"));
     let descriptor = open_folder(path.path()).unwrap();
-    (Folder::new(descriptor, distrust.clone(), open_max, 3, sink), finished)
+    // Both ways: what can't go past the page cache goes through it.
+    let folder = Folder::new(descriptor, distrust.clone(), open_max, 3, sink).past_page_cache(true);
+    (folder, finished)
 }
 
 fn name(text: &str) -> FileName {
@@ -153,6 +155,27 @@ fn files_are_created_written_read_and_deleted() {
         assert_eq!(bed.run(read("a", 0, 12)), Err(DiskError::NotFound));
         assert_eq!(bed.run(delete("a")), DONE, "one that isn't there is as good as deleted");
     });
+}
+
+#[test]
+fn large_writes_meet_what_is_around_them() {
+    // Longer than what is written at once; pieces of odd lengths; aligned as a whole, and not.
+    let bytes = pattern(3 * 1024 * 1024 + 8192);
+    let odd: Vec<&[u8]> = bytes.chunks(70_001).collect();
+    for (at, length) in [(0, bytes.len()), (4096, bytes.len()), (4096, bytes.len() - 1), (100, bytes.len())] {
+        both(|bed| {
+            let mut pieces = odd.clone();
+            let last = pieces.last_mut().unwrap();
+            *last = &last[..last.len() - (bytes.len() - length)];
+            bed.run(create("a")).unwrap();
+            bed.run(write("a", 0, &[&vec![7; at]])).unwrap();
+            bed.run(write("a", (at + length) as u64, &[b"behind"])).unwrap();
+            assert_eq!(bed.run(write("a", at as u64, &pieces)), DONE);
+            assert_eq!(bed.run(sync("a")), DONE);
+            let whole = [&vec![7; at], &bytes[..length], b"behind"].concat();
+            assert_eq!(bed.run(read("a", 0, u64::MAX)), was_read(&whole), "{at} {length}");
+        });
+    }
 }
 
 #[test]
