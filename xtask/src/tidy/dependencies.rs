@@ -8,8 +8,17 @@ use super::tree::Tree;
 /// What `lib/` and `core/` may be built on. Each builds for bare metal.
 const PURE: &[&str] = &["bytes", "postcard", "serde", "thiserror"];
 
-/// Target-specific crates: SIMD has no portable form, so hosts get it and bare metal gets the scalar twin.
-const TARGET_SPECIFIC: &[(&str, &str)] = &[("lib/checksum", "crc-fast"), ("lib/erasure", "rusty_erasure")];
+/// Crates that only hosts get, where, and why bare metal does without.
+const TARGET_SPECIFIC: &[(&str, &str)] = &[
+    // SIMD has no portable form: bare metal gets the scalar twin.
+    ("lib/checksum", "crc-fast"),
+    ("lib/erasure", "rusty_erasure"),
+    // Pure computation, but it needs std: bare metal gets the types and the trait, which is all that core/ names. It
+    // reads no clock and no file; the randomness that it draws for election waits is replaced before it is used.
+    ("lib/consensus", "raft"),
+    // The logger that raft demands; ours drops the lines or hands them to the caller.
+    ("lib/consensus", "slog"),
+];
 
 /// What tests of pure crates, the simulator and the models may use besides.
 const DEVELOPMENT: &[&str] = &["anyhow", "clap", "proptest", "serde_json", "stateright", "tempfile"];
@@ -122,10 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn targets_matter_only_where_simd_is() {
+    fn targets_matter_only_where_the_list_says() {
         let hosted =
             |name| Dependency { target: Some("cfg(not(target_os = \"none\"))".into()), ..named(name) };
         assert!(with("lib/checksum", hosted("crc-fast")).is_empty());
+        assert!(with("lib/consensus", hosted("raft")).is_empty());
+        assert_eq!(with("core/kv", hosted("raft")).len(), 1);
         assert_eq!(with("lib/nbd", hosted("bytes")).len(), 1);
         assert_eq!(with("lib/nbd", hosted("crc-fast")).len(), 1);
     }

@@ -1,0 +1,7 @@
+//! The tests of the checker.
+
+mod against_another;
+mod explanations;
+mod large;
+mod planted;
+mod simulated;
