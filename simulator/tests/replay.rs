@@ -37,7 +37,7 @@ struct TapedCluster {
     tape: Tape,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct TapedRole {
     node: NodeId,
     role: Role,

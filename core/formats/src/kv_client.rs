@@ -62,7 +62,10 @@ impl KvClient {
     /// Takes a reply: the number of the request that it settles and the answer. `None` when the reply is late
     /// or doubled, or says "not now" (full, starting, stopped): then the request goes out again when it is due.
     pub fn on_reply(&mut self, reply: KvReply) -> Option<(u64, KvAnswer)> {
-        if matches!(reply.body, KvAnswer::Failed(KvError::Full | KvError::Unavailable)) {
+        if matches!(
+            reply.body,
+            KvAnswer::Failed(KvError::Full | KvError::Unavailable | KvError::NotLeader { .. })
+        ) {
             return None;
         }
         self.outstanding.remove(&reply.request)?;

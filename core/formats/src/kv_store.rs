@@ -1,13 +1,18 @@
 //! What the KV writes: batches of its log, and snapshots.
 //!
 //! Both are journals ([`crate::journal`]). A log is `log-<sequence, 16 hex>`; the body of a batch is empty (a
-//! mark after a sync) or the index of its first command (8 bytes, little-endian) and the commands in postcard.
+//! mark after a sync) or [`LogRecord`]s in postcard, until its end. An entry's command is a list of
+//! [`LoggedCommand`]s in postcard.
 //!
-//! A snapshot is `snapshot-<sequence>`, named after the first log whose commands it lacks. The bodies of its
-//! batches are [`SnapshotPart`]s in postcard: sessions, pairs in order, and one end. Without its end it is
-//! none. The version of both is that in the header of the file.
+//! A snapshot is `snapshot-<sequence>`; the log goes on from it with the file that says so
+//! ([`LogRecord::upon`]). The bodies of its batches are [`SnapshotPart`]s in postcard: the mark, sessions, pairs in
+//! order, and one end. Without its end it is none. The version of both is that in the header of the file.
+//!
+//! Version 1 knew no group: the body of a log's batch was the index of its first command (8 bytes, little-endian)
+//! and the commands in postcard; a snapshot had no mark, and was named after the first log whose commands it lacked.
 
 use alloc::vec::Vec;
+use consensus::{Entry, HardState, LogIndex, SnapshotMark};
 use serde::{Deserialize, Serialize};
 
 use crate::message::kv::{KvAnswer, KvCommand};
@@ -23,6 +28,30 @@ pub struct LoggedCommand {
     pub answered_below: u64,
     /// What to change.
     pub command: KvCommand,
+}
+
+/// One record of a log: what a member of the group must have written before it says more. The records of a member,
+/// in their order, give what it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// Nothing before this record counts, once the snapshot of this number is whole: all of it is there, or is said
+    /// again here. Only the first record of a file says so.
+    pub upon: Option<u64>,
+    /// Replaces the one before.
+    pub hard_state: Option<HardState>,
+    /// The state is that of this snapshot from here on, and no entries follow it; or the group begins here.
+    pub install: Option<SnapshotMark>,
+    /// Entries, in place of all that were behind the first of them.
+    pub append: Option<Appended>,
+}
+
+/// Entries of the group's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appended {
+    /// The last index that stays.
+    pub after: LogIndex,
+    /// The entries from `after + 1`.
+    pub entries: Vec<Entry>,
 }
 
 /// What a session has had, for commands that are sent again.
@@ -54,9 +83,40 @@ pub enum SnapshotPart {
         /// How many pairs.
         pairs: u64,
     },
+    /// What the snapshot stands for. The first part, since version 2.
+    Mark(SnapshotMark),
 }
 
-/// Encodes the body of a log batch whose first command has `first_index`.
+/// Encodes the body of a log batch.
+pub fn encode_records(records: &[LogRecord]) -> Vec<u8> {
+    let encode = |body, record: &LogRecord| postcard::to_extend(record, body).expect("records encode");
+    records.iter().fold(Vec::new(), encode)
+}
+
+/// Decodes the body of a log batch; `None` when it is none. An empty one has no records.
+pub fn decode_records(mut body: &[u8]) -> Option<Vec<LogRecord>> {
+    let mut records = Vec::new();
+    while !body.is_empty() {
+        let (record, rest) = postcard::take_from_bytes(body).ok()?;
+        records.push(record);
+        body = rest;
+    }
+    Some(records)
+}
+
+/// Encodes the command of an entry.
+pub fn encode_entry<'a>(commands: impl ExactSizeIterator<Item = &'a LoggedCommand>) -> Vec<u8> {
+    let body = postcard::to_extend(&(commands.len() as u64), Vec::new()).expect("numbers encode");
+    commands.fold(body, |body, command| postcard::to_extend(command, body).expect("commands encode"))
+}
+
+/// Decodes the command of an entry; `None` when it is none.
+pub fn decode_entry(bytes: &[u8]) -> Option<Vec<LoggedCommand>> {
+    let (commands, rest) = postcard::take_from_bytes(bytes).ok()?;
+    rest.is_empty().then_some(commands)
+}
+
+/// Encodes the body of a log batch of version 1 whose first command has `first_index`.
 pub fn encode_commands<'a>(
     first_index: u64,
     commands: impl ExactSizeIterator<Item = &'a LoggedCommand>,
@@ -69,7 +129,7 @@ pub fn encode_commands<'a>(
     body
 }
 
-/// Decodes the body of a log batch; `None` when it is none. An empty one has no commands.
+/// Decodes the body of a log batch of version 1; `None` when it is none. An empty one has no commands.
 pub fn decode_commands(body: &[u8]) -> Option<(u64, Vec<LoggedCommand>)> {
     let Some((index, rest)) = body.split_first_chunk() else {
         return body.is_empty().then_some((0, Vec::new()));
@@ -94,6 +154,7 @@ mod tests {
     use super::*;
     use crate::message::kv::KvStep;
     use alloc::vec;
+    use consensus::{EntryBody, Member, Membership, MembershipChange, Term};
     use proptest::prelude::*;
 
     fn command() -> LoggedCommand {
@@ -137,9 +198,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn golden_batch_of_version_2() {
+        let mark = SnapshotMark {
+            index: LogIndex(1),
+            term: Term(1),
+            membership: Membership::of_voters([Member(3)]),
+        };
+        let hard_state = HardState { term: Term(2), vote: Some(Member(3)), commit: LogIndex(1) };
+        let body = EntryBody::Command(encode_entry([command()].iter()).into());
+        let entry = |index, body| Entry { term: Term(2), index: LogIndex(index), body };
+        let change = EntryBody::Membership(MembershipChange::AddLearner(Member(4)));
+        let entries = vec![entry(2, EntryBody::Nothing), entry(3, body), entry(300, change)];
+        let append = Some(Appended { after: LogIndex(1), entries });
+        let first = LogRecord { upon: Some(7), hard_state: Some(hard_state), install: Some(mark), append };
+        let records = [first, LogRecord::default()];
+        let bytes = encode_records(&records);
+        let expected = b"\x01\x07\x01\x02\x01\x03\x01\x01\x01\x01\x01\x03\x00\x01\x01\x03\x02\x02\x00\
+            \x02\x03\x01\x0c\x01\xac\x02\x02\x01\x00\x01\x02\x01k\x01v\x02\xac\x02\x02\x00\x04\x00\x00\x00\x00";
+        assert_eq!(bytes, expected);
+        assert_eq!(decode_records(&bytes).as_deref(), Some(&records[..]));
+        assert_eq!(decode_records(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(decode_records(&[]), Some(Vec::new()));
+        assert_eq!(decode_entry(&encode_entry([command()].iter())), Some(vec![command()]));
+        assert_eq!(decode_entry(&[encode_entry([command()].iter()), vec![0]].concat()), None);
+    }
+
+    #[test]
+    fn golden_mark_of_version_2() {
+        let membership = Membership { voters: [Member(1)].into(), learners: [Member(2)].into() };
+        let mark = SnapshotPart::Mark(SnapshotMark { index: LogIndex(300), term: Term(4), membership });
+        let bytes = b"\x04\xac\x02\x04\x01\x01\x01\x02";
+        assert_eq!(encode_part(&mark), bytes);
+        assert_eq!(decode_part(bytes), Some(mark));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_decode_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(records) = decode_records(&bytes) {
+                prop_assert!(encode_records(&records).len() <= bytes.len());
+            }
+            if let Some(commands) = decode_entry(&bytes) {
+                prop_assert!(encode_entry(commands.iter()).len() <= bytes.len());
+            }
             if let Some((index, commands)) = decode_commands(&bytes) {
                 prop_assert!(bytes.is_empty() || encode_commands(index, commands.iter()).len() <= bytes.len());
             }

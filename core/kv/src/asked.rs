@@ -26,18 +26,12 @@ pub(crate) enum What {
     Query(KvQuery),
 }
 
-/// Requests that are settled together. The questions among them see the commands before them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) asked: Vec<Asked>,
-}
-
 /// Requests that wait for the next batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Queue {
     waiting: VecDeque<Asked>,
     bytes: usize,
-    /// Commands that wait or are in the batch being written: session and sequence.
+    /// Commands that wait or are proposed: session and sequence.
     commands: BTreeSet<(u64, u64)>,
 }
 
@@ -50,7 +44,8 @@ impl Asked {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes that it counts for.
+    pub(crate) fn bytes(&self) -> usize {
         let own = match &self.what {
             What::Command(command) => limits::command_bytes(&command.command),
             What::Query(query) => limits::query_bytes(query),
@@ -65,7 +60,7 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Whether a command waits or is being written.
+    /// Whether a command waits or is proposed.
     pub(crate) fn holds(&self, session: u64, sequence: u64) -> bool {
         self.commands.contains(&(session, sequence))
     }
@@ -83,7 +78,7 @@ impl Queue {
     }
 
     /// Takes the next requests, as many as make a batch; none when nothing waits.
-    pub(crate) fn take_batch(&mut self) -> Batch {
+    pub(crate) fn take_batch(&mut self) -> Vec<Asked> {
         let (mut asked, mut bytes) = (Vec::new(), 0);
         while bytes < MAX_BATCH_BYTES && asked.len() < MAX_BATCH_REQUESTS {
             let Some(next) = self.waiting.pop_front() else { break };
@@ -91,7 +86,7 @@ impl Queue {
             asked.push(next);
         }
         self.bytes -= bytes;
-        Batch { asked }
+        asked
     }
 
     /// Bytes of what waits, at least.
@@ -105,11 +100,11 @@ impl Queue {
         core::mem::take(&mut self.waiting)
     }
 
-    /// Whether the commands that it knows are those that wait and those that are `written`.
-    pub(crate) fn knows<'a>(&'a self, written: impl Iterator<Item = &'a LoggedCommand>) -> bool {
+    /// Whether the commands that it knows are those that wait and those that are `proposed`.
+    pub(crate) fn knows<'a>(&'a self, proposed: impl Iterator<Item = &'a LoggedCommand>) -> bool {
         let waiting = self.waiting.iter().filter_map(Asked::command);
         let mut count = 0;
-        let known = waiting.chain(written).all(|command| {
+        let known = waiting.chain(proposed).all(|command| {
             count += 1;
             self.holds(command.session, command.sequence)
         });

@@ -1,8 +1,9 @@
 //! Settings.
 
 use alloc::collections::BTreeMap;
+use consensus::{Member, Membership};
 use formats::message::kv::FunctionId;
-use glossary::ClusterIdentity;
+use glossary::{ClusterIdentity, NodeId};
 use step::Bug;
 
 /// How much log a snapshot replaces, where nothing else is said: a start reads at most about twice as much.
@@ -18,13 +19,29 @@ pub struct Config<F> {
     pub functions: BTreeMap<FunctionId, F>,
     /// Once the log has grown by so many bytes, a snapshot replaces it.
     pub snapshot_log_bytes: u64,
+    /// This member of the group that keeps the KV.
+    pub me: Member,
+    /// With whom the group begins, the same at all that begin it; none for a member that joins a group that runs.
+    /// Once it has begun, the log says who belongs to it.
+    pub first: Option<Membership>,
+    /// Where the members are, others than this one.
+    pub nodes: BTreeMap<Member, NodeId>,
     /// A planted bug, for the simulator.
     pub bug: Option<Bug>,
 }
 
 impl<F> Config<F> {
-    /// Usual settings.
+    /// Usual settings: a group of one.
     pub fn new(cluster: ClusterIdentity, functions: BTreeMap<FunctionId, F>) -> Self {
-        Config { cluster, functions, snapshot_log_bytes: SNAPSHOT_LOG_BYTES, bug: None }
+        let me = Member(1);
+        Config {
+            cluster,
+            functions,
+            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            me,
+            first: Some(Membership::of_voters([me])),
+            nodes: BTreeMap::new(),
+            bug: None,
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! An ordered map of bytes with atomic conditional sequences and hosted functions, kept as a log of commands
-//! and snapshots (DESIGN section 7).
+//! and snapshots (DESIGN section 7) by a group of members that agree on the log; of one member, where it is embedded.
 //!
 //! What holds at every moment:
-//! 1. Whatever was answered to a command is in the log, and synced; so is everything before it.
-//! 2. A command changes the map once, however often it comes and whatever crashes between.
-//! 3. A question is answered from commands that are synced, and sees all that was received before it.
+//! 1. Whatever was answered to a command is in the log, and synced by a majority of the group; so is everything
+//!    before it.
+//! 2. A command changes the map once, however often it comes, to whichever member, and whatever crashes between.
+//! 3. A question is answered from commands that are synced by a majority, sees all that was answered by any member
+//!    before it was asked, and all that this member received before it.
 //! 4. Snapshot and log together give the state; a file goes only when a durable snapshot stands for it.
+//! 5. A member forgets no vote: what the group must have written is durable before anything is said that needs it.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -14,12 +17,16 @@ mod asked;
 mod config;
 mod counters;
 mod disk;
+mod fold;
+mod group;
 pub mod limits;
 mod log;
 mod machine;
 mod map;
 mod overlay;
+mod proposals;
 mod recover;
+mod replicate;
 mod requests;
 mod room;
 mod serving;
@@ -29,7 +36,9 @@ mod start;
 mod state;
 mod status;
 mod transaction;
+mod unwritten;
 
 pub use config::{Config, SNAPSHOT_LOG_BYTES};
 pub use counters::COUNTERS;
+pub use group::Group;
 pub use machine::Kv;

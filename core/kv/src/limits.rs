@@ -34,6 +34,12 @@ pub const MAX_BATCH_BYTES: usize = 16 << 20;
 /// The most requests in a batch.
 pub const MAX_BATCH_REQUESTS: usize = 4096;
 
+/// An entry of the group's log takes no further command once it has so many bytes.
+pub const MAX_PROPOSAL_BYTES: usize = 1 << 20;
+
+/// A group of several has at most so many entries of its leader's, and rounds of questions, under way.
+pub const MAX_UNDER_WAY: usize = 8;
+
 /// The most sessions that are remembered. One is begun by each start of an asker.
 pub const MAX_SESSIONS: usize = 4096;
 

@@ -9,14 +9,12 @@ use alloc::vec;
 use bytes::Bytes;
 use formats::Effect;
 use formats::journal::{FileHeader, Kind, Mark, Predecessor, Writer};
-use formats::kv_store::encode_commands;
 use step::{Bug, DiskError, DiskOperation, DiskResult, Effects};
 
-use crate::asked::{Asked, Batch};
 use crate::disk::{Disk, Purpose, log_name};
 
 /// The log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Log {
     owner: [u8; 16],
     bug: Option<Bug>,
@@ -29,9 +27,25 @@ pub(crate) struct Log {
     /// Lack of room was met, and no file was opened since.
     full: bool,
     /// What is being written, until it is synced.
-    batch: Option<Batch>,
+    batch: Option<Writing>,
+    /// Nothing was written to the file yet.
+    is_fresh: bool,
+    /// The highest number that a file was given.
+    last: u64,
     /// Bytes written since this was last set to 0.
     pub(crate) grown: u64,
+}
+
+/// A batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Writing {
+    pub(crate) body: Bytes,
+    /// The number of the group's that is durable with it.
+    pub(crate) through: Option<u64>,
+    /// Whether nobody waits for it: it is there to say that the batch before is synced.
+    pub(crate) is_mark: bool,
+    /// The number of the snapshot that begins when it is durable.
+    pub(crate) begins: Option<u64>,
 }
 
 /// Named for what is awaited.
@@ -60,7 +74,7 @@ pub(crate) enum Progress {
     /// A file was opened.
     Opened,
     /// A batch is durable.
-    Durable(Batch),
+    Durable(Writing),
     /// There is no room. Call [`Log::try_again`] after a while.
     Full,
     /// The file can't be trusted any more.
@@ -72,15 +86,17 @@ impl Log {
     pub(crate) fn open(
         owner: [u8; 16],
         bug: Option<Bug>,
-        sequence: u64,
+        next: u64,
         end: Option<Predecessor>,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Self {
-        let (writer, _) = begin(owner, sequence, end);
+        let sequence = next - 1;
+        let (writer, _) = begin(owner, next, end);
         let stage = Stage::Creating;
-        let mut log = Log { owner, bug, sequence, writer, end, stage, full: false, batch: None, grown: 0 };
-        log.create(sequence, disk, effects);
+        let (full, batch, is_fresh, last) = (false, None, true, sequence);
+        let mut log = Log { owner, bug, sequence, writer, end, stage, full, batch, is_fresh, last, grown: 0 };
+        log.create(disk, effects);
         log
     }
 
@@ -94,14 +110,25 @@ impl Log {
         self.full
     }
 
-    /// What is being written, or waits for a file to be written to.
-    pub(crate) fn batch(&self) -> Option<&Batch> {
-        self.batch.as_ref()
+    /// Whether a batch is being written, or waits for a file to be written to.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.batch.is_some()
     }
 
-    /// The same, to take out what needs no log.
-    pub(crate) fn batch_mut(&mut self) -> Option<&mut Batch> {
-        self.batch.as_mut()
+    /// Whether a snapshot begins with the batch that is being written.
+    pub(crate) fn is_beginning(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| batch.begins.is_some())
+    }
+
+    /// Whether the file that is open has nothing yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+
+    /// A number for a file, higher than any before.
+    pub(crate) fn reserve(&mut self) -> u64 {
+        self.last += 1;
+        self.last
     }
 
     /// The file that is written.
@@ -112,30 +139,20 @@ impl Log {
     /// Goes on to the next file.
     pub(crate) fn rotate(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
         assert!(self.is_ready() && self.batch.is_none(), "a log is rotated between batches");
-        self.create(self.sequence + 1, disk, effects);
+        self.create(disk, effects);
     }
 
-    /// Writes a batch; an empty one is a mark. Its first command gets number `first_index`.
-    pub(crate) fn write(
-        &mut self,
-        first_index: u64,
-        batch: Batch,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) {
+    /// Writes a batch.
+    pub(crate) fn write(&mut self, batch: Writing, disk: &mut Disk, effects: &mut Effects<Effect>) {
         assert!(self.is_ready() && self.batch.is_none(), "one batch at a time");
         self.batch = Some(batch);
-        self.write_again(first_index, disk, effects);
+        self.write_again(disk, effects);
     }
 
     /// Writes the batch that met no room to the file that was opened since.
-    pub(crate) fn write_again(&mut self, first_index: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        let batch = self.batch.as_ref().expect("a batch waits");
-        let commands: alloc::vec::Vec<_> = batch.asked.iter().filter_map(Asked::command).collect();
-        let body = match commands.is_empty() {
-            true => Bytes::new(),
-            false => encode_commands(first_index, commands.into_iter()).into(),
-        };
+    pub(crate) fn write_again(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        let body = self.batch.as_ref().expect("a batch waits").body.clone();
+        self.is_fresh = false;
         let offset = self.writer.end().position;
         let synced = self.end.map_or(Mark::default(), |end| end.end);
         let pieces = self.writer.batch(synced, vec![body]);
@@ -148,7 +165,7 @@ impl Log {
     /// Looks whether there is room by now.
     pub(crate) fn try_again(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
         match self.stage {
-            Stage::Room { opened: true } => self.create(self.sequence + 1, disk, effects),
+            Stage::Room { opened: true } => self.create(disk, effects),
             Stage::Room { opened: false } => {
                 self.stage = Stage::Clearing;
                 disk.start(Purpose::Log, DiskOperation::Delete { file: log_name(self.sequence) }, effects);
@@ -182,7 +199,7 @@ impl Log {
 
     fn on_success(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) -> Progress {
         match self.stage {
-            Stage::Clearing => self.create(self.sequence + 1, disk, effects),
+            Stage::Clearing => self.create(disk, effects),
             Stage::Creating => {
                 let (writer, page) = begin(self.owner, self.sequence, self.end);
                 self.writer = writer;
@@ -193,7 +210,7 @@ impl Log {
             Stage::HeaderWrite => self.sync(Stage::HeaderSync, disk, effects),
             Stage::HeaderSync => {
                 self.end = Some(self.writer.as_predecessor());
-                (self.stage, self.full) = (Stage::Ready, false);
+                (self.stage, self.full, self.is_fresh) = (Stage::Ready, false, true);
                 return Progress::Opened;
             }
             Stage::BatchWrite => {
@@ -212,10 +229,10 @@ impl Log {
         Progress::None
     }
 
-    fn create(&mut self, sequence: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        self.sequence = sequence;
+    fn create(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.sequence = self.reserve();
         self.stage = Stage::Creating;
-        disk.start(Purpose::Log, DiskOperation::Create { file: log_name(sequence) }, effects);
+        disk.start(Purpose::Log, DiskOperation::Create { file: log_name(self.sequence) }, effects);
     }
 
     fn sync(&mut self, stage: Stage, disk: &mut Disk, effects: &mut Effects<Effect>) {

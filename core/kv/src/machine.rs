@@ -1,6 +1,7 @@
 //! The KV as a machine: which event goes where.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
@@ -9,20 +10,23 @@ use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Purpose};
+use crate::group::Group;
 use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, reply};
-use crate::start::Start;
+use crate::start::{Start, Started};
 
-/// An ordered map of bytes with hosted functions `F`. See the crate's documentation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kv<F> {
+/// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
+#[derive(Debug)]
+pub struct Kv<F, C> {
     config: Config<F>,
+    /// Spreads elections.
+    seed: u64,
     disk: Disk,
     counters: Counters,
-    phase: Phase<F>,
+    phase: Phase<F, C>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Phase<F> {
+#[derive(Debug)]
+enum Phase<F, C> {
     /// Nothing happened yet.
     New,
     /// Files of an earlier life are being read.
@@ -30,15 +34,15 @@ enum Phase<F> {
     /// The disk had no room for what a start writes again: it begins anew in a while, when nothing of the last
     /// attempt is under way.
     NoRoom,
-    Serving(Box<Serving<F>>),
+    Serving(Box<Serving<F, C>>),
     /// For good.
     Halted,
 }
 
-impl<F: Function> Kv<F> {
+impl<F: Function, C: Group> Kv<F, C> {
     /// A KV that has not started.
     pub fn new(config: Config<F>) -> Self {
-        Kv { config, disk: Disk::default(), counters: Counters::new(), phase: Phase::New }
+        Kv { config, seed: 0, disk: Disk::default(), counters: Counters::new(), phase: Phase::New }
     }
 
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
@@ -52,8 +56,7 @@ impl<F: Function> Kv<F> {
     }
 
     fn on_start(&mut self, effects: &mut Effects<Effect>) {
-        let Config { cluster, functions, bug, .. } = &self.config;
-        let start = Start::begin(cluster.0, *bug, functions.clone(), &mut self.disk, effects);
+        let start = Start::begin(&self.config, &mut self.disk, effects);
         self.phase = Phase::Starting(Box::new(start));
     }
 
@@ -67,17 +70,11 @@ impl<F: Function> Kv<F> {
         }
         let disk = &mut self.disk;
         let ended = match (&mut self.phase, purpose) {
-            (Phase::Starting(start), _) => {
-                match start.on_done(purpose, result, &self.config.functions, disk, effects) {
-                    Ok(Some(started)) => {
-                        let serving = Serving::begin(started, &self.config, disk, effects);
-                        self.phase = Phase::Serving(Box::new(serving));
-                        Ok(())
-                    }
-                    Ok(None) => Ok(()),
-                    Err(refusal) => Err(refusal),
-                }
-            }
+            (Phase::Starting(start), _) => match start.on_done(purpose, result, disk, effects) {
+                Ok(Some(started)) => self.serve(started, effects),
+                Ok(None) => Ok(()),
+                Err(refusal) => Err(refusal),
+            },
             (Phase::Serving(serving), Purpose::Log) => {
                 serving.on_log(result, &self.config, disk, &mut self.counters, effects)
             }
@@ -94,6 +91,18 @@ impl<F: Function> Kv<F> {
             }
             _ => Ok(()),
         };
+        self.go_on(ended, effects);
+    }
+
+    fn serve(&mut self, started: Started<F>, effects: &mut Effects<Effect>) -> Result<(), String> {
+        let (config, disk) = (&self.config, &mut self.disk);
+        let serving = Serving::begin(started, (config, self.seed), disk, &mut self.counters, effects)?;
+        self.phase = Phase::Serving(Box::new(serving));
+        Ok(())
+    }
+
+    /// Halts where that is all that is left.
+    fn go_on(&mut self, ended: Result<(), String>, effects: &mut Effects<Effect>) {
         if let Err(reason) = ended {
             self.phase = Phase::Halted;
             effects.push(Effect::Halt { reason });
@@ -148,13 +157,16 @@ impl<F: Function> Kv<F> {
     }
 }
 
-impl<F: Function> Machine for Kv<F> {
+impl<F: Function, C: Group> Machine for Kv<F, C> {
     type Event = Event;
     type Effect = Effect;
 
     fn step(&mut self, _now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
         match event {
-            Event::Start { .. } => self.on_start(effects),
+            Event::Start { seed } => {
+                self.seed = u64::from_le_bytes(*seed.first_chunk().expect("a seed has 32 bytes"));
+                self.on_start(effects);
+            }
             Event::Message { from, message } => self.on_message(from, message, effects),
             Event::Disk { operation, result } => {
                 if let Some(purpose) = self.disk.end(operation) {
@@ -164,7 +176,8 @@ impl<F: Function> Machine for Kv<F> {
             Event::Timer(timer) => self.on_timer(timer, effects),
             Event::TurnEnd => {
                 if let Phase::Serving(serving) = &mut self.phase {
-                    serving.on_turn_end(&mut self.disk, &mut self.counters, effects);
+                    let ended = serving.on_turn_end(&mut self.disk, &mut self.counters, effects);
+                    self.go_on(ended, effects);
                 }
             }
             // No work is ever asked for.

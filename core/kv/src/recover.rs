@@ -5,12 +5,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use consensus::{Member, Recovered, SnapshotMark};
 use core::cmp::Ordering;
 use formats::journal::{FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, judge, scan};
-use formats::kv_store::{SnapshotPart, decode_commands, decode_part};
+use formats::kv_store::{SnapshotPart, decode_commands, decode_part, decode_records};
 use step::{Bug, FileName, Function};
 
 use crate::disk::{log_name, snapshot_name};
+use crate::fold::Fold;
 use crate::state::State;
 
 /// A log file of an earlier life.
@@ -27,26 +29,33 @@ pub(crate) type Refusal = String;
 /// What to do in every case where files are not what they were.
 const ADVICE: &str = "nothing was changed; put the folder back as it was, or restore it from a copy";
 
-/// Reads a snapshot into a fresh state. `false` when it is not whole: it was being written, or is damaged; then
+/// The version of files that knew no group.
+const NO_GROUP: u16 = 1;
+
+/// A snapshot that is whole: what it stands for; none in version 1.
+pub(crate) type Whole = Option<SnapshotMark>;
+
+/// Reads a snapshot into a fresh state. `None` when it is not whole: it was being written, or is damaged; then
 /// the state is worthless. Its log tells which.
 pub(crate) fn restore<F: Function>(
     bytes: &Bytes,
     owner: &[u8; 16],
     sequence: u64,
     state: &mut State<F>,
-) -> Result<bool, Refusal> {
+) -> Result<Option<Whole>, Refusal> {
     let file = snapshot_name(sequence);
     let scan = match scan(bytes, Kind::KV_SNAPSHOT, owner, sequence) {
         Ok(scan) => scan,
-        Err(Headless { error: HeaderError::Damaged, .. }) => return Ok(false),
+        Err(Headless { error: HeaderError::Damaged, .. }) => return Ok(None),
         Err(Headless { error, .. }) => return Err(unusable(file, error)),
     };
-    let mut pairs = 0;
+    let (mut pairs, mut mark) = (0, None);
     for batch in &scan.batches {
         let Some(part) = decode_part(&batch.body) else {
             return Err(format!("{file} is whole at {} but makes no sense; {ADVICE}", batch.position));
         };
         match part {
+            SnapshotPart::Mark(stands_for) => mark = Some(stands_for),
             SnapshotPart::Sessions(records) => {
                 records.into_iter().for_each(|(number, record)| state.sessions.restore(number, record));
             }
@@ -57,11 +66,13 @@ pub(crate) fn restore<F: Function>(
             }
             SnapshotPart::End { index, sessions, pairs: all } => {
                 state.index = index;
-                return Ok(pairs == all && state.map.len() == all && state.sessions.len() == sessions);
+                let is_marked = mark.is_some() || scan.header.kind.version == NO_GROUP;
+                let is_whole = is_marked && pairs == all && state.map.len() == all;
+                return Ok((is_whole && state.sessions.len() == sessions).then_some(mark));
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Reads a log file.
@@ -79,30 +90,54 @@ pub(crate) fn read_log(bytes: Bytes, owner: &[u8; 16], sequence: u64) -> Result<
     }
 }
 
-/// Judges the logs from the snapshot on and applies what the state lacks. The log ends where the judgement
-/// says.
+/// The log file that goes on from a snapshot: its first record says so.
+pub(crate) fn upon(logs: &[LogFile], snapshot: u64) -> Option<u64> {
+    let says_so = |log: &&LogFile| {
+        let first =
+            log.scan.as_ref().ok().filter(|scan| scan.header.kind.version > NO_GROUP)?.batches.first()?;
+        decode_records(&first.body)?.first()?.upon.filter(|upon| *upon == snapshot)
+    };
+    logs.iter().find(|log| says_so(log).is_some()).map(|log| log.sequence)
+}
+
+/// Where a log begins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beginning {
+    /// The first file, where a snapshot says which.
+    pub(crate) first: Option<u64>,
+    /// What the snapshot stands for.
+    pub(crate) mark: Whole,
+}
+
+/// Judges the logs from the snapshot on: where the log ends, and what member `me` of the group begins with; none where
+/// nothing of a group was written. What version 1 wrote is applied to the state.
 pub(crate) fn replay<F: Function>(
     logs: &[LogFile],
-    snapshot: Option<u64>,
-    bug: Option<Bug>,
+    beginning: Beginning,
+    (bug, me): (Option<Bug>, Member),
     state: &mut State<F>,
-) -> Result<Judgement, Refusal> {
+) -> Result<(Judgement, Option<Recovered>), Refusal> {
     let scans: Vec<_> = logs.iter().map(|log| (log.sequence, log.scan.clone())).collect();
-    let judgement = judge(&scans, snapshot, Mark::default());
+    let judgement = judge(&scans, beginning.first, Mark::default());
     if bug != Some(Bug::DamageTakenForTail) {
-        refuse_damage(logs, snapshot, &judgement)?;
+        refuse_damage(logs, beginning.first, &judgement)?;
     }
+    let mut fold = Fold::new(beginning.mark);
     for (kept, log) in judgement.kept.iter().zip(logs) {
         let scan = log.scan.as_ref().expect("what is kept was read");
         for batch in &scan.batches[..kept.batches] {
-            apply_batch(&batch.body, state)
+            take_batch(&batch.body, scan.header.kind.version, state, &mut fold)
                 .ok_or_else(|| unfit(&format!("{} at {}", log_name(log.sequence), batch.position)))?;
         }
     }
     if bug == Some(Bug::TornTailAccepted) {
-        let _ = logs.last().and_then(torn_batch).and_then(|body| apply_batch(body, state));
+        let _ = logs.last().and_then(torn_batch).and_then(|body| fold.batch(body));
     }
-    Ok(judgement)
+    Ok((judgement, fold.finish(me)))
+}
+
+fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, fold: &mut Fold) -> Option<()> {
+    if version == NO_GROUP { apply_batch(body, state) } else { fold.batch(body) }
 }
 
 /// The parts of the kept files that no surviving mark vouches for: file, from where, and the bytes.
@@ -146,7 +181,7 @@ fn refuse_damage(logs: &[LogFile], snapshot: Option<u64>, judgement: &Judgement)
     Ok(())
 }
 
-/// Applies what the state lacks of a batch; `None` when the batch doesn't continue it.
+/// Applies what the state lacks of a batch of version 1; `None` when the batch doesn't continue it.
 fn apply_batch<F: Function>(body: &[u8], state: &mut State<F>) -> Option<()> {
     let (first_index, commands) = decode_commands(body)?;
     if !commands.is_empty() && (first_index == 0 || first_index > state.index + 1) {
@@ -178,6 +213,11 @@ fn unusable(file: FileName, error: HeaderError) -> Refusal {
         ),
         HeaderError::Damaged => format!("the header of {file} is damaged; {ADVICE}"),
     }
+}
+
+/// What to say of a snapshot whose log is gone.
+pub(crate) fn without_log() -> Refusal {
+    format!("the KV's snapshot is whole, but the log that goes on from it is gone; {ADVICE}")
 }
 
 fn unfit(place: &str) -> Refusal {
@@ -225,9 +265,11 @@ mod tests {
     }
 
     fn restored(parts: &[SnapshotPart]) -> Result<bool, Refusal> {
+        let parts = [&[SnapshotPart::Mark(SnapshotMark::default())], parts].concat();
         let parts: Vec<_> = parts.iter().map(encode_part).collect();
         let (bytes, _) = file(Kind::KV_SNAPSHOT, 2, None, &parts);
         restore(&bytes, &OWNER, 2, &mut State::<NoFunction>::new(BTreeMap::new()))
+            .map(|whole| whole.is_some())
     }
 
     #[test]
@@ -241,10 +283,12 @@ mod tests {
         assert_eq!(restored(&[pairs, more]), Ok(false));
     }
 
-    fn replayed(files: &[(u64, Bytes)], snapshot: Option<u64>) -> Result<Judgement, Refusal> {
+    fn replayed(files: &[(u64, Bytes)], first: Option<u64>) -> Result<Judgement, Refusal> {
         let read = |(sequence, bytes): &(u64, Bytes)| read_log(bytes.clone(), &OWNER, *sequence);
         let logs = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        replay(&logs, snapshot, None, &mut State::<NoFunction>::new(BTreeMap::new()))
+        let (beginning, mut state) =
+            (Beginning { first, mark: None }, State::<NoFunction>::new(BTreeMap::new()));
+        replay(&logs, beginning, (None, Member(1)), &mut state).map(|(judgement, _)| judgement)
     }
 
     #[test]
@@ -271,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_leaves_a_gap_is_refused() {
+    fn a_batch_of_version_1_that_leaves_a_gap_is_refused() {
         let command = formats::kv_store::LoggedCommand {
             session: 1,
             sequence: 1,
@@ -280,7 +324,7 @@ mod tests {
         };
         for (index, fits) in [(1, true), (2, false), (0, false)] {
             let body = formats::kv_store::encode_commands(index, core::iter::once(&command));
-            let (bytes, _) = file(Kind::KV_LOG, 1, None, &[body]);
+            let (bytes, _) = file(Kind { version: NO_GROUP, ..Kind::KV_LOG }, 1, None, &[body]);
             assert_eq!(replayed(&[(1, bytes)], None).is_ok(), fits, "from {index}");
         }
     }

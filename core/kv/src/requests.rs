@@ -1,6 +1,7 @@
 //! Requests: answered at once, gathered for the next batch, or turned away.
 
 use alloc::vec::Vec;
+use consensus::{Leadership, Role};
 use formats::Effect;
 use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
@@ -8,12 +9,13 @@ use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequ
 use glossary::NodeId;
 use step::{Effects, Function};
 
-use crate::asked::{Asked, Batch, What};
+use crate::asked::{Asked, What};
 use crate::counters::{Counter, Counters};
+use crate::group::Group;
 use crate::limits;
 use crate::serving::{Serving, reply};
 
-impl<F: Function> Serving<F> {
+impl<F: Function, C: Group> Serving<F, C> {
     /// A request came. `None`: its answer comes later, or has been on its way already.
     pub(crate) fn on_request(
         &mut self,
@@ -30,6 +32,9 @@ impl<F: Function> Serving<F> {
                 }
                 if self.is_settled() {
                     return Some(self.query(&query, counters));
+                }
+                if let Some(answer) = self.not_leading() {
+                    return Some(answer);
                 }
                 What::Query(query)
             }
@@ -63,6 +68,9 @@ impl<F: Function> Serving<F> {
             counters.add(Counter::CommandsAgain, 1);
             return Some(again);
         }
+        if let Some(answer) = self.not_leading() {
+            return Some(Some(answer));
+        }
         if self.log.is_full() {
             return Some(Some(KvAnswer::Failed(KvError::Full)));
         }
@@ -82,10 +90,16 @@ impl<F: Function> Serving<F> {
         self.room.has(bytes, rounds * self.state.snapshot_bytes())
     }
 
-    /// Whether a question can be answered now: no command that came before it waits, or the disk is full and
-    /// nobody knows when one will go on.
+    /// Whether a question can be answered now: nobody else can have changed anything, and no command that came before
+    /// it waits, or the disk is full and nobody knows when one will go on.
     fn is_settled(&self) -> bool {
-        self.log.is_full() || (self.queue.is_empty() && self.log.batch().is_none())
+        self.is_alone() && (self.log.is_full() || (self.queue.is_empty() && self.proposals.is_empty()))
+    }
+
+    /// What to answer where another member is to be asked.
+    fn not_leading(&self) -> Option<KvAnswer> {
+        let Leadership { role, leader, .. } = self.leadership();
+        (role != Role::Leader).then_some(KvAnswer::Failed(KvError::NotLeader { leader }))
     }
 
     fn query(&self, query: &KvQuery, counters: &mut Counters) -> KvAnswer {
@@ -106,39 +120,49 @@ impl<F: Function> Serving<F> {
         reply(asked.from, asked.request, body, effects);
     }
 
-    /// The requests for the next batch, with a command among them. Questions that stand alone are answered.
+    /// The requests for the next entries, with a command among them. Questions that stand alone are answered.
     pub(crate) fn next_batch(
         &mut self,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
-    ) -> Option<Batch> {
+    ) -> Option<Vec<Asked>> {
         while !self.queue.is_empty() {
             let batch = self.queue.take_batch();
-            if batch.asked.iter().any(|asked| asked.command().is_some()) {
+            if batch.iter().any(|asked| asked.command().is_some()) {
                 return Some(batch);
             }
-            batch.asked.into_iter().for_each(|asked| self.settle(asked, counters, effects));
+            batch.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
         None
     }
 
-    /// The disk is full: questions are answered, commands that wait are turned away, and those that are being
-    /// written wait for room, since they may be on the disk.
-    pub(crate) fn on_full(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        let mut questions = Vec::new();
-        if let Some(batch) = self.log.batch_mut() {
-            let (commands, others) =
-                core::mem::take(&mut batch.asked).into_iter().partition(|asked| asked.command().is_some());
-            (batch.asked, questions) = (commands, others);
-        }
-        for asked in questions.into_iter().chain(self.queue.take_all()) {
-            match asked.command() {
-                None => self.settle(asked, counters, effects),
-                Some(command) => {
-                    self.queue.settle(command);
-                    reply(asked.from, asked.request, KvAnswer::Failed(KvError::Full), effects);
-                }
+    /// Requests come to nothing here.
+    pub(crate) fn turn_away(
+        &mut self,
+        asked: impl IntoIterator<Item = Asked>,
+        error: &KvError,
+        effects: &mut Effects<Effect>,
+    ) {
+        for asked in asked {
+            if let Some(command) = asked.command() {
+                self.queue.settle(command);
             }
+            reply(asked.from, asked.request, KvAnswer::Failed(error.clone()), effects);
+        }
+    }
+
+    /// The disk is full: commands that wait are turned away, and those that are proposed wait for room, since they
+    /// may be on the disk. Questions are answered, at once where no other member needs to be asked.
+    pub(crate) fn on_full(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
+        let (commands, questions): (Vec<_>, Vec<_>) =
+            self.queue.take_all().into_iter().partition(|asked| asked.command().is_some());
+        self.turn_away(commands, &KvError::Full, effects);
+        if self.is_alone() {
+            let proposed = self.proposals.take_questions();
+            proposed.into_iter().chain(questions).for_each(|asked| self.settle(asked, counters, effects));
+        } else {
+            // They had their place in the queue.
+            questions.into_iter().for_each(|asked| drop(self.queue.push(asked)));
         }
     }
 }

@@ -8,15 +8,19 @@ use formats::{Effect, Message};
 use glossary::NodeId;
 use step::{Bug, DiskOperation, DiskResult, Effects, FileName, Function, TimerId};
 
-use crate::asked::{Asked, Batch, Queue};
+use crate::asked::Queue;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
-use crate::log::{self, Log};
+use crate::group::Group;
+use crate::log::{self, Log, Writing};
+use crate::proposals::Proposals;
+use crate::replicate::Replica;
 use crate::room::Room;
 use crate::snapshot::{self, Snapshot};
 use crate::start::Started;
 use crate::state::State;
+use crate::unwritten::Anew;
 
 /// A sync that nothing follows for so long is followed by a mark.
 const MARK_AFTER: Duration = Duration::from_millis(200);
@@ -34,12 +38,14 @@ pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
 
 /// What a KV has while it serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Serving<F> {
+#[derive(Debug)]
+pub(crate) struct Serving<F, C> {
     pub(crate) state: State<F>,
     pub(crate) queue: Queue,
+    pub(crate) replica: Replica<C>,
+    pub(crate) proposals: Proposals,
     pub(crate) log: Log,
-    snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
     snapshot_due: bool,
     /// Files that hold the state.
@@ -63,24 +69,25 @@ pub(crate) enum Mark {
     Now,
 }
 
-impl<F: Function> Serving<F> {
+impl<F: Function, C: Group> Serving<F, C> {
     /// See [`crate::Kv`].
     pub(crate) fn check_invariants(&self) {
         assert_eq!(self.snapshot.is_some(), self.state.map.is_frozen(), "a map is frozen for its snapshot");
-        let written = self.log.batch().into_iter().flat_map(|batch| batch.asked.iter());
-        assert!(self.queue.knows(written.filter_map(Asked::command)), "every command has one place");
+        assert!(self.queue.knows(self.proposals.commands()), "every command has one place");
         assert!(self.state.sessions.is_bounded(), "sessions keep their bounds");
-        assert!(self.mark == Mark::Settled || self.state.index > 0, "a mark follows a command");
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.
     pub(crate) fn begin(
         started: Started<F>,
-        config: &Config<F>,
+        (config, seed): (&Config<F>, u64),
         disk: &mut Disk,
+        counters: &mut Counters,
         effects: &mut Effects<Effect>,
-    ) -> Self {
-        let Started { state, end, next, kept, needless, log_bytes } = started;
+    ) -> Result<Self, String> {
+        let Started { state, recovered, begins, end, next, kept, needless, log_bytes } = started;
+        let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
+        let replica = Replica::open(config, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
@@ -88,17 +95,21 @@ impl<F: Function> Serving<F> {
         log.grown = log_bytes;
         let mut room = Room::default();
         room.look(disk, effects);
-        Serving {
+        let mut serving = Serving {
             state,
             queue: Queue::default(),
+            replica,
+            proposals: Proposals::default(),
             log,
             snapshot: None,
-            snapshot_due: false,
+            snapshot_due,
             files: kept.into_iter().collect(),
             mark: Mark::Settled,
             room,
             replaced: 0,
-        }
+        };
+        serving.pump(counters, effects)?;
+        Ok(serving)
     }
 
     pub(crate) fn on_log(
@@ -116,12 +127,13 @@ impl<F: Function> Serving<F> {
                 // Each start and each full disk leaves a file.
                 let logs = self.files.iter().filter(|file| matches!(named(**file), Some(Named::Log(_))));
                 self.snapshot_due |= logs.count() > LOG_FILES_MAX && self.may_snapshot();
-                if self.snapshot_due {
-                    self.begin_snapshot(config, disk, effects);
-                }
             }
             log::Progress::Durable(batch) => {
-                self.on_durable(batch, counters, effects);
+                let begins = batch.begins;
+                self.on_durable(&batch, counters, effects)?;
+                if let Some(sequence) = begins {
+                    self.begin_snapshot(sequence, config, disk, effects);
+                }
                 self.snapshot_due |= self.log.grown >= config.snapshot_log_bytes && self.may_snapshot();
             }
             log::Progress::Full => {
@@ -135,31 +147,42 @@ impl<F: Function> Serving<F> {
         Ok(())
     }
 
-    fn on_durable(&mut self, batch: Batch, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        if batch.asked.is_empty() {
+    fn on_durable(
+        &mut self,
+        batch: &Writing,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        if batch.is_mark {
             counters.add(Counter::Marks, 1);
-            return;
+        } else {
+            counters.add(Counter::Batches, 1);
+            self.mark = Mark::Due;
         }
-        counters.add(Counter::Batches, 1);
-        self.mark = Mark::Due;
-        for asked in batch.asked {
-            self.settle(asked, counters, effects);
+        if let Some(number) = batch.through {
+            self.replica.persisted(number);
         }
+        self.pump(counters, effects)
     }
 
-    /// A log file was just opened: the state is what all files before it give.
-    fn begin_snapshot(&mut self, config: &Config<F>, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        self.snapshot_due = false;
+    /// A log file just said again all that is not applied: with the state as it is now, it is all there is.
+    fn begin_snapshot(
+        &mut self,
+        sequence: u64,
+        config: &Config<F>,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) {
+        let Some(mut mark) = self.replica.mark() else { return };
         self.replaced = core::mem::take(&mut self.log.grown);
         self.state.map.freeze();
         let sessions = match config.bug {
             Some(Bug::SessionsLostInSnapshot) => Default::default(),
             _ => self.state.sessions.records(),
         };
-        let ahead = u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
-        let (owner, index) = (config.cluster.0, self.state.index + ahead);
-        let snapshot = Snapshot::begin(owner, self.log.sequence(), index, sessions, disk, effects);
-        self.snapshot = Some(snapshot);
+        mark.index.0 += u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
+        let (owner, what) = (config.cluster.0, (mark, self.state.index));
+        self.snapshot = Some(Snapshot::begin(owner, sequence, what, sessions, disk, effects));
     }
 
     pub(crate) fn on_snapshot(
@@ -176,6 +199,7 @@ impl<F: Function> Serving<F> {
             snapshot::Progress::Failed(error) => return Err(log::failure(error)),
             snapshot::Progress::Durable => {
                 counters.add(Counter::Snapshots, 1);
+                self.replica.on_snapshot(snapshot.mark());
                 self.files.insert(snapshot_name(sequence));
                 self.delete_before(sequence, disk, effects);
             }
@@ -194,7 +218,7 @@ impl<F: Function> Serving<F> {
 
     /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it.
     fn may_snapshot(&self) -> bool {
-        self.snapshot.is_none() && self.room.has(0, self.state.snapshot_bytes())
+        self.snapshot.is_none() && !self.log.is_beginning() && self.room.has(0, self.state.snapshot_bytes())
     }
 
     /// Whether commands are taken, as far as room goes.
@@ -252,33 +276,62 @@ impl<F: Function> Serving<F> {
         disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
-    ) {
+    ) -> Result<(), String> {
+        self.propose(counters, effects)?;
         if !self.log.is_ready() {
-            return;
+            return Ok(());
         }
-        let index = self.state.index + 1;
-        if self.log.batch().is_some() {
-            self.log.write_again(index, disk, effects);
-        } else if self.snapshot_due {
-            self.log.rotate(disk, effects);
-        } else if let Some(batch) = self.next_batch(counters, effects) {
-            if self.mark == Mark::Waiting {
-                effects.push(Effect::ClearTimer(MARK_TIMER));
+        if self.log.is_writing() {
+            self.log.write_again(disk, effects);
+        } else if let Some(anew) = self.anew() {
+            if self.log.is_fresh() {
+                self.write(Some(anew), disk, counters, effects);
+            } else {
+                self.log.rotate(disk, effects);
             }
-            self.mark = Mark::Settled;
-            let grown = self.log.grown;
-            self.log.write(index, batch, disk, effects);
-            let written = self.log.grown - grown;
-            counters.add(Counter::LogBytes, written);
-            if self.room.used(written, 2 * self.state.snapshot_bytes()) {
-                self.room.look(disk, effects);
-            }
-        } else if self.mark == Mark::Now {
-            self.mark = Mark::Settled;
-            self.log.write(index, Batch::default(), disk, effects);
+        } else if self.replica.is_due() || self.mark == Mark::Now {
+            self.write(None, disk, counters, effects);
         } else if self.mark == Mark::Due {
             self.mark = Mark::Waiting;
             effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
+        }
+        Ok(())
+    }
+
+    /// Whether the log must begin anew in a file of its own, and with what.
+    fn anew(&self) -> Option<Anew> {
+        match self.replica.begins() {
+            Some(begins) => Some(begins.clone()),
+            None => self.snapshot_due.then(|| Anew { upon: Some(self.log.sequence()), install: None }),
+        }
+    }
+
+    /// Whether the next batch goes to another file.
+    pub(crate) fn is_rotating(&self) -> bool {
+        self.anew().is_some() && !self.log.is_fresh()
+    }
+
+    fn write(
+        &mut self,
+        anew: Option<Anew>,
+        disk: &mut Disk,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) {
+        if self.mark == Mark::Waiting {
+            effects.push(Effect::ClearTimer(MARK_TIMER));
+        }
+        self.mark = Mark::Settled;
+        let mut batch = self.replica.take_unwritten(anew.as_ref());
+        if let Some(anew) = anew {
+            batch.begins = anew.upon.filter(|_| core::mem::take(&mut self.snapshot_due));
+        }
+        let grown = self.log.grown;
+        self.log.write(batch, disk, effects);
+        let written = self.log.grown - grown;
+        counters.add(Counter::LogBytes, written);
+        if self.room.used(written, 2 * self.state.snapshot_bytes()) {
+            self.room.look(disk, effects);
         }
     }
 }

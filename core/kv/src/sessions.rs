@@ -138,7 +138,7 @@ impl Session {
 /// Bytes that an answer counts for.
 pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
     use formats::message::kv::KvError::{
-        Assert, Forgotten, Full, NoFunction, Refused, TooLarge, Unavailable,
+        Assert, Forgotten, Full, NoFunction, NotLeader, Refused, TooLarge, Unavailable,
     };
     let own = match answer {
         KvAnswer::Done(bytes) | KvAnswer::Failed(Refused(bytes)) => bytes.len(),
@@ -146,7 +146,7 @@ pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
         KvAnswer::Range { pairs, .. } => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
         KvAnswer::Failed(Assert { key, .. }) => key.len(),
         KvAnswer::Failed(TooLarge(text)) => text.len(),
-        KvAnswer::Failed(NoFunction(_) | Forgotten | Full | Unavailable) => 0,
+        KvAnswer::Failed(NoFunction(_) | Forgotten | Full | Unavailable | NotLeader { .. }) => 0,
     };
     own + ANSWER_BYTES
 }

@@ -4,6 +4,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use consensus::SnapshotMark;
 use formats::Effect;
 use formats::journal::{FileHeader, Kind, Mark, Writer};
 use formats::kv_store::{SessionRecord, SnapshotPart, encode_part};
@@ -20,10 +21,11 @@ const PART_BYTES: usize = 1 << 20;
 const SESSION_BYTES: usize = 32;
 
 /// The snapshot that is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// The first log whose commands it lacks.
     sequence: u64,
+    mark: SnapshotMark,
+    is_marked: bool,
     index: u64,
     sessions: u64,
     pairs: u64,
@@ -59,12 +61,11 @@ pub(crate) enum Progress {
 }
 
 impl Snapshot {
-    /// Begins the snapshot of a state at `index`, whose map is frozen from now on. The log `sequence` holds
-    /// all that follows.
+    /// Begins the snapshot of a state after `index` commands, which stands for `mark`; its map is frozen from now on.
     pub(crate) fn begin(
         owner: [u8; 16],
         sequence: u64,
-        index: u64,
+        (mark, index): (SnapshotMark, u64),
         (mut sessions_left, forgotten): (Vec<(u64, SessionRecord)>, Vec<u64>),
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
@@ -78,7 +79,25 @@ impl Snapshot {
         // They are taken from the end.
         sessions_left.reverse();
         let stage = Stage::Creating;
-        Snapshot { sequence, index, sessions, pairs: 0, sessions_left, forgotten, page, writer, stage }
+        let (is_marked, pairs) = (false, 0);
+        Snapshot {
+            sequence,
+            mark,
+            is_marked,
+            index,
+            sessions,
+            pairs,
+            sessions_left,
+            forgotten,
+            page,
+            writer,
+            stage,
+        }
+    }
+
+    /// What it stands for.
+    pub(crate) fn mark(&self) -> &SnapshotMark {
+        &self.mark
     }
 
     /// Its number.
@@ -126,6 +145,9 @@ impl Snapshot {
     }
 
     fn next_part(&mut self, map: &mut Map) -> SnapshotPart {
+        if !core::mem::replace(&mut self.is_marked, true) {
+            return SnapshotPart::Mark(self.mark.clone());
+        }
         if !self.sessions_left.is_empty() {
             return SnapshotPart::Sessions(self.next_sessions());
         }

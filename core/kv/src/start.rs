@@ -10,27 +10,39 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use consensus::{Member, Membership, Recovered, SnapshotMark};
 use core::mem;
 use formats::Effect;
 use formats::journal::Predecessor;
 use formats::message::kv::FunctionId;
 use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
 
+use crate::config::Config;
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
-use crate::recover::{self, LogFile, Refusal};
+use crate::recover::{self, Beginning, LogFile, Refusal};
 use crate::state::State;
+use crate::unwritten::Anew;
 
 /// A start under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Start<F> {
     owner: [u8; 16],
     bug: Option<Bug>,
+    me: Member,
+    /// With whom a group begins that has no files.
+    first: Option<Membership>,
+    functions: BTreeMap<FunctionId, F>,
     state: State<F>,
     /// Files and their lengths, by what they are and their number.
     logs: BTreeMap<u64, u64>,
     snapshots: BTreeMap<u64, u64>,
     /// The snapshot that is being read, then the one that was whole.
     snapshot: Option<u64>,
+    /// What it says of the log.
+    beginning: Beginning,
+    recovered: Option<Recovered>,
+    /// A whole snapshot was passed over, as no log goes on from it.
+    is_ignored: bool,
     read: Vec<LogFile>,
     end: Option<Predecessor>,
     /// Bytes of the snapshot, while an older one or its logs are there: then nothing vouches for it.
@@ -42,10 +54,14 @@ pub(crate) struct Start<F> {
 }
 
 /// A start that is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Started<F> {
-    /// What snapshot and log give.
+    /// What the snapshot gives.
     pub(crate) state: State<F>,
+    /// What the member of the group begins with.
+    pub(crate) recovered: Recovered,
+    /// Set where nothing of a group was there: what its first file says.
+    pub(crate) begins: Option<Anew>,
     /// Where the log ends.
     pub(crate) end: Option<Predecessor>,
     /// The number of the next file: higher than any that was there.
@@ -60,18 +76,18 @@ pub(crate) struct Started<F> {
 
 impl<F: Function> Start<F> {
     /// Asks what there is.
-    pub(crate) fn begin(
-        owner: [u8; 16],
-        bug: Option<Bug>,
-        functions: BTreeMap<FunctionId, F>,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) -> Self {
+    pub(crate) fn begin(config: &Config<F>, disk: &mut Disk, effects: &mut Effects<Effect>) -> Self {
         disk.start(Purpose::List, DiskOperation::List, effects);
         Start {
-            owner,
-            bug,
-            state: State::new(functions),
+            owner: config.cluster.0,
+            bug: config.bug,
+            me: config.me,
+            first: config.first.clone(),
+            beginning: Beginning::default(),
+            recovered: None,
+            functions: config.functions.clone(),
+            is_ignored: false,
+            state: State::new(config.functions.clone()),
             logs: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             snapshot: None,
@@ -88,7 +104,6 @@ impl<F: Function> Start<F> {
         &mut self,
         purpose: Purpose,
         result: DiskResult,
-        functions: &BTreeMap<FunctionId, F>,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
@@ -110,15 +125,14 @@ impl<F: Function> Start<F> {
             }
             (Purpose::Read(file), DiskOutcome::Read(bytes)) => match named(file) {
                 Some(Named::Snapshot(sequence)) => {
-                    self.state = State::new(functions.clone());
-                    if recover::restore(&bytes, &self.owner, sequence, &mut self.state)? {
+                    if let Some(mark) = recover::restore(&bytes, &self.owner, sequence, &mut self.state)? {
+                        self.beginning = Beginning { first: Some(sequence), mark };
                         let older = |files: &BTreeMap<u64, u64>| files.range(..sequence).next().is_some();
                         if older(&self.logs) || older(&self.snapshots) {
                             self.snapshot_bytes = bytes;
                         }
                         return self.read_logs(disk, effects);
                     }
-                    self.state = State::new(functions.clone());
                     self.read_snapshot(Some(sequence), disk, effects)
                 }
                 Some(Named::Log(sequence)) => self.on_log(sequence, bytes, disk, effects),
@@ -143,9 +157,10 @@ impl<F: Function> Start<F> {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
+        self.state = State::new(self.functions.clone());
         let older = self.snapshots.range(..before.unwrap_or(u64::MAX));
         let Some((&sequence, &length)) = older.max() else {
-            self.snapshot = None;
+            (self.snapshot, self.beginning) = (None, Beginning::default());
             return self.read_logs(disk, effects);
         };
         self.snapshot = Some(sequence);
@@ -165,7 +180,23 @@ impl<F: Function> Start<F> {
             let file = log_name(sequence);
             disk.start(Purpose::Read(file), DiskOperation::Read { file, offset: 0, length }, effects);
         }
-        if self.awaited == 0 { self.settle(disk, effects) } else { Ok(None) }
+        match (self.awaited, self.snapshot) {
+            (0, Some(snapshot)) if self.beginning.mark.is_some() => self.pass_over(snapshot, disk, effects),
+            (0, _) => self.settle(disk, effects),
+            _ => Ok(None),
+        }
+    }
+
+    /// No log goes on from a snapshot yet: what it lacks, a vote perhaps, is in the files before.
+    fn pass_over(
+        &mut self,
+        snapshot: u64,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        self.is_ignored = true;
+        (self.snapshot_bytes, self.read) = (Bytes::new(), Vec::new());
+        self.read_snapshot(Some(snapshot), disk, effects)
     }
 
     fn on_log(
@@ -177,7 +208,18 @@ impl<F: Function> Start<F> {
     ) -> Result<Option<Started<F>>, Refusal> {
         self.read.push(recover::read_log(bytes, &self.owner, sequence)?);
         self.awaited -= 1;
-        if self.awaited == 0 { self.settle(disk, effects) } else { Ok(None) }
+        if self.awaited > 0 {
+            return Ok(None);
+        }
+        self.read.sort_by_key(|log| log.sequence);
+        if let Some(snapshot) = self.snapshot.filter(|_| self.beginning.mark.is_some()) {
+            let Some(first) = recover::upon(&self.read, snapshot) else {
+                return self.pass_over(snapshot, disk, effects);
+            };
+            self.beginning.first = Some(first);
+            self.read.retain(|log| log.sequence >= first);
+        }
+        self.settle(disk, effects)
     }
 
     /// Everything was read. What is kept is made durable before anybody relies on it. A file whose creation was
@@ -187,9 +229,13 @@ impl<F: Function> Start<F> {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
-        self.read.sort_by_key(|log| log.sequence);
-        let judgement = recover::replay(&self.read, self.snapshot, self.bug, &mut self.state)?;
-        self.end = judgement.end;
+        let (beginning, plan) = (self.beginning.clone(), (self.bug, self.me));
+        let (judgement, recovered) = recover::replay(&self.read, beginning, plan, &mut self.state)?;
+        let is_joining = self.first.is_none() && !self.read.is_empty();
+        if self.is_ignored && recovered.is_none() && !is_joining {
+            return Err(recover::without_log());
+        }
+        (self.end, self.recovered) = (judgement.end, recovered);
         let snapshot =
             self.snapshot.map(|sequence| (snapshot_name(sequence), 0, mem::take(&mut self.snapshot_bytes)));
         let unmarked = recover::unmarked(&self.read, &judgement);
@@ -219,9 +265,14 @@ impl<F: Function> Start<F> {
         let snapshots = self.snapshots.keys().filter(|sequence| Some(**sequence) != self.snapshot);
         let needless = old_logs.chain(snapshots.map(|sequence| snapshot_name(*sequence))).collect();
         let last = self.logs.keys().chain(self.snapshots.keys()).max();
+        let next = last.map_or(1, |last| last + 1);
+        let (recovered, begins) =
+            self.recovered.take().map_or_else(|| self.genesis(next), |found| (found, None));
         Some(Started {
+            recovered,
+            begins,
             end: self.end,
-            next: last.map_or(1, |last| last + 1),
+            next,
             kept: self.kept(),
             needless,
             log_bytes: self.logs.range(first..).map(|(_, length)| length).sum(),
@@ -229,8 +280,17 @@ impl<F: Function> Start<F> {
         })
     }
 
+    /// Nothing of a group was found. What version 1 left becomes the state with which a group of one begins.
+    fn genesis(&self, next: u64) -> (Recovered, Option<Anew>) {
+        let is_old = self.state.index > 0;
+        let first = if is_old { Some(Membership::of_voters([self.me])) } else { self.first.clone() };
+        let recovered = first.map_or_else(Recovered::joining, Recovered::genesis);
+        let install = Some(recovered.mark.clone()).filter(|mark| *mark != SnapshotMark::default());
+        (recovered, Some(Anew { upon: is_old.then_some(next), install }))
+    }
+
     fn first_log(&self) -> u64 {
-        self.snapshot.unwrap_or(0)
+        self.beginning.first.unwrap_or(0)
     }
 
     fn kept(&self) -> Vec<FileName> {

@@ -1,5 +1,5 @@
-//! What the commands make: the map, the sessions, and how far they were applied. Replication will come under
-//! this: the same commands in the same order give the same state and the same answers.
+//! What the commands make: the map, the sessions, and how far they were applied. Replication is under this:
+//! the same commands in the same order give the same state and the same answers at every member.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -6,12 +6,13 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, RoleStatus};
 use step::Function;
 
 use crate::counters::Counters;
+use crate::group::Group;
 use crate::serving::Serving;
 
 /// Answers management; `serving` is none while the KV starts, `no_room` when it can't for want of room.
-pub(crate) fn answer<F: Function>(
+pub(crate) fn answer<F: Function, C: Group>(
     body: &AdminBody,
-    serving: Option<&Serving<F>>,
+    serving: Option<&Serving<F, C>>,
     counters: &Counters,
     no_room: bool,
 ) -> AdminAnswer {
@@ -27,7 +28,7 @@ pub(crate) fn answer<F: Function>(
     })
 }
 
-fn trouble<F: Function>(serving: Option<&Serving<F>>, no_room: bool) -> Option<String> {
+fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool) -> Option<String> {
     match serving {
         None if no_room => Some("its disk is full: it can't start, and tries again by itself".to_string()),
         None => Some("it is reading its log".to_string()),

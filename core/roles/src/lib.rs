@@ -27,8 +27,8 @@ use alloc::boxed::Box;
 use formats::{Effect, Event};
 use step::{Effects, Machine, Timestamp};
 
-/// A role of a server: what an executor runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A role of a server: what an executor runs. On bare metal there is no KV yet, as its group needs a hosted library.
+#[derive(Debug)]
 pub enum Role {
     /// Between guests and the volume driver.
     Edge(Box<edge::Edge>),
@@ -39,7 +39,8 @@ pub enum Role {
     /// A store on one disk.
     Asd(Box<asd::Asd>),
     /// The consistent key/value store.
-    Kv(Box<kv::Kv<Hosted>>),
+    #[cfg(not(target_os = "none"))]
+    Kv(Box<kv::Kv<Hosted, consensus::RaftGroup>>),
 }
 
 impl Machine for Role {
@@ -52,6 +53,7 @@ impl Machine for Role {
             Role::VolumeDriver(role) => role.step(now, event, effects),
             Role::Objects(role) => role.step(now, event, effects),
             Role::Asd(role) => role.step(now, event, effects),
+            #[cfg(not(target_os = "none"))]
             Role::Kv(role) => role.step(now, event, effects),
         }
     }

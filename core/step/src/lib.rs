@@ -30,7 +30,7 @@ pub use time::Timestamp;
 use core::fmt::Debug;
 
 /// Decides. The same state and the same events give the same effects, always.
-pub trait Machine: Clone + Eq + Debug {
+pub trait Machine: Debug {
     /// What can happen to it.
     type Event: Clone + Eq + Debug;
     /// What it can want.

@@ -121,7 +121,7 @@ impl VolumeDriver {
             Message::Edge(request) => self.edge(now, from, request, effects),
             // "Not now" settles nothing: the question is asked again when it is due.
             Message::KvReply(KvReply {
-                body: KvAnswer::Failed(KvError::Full | KvError::Unavailable),
+                body: KvAnswer::Failed(KvError::Full | KvError::Unavailable | KvError::NotLeader { .. }),
                 ..
             }) => {}
             Message::KvReply(reply) => {

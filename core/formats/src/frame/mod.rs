@@ -169,7 +169,7 @@ fn number(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
 }
 
 impl Message {
-    /// The asker's number for the request that this is, or answers.
+    /// The asker's number for the request that this is, or answers; 0 for what is neither.
     pub fn request(&self) -> u64 {
         match self {
             Message::Guest(message) => message.request,
@@ -184,6 +184,7 @@ impl Message {
             Message::KvReply(message) => message.request,
             Message::Admin(message) => message.request,
             Message::AdminReply(message) => message.request,
+            Message::Member(_) => 0,
         }
     }
 }

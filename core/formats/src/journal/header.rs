@@ -26,9 +26,9 @@ impl Kind {
     /// A checkpoint of an ASD's index.
     pub const ASD_CHECKPOINT: Kind = Kind { magic: *b"OVSASDCP", version: 1 };
     /// The log of the KV.
-    pub const KV_LOG: Kind = Kind { magic: *b"OVSKVLOG", version: 1 };
+    pub const KV_LOG: Kind = Kind { magic: *b"OVSKVLOG", version: 2 };
     /// A snapshot of the KV.
-    pub const KV_SNAPSHOT: Kind = Kind { magic: *b"OVSKVSNP", version: 1 };
+    pub const KV_SNAPSHOT: Kind = Kind { magic: *b"OVSKVSNP", version: 2 };
     /// Pages of a volume's map.
     pub const MAP: Kind = Kind { magic: *b"OVSVMAP\0", version: 1 };
 }

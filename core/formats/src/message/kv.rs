@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use consensus::Member;
 use serde::{Deserialize, Serialize};
 
 /// A request to the KV.
@@ -136,7 +137,8 @@ pub enum KvAnswer {
     Failed(KvError),
 }
 
-/// Why a request came to nothing. Nothing was changed.
+/// Why a request came to nothing. Nothing was changed; of a command that came to a member of a group while that lost
+/// its lead (`Unavailable`), it is open: it is sent again under its numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvError {
     /// This step's assert doesn't hold.
@@ -158,4 +160,9 @@ pub enum KvError {
     Full,
     /// Not now: starting, or stopped by a failed disk.
     Unavailable,
+    /// Another member of the KV's group is to be asked.
+    NotLeader {
+        /// The one that leads, where that is known.
+        leader: Option<Member>,
+    },
 }

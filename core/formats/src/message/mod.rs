@@ -8,6 +8,7 @@ pub mod asd;
 pub mod edge;
 pub mod guest;
 pub mod kv;
+pub mod member;
 pub mod object;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub enum Message {
     Admin(admin::AdminRequest),
     /// Any role to management.
     AdminReply(admin::AdminReply),
+    /// A member of the KV's group to another.
+    Member(member::MemberMessage),
 }
 
 impl Message {
@@ -55,7 +58,11 @@ impl Message {
             Message::ObjectReply(reply) => reply.body.payload(),
             Message::Asd(request) => request.body.payload(),
             Message::AsdReply(reply) => reply.body.payload(),
-            Message::Kv(_) | Message::KvReply(_) | Message::Admin(_) | Message::AdminReply(_) => None,
+            Message::Kv(_)
+            | Message::KvReply(_)
+            | Message::Admin(_)
+            | Message::AdminReply(_)
+            | Message::Member(_) => None,
         }
     }
 
@@ -70,7 +77,11 @@ impl Message {
             Message::ObjectReply(reply) => reply.body.payload_mut(),
             Message::Asd(request) => request.body.payload_mut(),
             Message::AsdReply(reply) => reply.body.payload_mut(),
-            Message::Kv(_) | Message::KvReply(_) | Message::Admin(_) | Message::AdminReply(_) => None,
+            Message::Kv(_)
+            | Message::KvReply(_)
+            | Message::Admin(_)
+            | Message::AdminReply(_)
+            | Message::Member(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod front;
+mod member;
 mod store;
 
 use alloc::vec;
@@ -23,6 +24,7 @@ pub fn messages() -> Vec<Message> {
     let mut messages = front::messages();
     messages.extend(backend::messages());
     messages.extend(store::messages());
+    messages.extend(member::messages());
     messages
 }
 

@@ -4,6 +4,8 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use consensus::Member;
+
 use super::all;
 use crate::Message;
 use crate::message::kv::{
@@ -86,6 +88,8 @@ fn error(last: Option<&KvError>) -> Option<KvError> {
         Some(KvError::TooLarge(_)) => KvError::Forgotten,
         Some(KvError::Forgotten) => KvError::Full,
         Some(KvError::Full) => KvError::Unavailable,
-        Some(KvError::Unavailable) => return None,
+        Some(KvError::Unavailable) => KvError::NotLeader { leader: None },
+        Some(KvError::NotLeader { leader: None }) => KvError::NotLeader { leader: Some(Member(300)) },
+        Some(KvError::NotLeader { leader: Some(_) }) => return None,
     })
 }

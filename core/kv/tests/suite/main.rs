@@ -3,3 +3,4 @@
 mod crashes;
 mod support;
 mod transcripts;
+mod version_1;

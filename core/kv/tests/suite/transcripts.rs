@@ -2,6 +2,7 @@
 
 use crate::support::disk::Disk;
 use crate::support::tally::Tally;
+use consensus::RaftGroup;
 use formats::message::admin::{AdminBody, AdminRequest};
 use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvQuery, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
@@ -11,7 +12,7 @@ use std::fmt::Write;
 use step::{DiskError, DiskOperation, DiskResult, Effects, Machine, OperationId, Timestamp};
 
 struct Script {
-    kv: Kv<Tally>,
+    kv: Kv<Tally, RaftGroup>,
     disk: Disk,
     operations: Vec<(OperationId, DiskOperation)>,
     text: String,
@@ -245,7 +246,7 @@ fn a_failed_write_stops_it_for_good() {
 
 #[test]
 fn a_snapshot_replaces_the_log_while_commands_go_on() {
-    let mut script = Script::new(Disk::default(), 8192);
+    let mut script = Script::new(Disk::default(), 12_288);
     script.event("start", Event::Start { seed: [0; 32] });
     script.run();
     script.set(1, b"a");
@@ -266,7 +267,7 @@ fn a_snapshot_replaces_the_log_while_commands_go_on() {
 
 #[test]
 fn a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for() {
-    let mut script = Script::new(Disk::default(), 8192);
+    let mut script = Script::new(Disk::default(), 12_288);
     script.event("start", Event::Start { seed: [0; 32] });
     for request in 1..4 {
         script.run();
@@ -319,7 +320,7 @@ fn folders_of_others_and_newer_files_are_left_alone() {
     script.text.clear();
     let mut newer = Disk::default();
     script.disk.copy_to(&mut newer, |bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         formats::journal::FileHeader::seal(&mut bytes[..4096]);
     });
     for (disk, cluster) in

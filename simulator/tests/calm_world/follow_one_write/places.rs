@@ -176,8 +176,8 @@ const ROWS: &[Row] = &[
         ANY,
         Part::Kv,
         "Kv Command",
-        "is checked and joins the next batch of the log",
-        &[("core/kv/src/requests.rs", "on_request")],
+        "is checked and joins the next entry of the group's log",
+        &[("core/kv/src/requests.rs", "on_request"), ("core/kv/src/replicate.rs", "propose")],
     ),
     (
         ANY,
@@ -191,7 +191,11 @@ const ROWS: &[Row] = &[
         Part::Kv,
         "sync log",
         "the command is stable; it is applied, a manifest by the namespace manager",
-        &[("core/kv/src/serving.rs", "on_durable"), ("core/namespaces/src/sequence.rs", "run")],
+        &[
+            ("core/kv/src/serving.rs", "on_durable"),
+            ("core/kv/src/replicate.rs", "on_committed"),
+            ("core/namespaces/src/sequence.rs", "run"),
+        ],
     ),
     (
         ANY,

@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::tally::Tally;
 use super::{Chance, tally};
+use consensus::RaftGroup;
 use formats::kv_client::KvClient;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvReply, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
@@ -36,7 +37,7 @@ struct Asker {
 pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) disk: Disk,
-    kv: Option<Kv<Tally>>,
+    kv: Option<Kv<Tally, RaftGroup>>,
     config: Config<Tally>,
     now: Timestamp,
     turn_open: bool,

@@ -1,0 +1,80 @@
+//! Members of the KV's group.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use consensus::{
+    Canvass, Entry, EntryBody, LogIndex, Member, Membership, MembershipChange, MessageBody, Position,
+    SnapshotMark, Term,
+};
+use glossary::ClusterIdentity;
+
+use super::all;
+use crate::Message;
+use crate::message::member::{MemberBody, MemberMessage};
+
+pub(super) fn messages() -> Vec<Message> {
+    let said = all(said).map(|body| MemberBody::Consensus(consensus::Message { term: Term(300), body }));
+    let bodies = said.chain(all(body));
+    bodies.map(|body| Message::Member(MemberMessage { cluster: ClusterIdentity([0xef; 16]), body })).collect()
+}
+
+fn position() -> Position {
+    Position { term: Term(2), index: LogIndex(301) }
+}
+
+fn canvass() -> Canvass {
+    Canvass { last: position(), commit: Position { term: Term(2), index: LogIndex(300) } }
+}
+
+fn mark() -> SnapshotMark {
+    let membership = Membership { voters: [Member(1), Member(2)].into(), learners: [Member(3)].into() };
+    SnapshotMark { index: LogIndex(302), term: Term(3), membership }
+}
+
+fn entries() -> Vec<Entry> {
+    all(entry_body).map(|body| Entry { term: Term(3), index: LogIndex(303), body }).collect()
+}
+
+fn entry_body(last: Option<&EntryBody>) -> Option<EntryBody> {
+    use MembershipChange::{AddLearner, Promote, Remove};
+    Some(match last {
+        None => EntryBody::Nothing,
+        Some(EntryBody::Nothing) => EntryBody::Command(vec![1, 2].into()),
+        Some(EntryBody::Command(_)) => EntryBody::Membership(AddLearner(Member(4))),
+        Some(EntryBody::Membership(AddLearner(_))) => EntryBody::Membership(Promote(Member(4))),
+        Some(EntryBody::Membership(Promote(_))) => EntryBody::Membership(Remove(Member(4))),
+        Some(EntryBody::Membership(Remove(_))) => return None,
+    })
+}
+
+fn said(last: Option<&MessageBody>) -> Option<MessageBody> {
+    let (commit, at) = (LogIndex(300), LogIndex(301));
+    Some(match last {
+        None => MessageBody::AskPreVote(canvass()),
+        Some(MessageBody::AskPreVote(_)) => MessageBody::PreVote { granted: true, commit: position() },
+        Some(MessageBody::PreVote { .. }) => MessageBody::AskVote { canvass: canvass(), is_transfer: true },
+        Some(MessageBody::AskVote { .. }) => MessageBody::Vote { granted: false, commit: position() },
+        Some(MessageBody::Vote { .. }) => {
+            MessageBody::Append { after: position(), entries: entries(), commit }
+        }
+        Some(MessageBody::Append { .. }) => MessageBody::Appended { matched: at, commit },
+        Some(MessageBody::Appended { .. }) => MessageBody::Mismatch { at, hint: position(), commit },
+        Some(MessageBody::Mismatch { .. }) => MessageBody::Heartbeat { commit, round: Some(9) },
+        Some(MessageBody::Heartbeat { .. }) => MessageBody::HeartbeatAnswer { commit, round: None },
+        Some(MessageBody::HeartbeatAnswer { .. }) => MessageBody::Snapshot(mark()),
+        Some(MessageBody::Snapshot(_)) => MessageBody::TakeOver,
+        Some(MessageBody::TakeOver) => return None,
+    })
+}
+
+fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
+    Some(match last {
+        None => MemberBody::Consensus(consensus::Message { term: Term(1), body: MessageBody::TakeOver }),
+        Some(MemberBody::Consensus(_)) => MemberBody::Fetch { mark: mark(), offset: 8192 },
+        Some(MemberBody::Fetch { .. }) => {
+            MemberBody::Piece { mark: mark(), sequence: 7, offset: 8192, length: 12_288, bytes: vec![5, 6] }
+        }
+        Some(MemberBody::Piece { .. }) => MemberBody::NoSnapshot { mark: mark() },
+        Some(MemberBody::NoSnapshot { .. }) => return None,
+    })
+}

@@ -1,0 +1,38 @@
+//! The group that agrees on the log: what it needs to be, and its settings.
+
+use core::fmt::Debug;
+
+use consensus::{BadRecovery, Consensus, Member, Recovered};
+
+use crate::limits::{MAX_BATCH_REQUESTS, MAX_COMMAND_BYTES, MAX_PROPOSAL_BYTES};
+
+/// Entries of a follower that is a little behind are kept when a snapshot replaces them: so many.
+pub(crate) const KEPT_ENTRIES: u64 = 256;
+
+/// A member of a group, as the KV opens it.
+pub trait Group: Consensus + Debug + Sized {
+    /// Goes on from what was recovered.
+    ///
+    /// # Errors
+    /// Says what is wrong with the settings or with what was recovered.
+    fn open(config: consensus::Config, recovered: Recovered) -> Result<Self, BadRecovery>;
+}
+
+#[cfg(not(target_os = "none"))]
+impl Group for consensus::RaftGroup {
+    fn open(config: consensus::Config, recovered: Recovered) -> Result<Self, BadRecovery> {
+        consensus::RaftGroup::new(config, recovered, None)
+    }
+}
+
+/// The settings of a member. An entry holds what [`crate::limits`] lets into a proposal.
+pub(crate) fn settings(me: Member, seed: u64) -> consensus::Config {
+    /// What a command takes in an entry beside what it counts for, at most.
+    const COMMAND_BYTES: usize = 64;
+    let bytes = (MAX_PROPOSAL_BYTES + MAX_COMMAND_BYTES + COMMAND_BYTES * MAX_BATCH_REQUESTS) as u32;
+    consensus::Config {
+        command_bytes_max: bytes,
+        message_bytes_max: bytes,
+        ..consensus::Config::new(me, seed)
+    }
+}

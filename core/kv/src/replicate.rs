@@ -1,0 +1,303 @@
+//! The member of the group: what it is told, and what it wants done.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use consensus::{
+    Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Recovered, Refused, Role, SnapshotMark,
+};
+use formats::Effect;
+use formats::Message;
+use formats::kv_store::{decode_entry, encode_entry};
+use formats::message::kv::KvError;
+use formats::message::member::{MemberBody, MemberMessage};
+use glossary::{ClusterIdentity, NodeId};
+use step::{Effects, Function};
+
+use crate::asked::Asked;
+use crate::config::Config;
+use crate::counters::{Counter, Counters};
+use crate::group::{Group, KEPT_ENTRIES, settings};
+use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
+use crate::log::Writing;
+use crate::proposals::Proposal;
+use crate::serving::Serving;
+use crate::unwritten::{Anew, Unwritten};
+
+/// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
+const FORGET_BYTES: usize = 1 << 20;
+
+/// A member of the group.
+#[derive(Debug)]
+pub(crate) struct Replica<C> {
+    group: C,
+    cluster: ClusterIdentity,
+    me: Member,
+    nodes: BTreeMap<Member, NodeId>,
+    leadership: Leadership,
+    is_alone: bool,
+    unwritten: Unwritten,
+    /// The next batch begins the log anew with this.
+    begins: Option<Anew>,
+    /// Bytes of entries that were applied and are still in memory.
+    kept_bytes: usize,
+}
+
+impl<C: Group> Replica<C> {
+    pub(crate) fn open<F>(
+        config: &Config<F>,
+        seed: u64,
+        recovered: Recovered,
+        begins: Option<Anew>,
+    ) -> Result<Self, String> {
+        let Recovered { hard_state, mark, entries } = recovered.clone();
+        let unwritten = Unwritten::new(hard_state, mark.index, entries);
+        let group = C::open(settings(config.me, seed), recovered)
+            .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
+        let mut replica = Replica {
+            group,
+            cluster: config.cluster,
+            me: config.me,
+            nodes: config.nodes.clone(),
+            leadership: Leadership::default(),
+            is_alone: false,
+            unwritten,
+            begins,
+            kept_bytes: 0,
+        };
+        replica.on_members();
+        Ok(replica)
+    }
+
+    fn on_members(&mut self) {
+        let status = self.group.status();
+        self.is_alone = status.membership.is_led_by_none_but(self.me);
+        self.leadership = status.leadership;
+    }
+
+    /// What a snapshot of the state stands for, as it is now.
+    pub(crate) fn mark(&self) -> Option<SnapshotMark> {
+        self.group.mark(self.unwritten.applied())
+    }
+
+    /// A snapshot is durable.
+    pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
+        let kept = if self.is_alone { 0 } else { KEPT_ENTRIES };
+        // It is refused where a group of one has forgotten more by itself.
+        let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
+    }
+
+    pub(crate) fn persisted(&mut self, number: u64) {
+        self.group.persisted(number);
+    }
+
+    /// Whether something is to be written for which somebody waits.
+    pub(crate) fn is_due(&self) -> bool {
+        self.unwritten.is_due()
+    }
+
+    /// With what the log must begin anew.
+    pub(crate) fn begins(&self) -> Option<&Anew> {
+        self.begins.as_ref()
+    }
+
+    /// All that is to be written.
+    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
+        self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
+        self.unwritten.take(anew)
+    }
+
+    fn on_applied(&mut self, entry: &Entry) {
+        self.unwritten.on_applied(entry.index);
+        if matches!(entry.body, EntryBody::Membership(_)) {
+            self.on_members();
+        }
+        self.kept_bytes += entry.weight();
+        if self.is_alone && self.kept_bytes >= FORGET_BYTES {
+            self.kept_bytes = 0;
+            if let Some(mark) = self.mark() {
+                // The files have them. A member that joins needs a snapshot of its own.
+                let _ = self.group.compact(&mark, mark.index);
+            }
+        }
+    }
+
+    fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
+        if let Some(node) = self.nodes.get(&to) {
+            let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+            effects.push(Effect::Send { to: *node, message });
+        }
+    }
+}
+
+impl<F: Function, C: Group> Serving<F, C> {
+    /// Whether nobody else has a vote.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.replica.is_alone
+    }
+
+    pub(crate) fn leadership(&self) -> Leadership {
+        self.replica.leadership
+    }
+
+    /// Does what the group wants, until it wants nothing.
+    pub(crate) fn pump(
+        &mut self,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        while let Some(ready) = self.replica.group.take_ready() {
+            self.on_ready(ready, counters, effects)?;
+        }
+        while let Some(questions) = self.proposals.ready(self.replica.unwritten.applied()) {
+            questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
+        }
+        Ok(())
+    }
+
+    fn on_ready(
+        &mut self,
+        ready: Ready,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        if let Some(persist) = ready.persist {
+            self.replica.unwritten.push(persist);
+        }
+        for outgoing in ready.send {
+            self.replica.send(outgoing.to, MemberBody::Consensus(outgoing.message), effects);
+        }
+        for entry in ready.committed {
+            self.on_committed(entry, counters, effects)?;
+        }
+        for read in ready.reads {
+            match read {
+                ReadAnswer::Confirmed { context, index } => self.proposals.confirm(context, index),
+                ReadAnswer::Lost { context } => {
+                    let asked = self.proposals.lose(context);
+                    self.turn_away(asked, &KvError::Unavailable, effects);
+                }
+            }
+        }
+        if let Some(leadership) = ready.leadership {
+            self.on_leadership(leadership, effects);
+        }
+        Ok(())
+    }
+
+    fn on_committed(
+        &mut self,
+        entry: Entry,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        let (own, lost) = self.proposals.take(entry.position());
+        self.turn_away(lost, &KvError::Unavailable, effects);
+        match (&entry.body, own) {
+            (EntryBody::Command(_), Some(asked)) => {
+                asked.into_iter().for_each(|asked| self.settle(asked, counters, effects));
+            }
+            (EntryBody::Command(command), None) => {
+                let commands = decode_entry(command).ok_or_else(|| {
+                    format!(
+                        "entry {} of the KV's group makes no sense here: a newer program wrote it; start that program",
+                        entry.index
+                    )
+                })?;
+                for command in &commands {
+                    counters.add(Counter::Commands, 1);
+                    self.state.apply(command);
+                }
+            }
+            (EntryBody::Nothing | EntryBody::Membership(_), _) => {}
+        }
+        self.replica.on_applied(&entry);
+        Ok(())
+    }
+
+    fn on_leadership(&mut self, leadership: Leadership, effects: &mut Effects<Effect>) {
+        let was_leader = self.replica.leadership.role == Role::Leader;
+        let is_same = was_leader && self.replica.leadership.term == leadership.term;
+        self.replica.leadership = leadership;
+        if was_leader && !(is_same && leadership.role == Role::Leader) {
+            // What was proposed may be committed or not: whoever asked asks again, and hears it from its session.
+            let open = self.proposals.take_all();
+            self.turn_away(open, &KvError::Unavailable, effects);
+            let waiting = self.queue.take_all();
+            self.turn_away(waiting, &KvError::NotLeader { leader: leadership.leader }, effects);
+        }
+    }
+
+    /// Proposes what waits. Alone, one batch at a time: what comes while it is written is the next.
+    pub(crate) fn propose(
+        &mut self,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        if self.is_alone() {
+            let can_write = self.log.is_ready() && !self.log.is_writing() && !self.is_rotating();
+            if let Some(batch) = can_write.then(|| self.next_batch(counters, effects)).flatten() {
+                self.propose_all(batch, effects);
+            }
+        } else {
+            while !self.queue.is_empty() && self.may_propose() {
+                let batch = self.queue.take_batch();
+                let (commands, questions): (Vec<_>, Vec<_>) =
+                    batch.into_iter().partition(|asked| asked.command().is_some());
+                self.propose_all(commands, effects);
+                self.ask(questions, effects);
+            }
+        }
+        self.pump(counters, effects)
+    }
+
+    fn may_propose(&self) -> bool {
+        let (proposals, rounds) = self.proposals.count();
+        proposals < MAX_UNDER_WAY && rounds < MAX_UNDER_WAY
+    }
+
+    /// Makes entries of requests that begin with a command: of several, where they are large.
+    fn propose_all(&mut self, asked: Vec<Asked>, effects: &mut Effects<Effect>) {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for asked in asked {
+            if bytes >= MAX_PROPOSAL_BYTES && asked.command().is_some() {
+                self.propose_one(core::mem::take(&mut part), effects);
+                bytes = 0;
+            }
+            bytes += asked.command().map_or(0, |_| asked.bytes());
+            part.push(asked);
+        }
+        if !part.is_empty() {
+            self.propose_one(part, effects);
+        }
+    }
+
+    fn propose_one(&mut self, asked: Vec<Asked>, effects: &mut Effects<Effect>) {
+        let commands: Vec<_> = asked.iter().filter_map(Asked::command).collect();
+        let command = encode_entry(commands.into_iter());
+        match self.replica.group.propose(command.into()) {
+            Ok(position) => self.proposals.push(Proposal { position, asked }),
+            Err(refused) => self.turn_away(asked, &refusal(refused), effects),
+        }
+    }
+
+    fn ask(&mut self, questions: Vec<Asked>, effects: &mut Effects<Effect>) {
+        if questions.is_empty() {
+            return;
+        }
+        let proposed = self.proposals.last();
+        let context = self.proposals.ask(questions, proposed);
+        if let Err(refused) = self.replica.group.read(context) {
+            let asked = self.proposals.lose(context);
+            self.turn_away(asked, &refusal(refused), effects);
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> KvError {
+    match refused {
+        Refused::NotLeader { leader } => KvError::NotLeader { leader },
+        _ => KvError::Unavailable,
+    }
+}
