@@ -179,11 +179,7 @@ fn contents(world: &mut World, vdisk: VdiskId) -> Vec<u8> {
 
 /// Makes a cluster, uses it, and drops it as it is.
 fn make() -> World {
-    let identity_of = |node| {
-        let identity = identity(node).map(|identity| Bytes::from(identity.encode()));
-        identity.map(|bytes| (FileName::new(format_args!("identity")), bytes)).into_iter().collect()
-    };
-    let mut world = world(identity_of);
+    let mut world = world(|node| identity(node).map_or_else(Vec::new, |own| roles::first_files(&own)));
     world.start(KV, 1);
     let value = registry::encode(&record());
     let command = KvCommand::Sequence(vec![KvStep::Set { key: registry::CLUSTER_KEY.to_vec(), value }]);
