@@ -55,7 +55,8 @@ fn old() -> Disk {
     let end = SnapshotPart::End { index: 2, sessions: 0, pairs: 2 };
     let parts = [pairs, end].iter().map(encode_part).collect();
     put(&mut disk, "snapshot-0000000000000002", Kind::KV_SNAPSHOT, parts);
-    let bodies = vec![encode_commands(2, [logged(2), logged(3)].iter()), encode_commands(4, [logged(4)].iter())];
+    let bodies =
+        vec![encode_commands(2, [logged(2), logged(3)].iter()), encode_commands(4, [logged(4)].iter())];
     put(&mut disk, "log-0000000000000002", Kind::KV_LOG, bodies);
     disk
 }
