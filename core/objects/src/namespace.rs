@@ -38,7 +38,11 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
             Some(Err(NamespaceError::Malformed))
         }
         KvAnswer::Failed(
-            KvError::Assert { .. } | KvError::Forgotten | KvError::Full | KvError::Unavailable | KvError::NotLeader { .. },
+            KvError::Assert { .. }
+            | KvError::Forgotten
+            | KvError::Full
+            | KvError::Unavailable
+            | KvError::NotLeader { .. },
         )
         | KvAnswer::Value(_)
         | KvAnswer::Range { .. } => None,

@@ -5,7 +5,7 @@
 //! | `lib/` | `lib/` |
 //! | `core/{glossary, step, formats, facts}` | the earlier of these, `lib/` |
 //! | parts: the other crates of `core/` | the rows above, never another part |
-//! | `core/roles`, `core/edge-role` | everything pure |
+//! | `core/roles` | everything pure |
 //! | `shell/` | everything pure, and the shell crates named in [`SHELL_BASE`] |
 //! | `simulator`, `models` | everything pure |
 //! | `apps/`, `tests/bench` | everything but `simulator` |
@@ -20,10 +20,10 @@ use super::tree::Tree;
 const GROUND: &[&str] = &["glossary", "step", "formats", "facts"];
 
 /// The only crates that see two parts.
-const COMPOSITION: &[&str] = &["roles", "edge-role"];
+const COMPOSITION: &[&str] = &["roles"];
 
 /// The crates of `shell/` that the others may use.
-const SHELL_BASE: &[&str] = &["io", "metrics"];
+const SHELL_BASE: &[&str] = &["io"];
 
 /// What a crate is, by its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

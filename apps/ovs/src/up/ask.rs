@@ -23,7 +23,9 @@ fn kv(port: &mut Port, body: &KvBody) -> Result<KvAnswer, Failure> {
         let asked = port.ask(ids::KV, TRY, |request| Message::Kv(KvRequest { request, body: body.clone() }));
         match asked {
             Ok(Message::KvReply(reply)) => match reply.body {
-                KvAnswer::Failed(KvError::Unavailable | KvError::Full | KvError::NotLeader { .. }) => std::thread::sleep(TRY / 50),
+                KvAnswer::Failed(KvError::Unavailable | KvError::Full | KvError::NotLeader { .. }) => {
+                    std::thread::sleep(TRY / 50)
+                }
                 answer => return Ok(answer),
             },
             Ok(_) | Err(AskError::TimedOut(_)) => {}

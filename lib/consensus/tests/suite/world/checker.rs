@@ -131,10 +131,10 @@ impl Checker {
         {
             return Err(format!("applied twice: the command of entry {index}"));
         }
-        if let EntryBody::Membership(change) = entry.body {
-            if let Some(after) = self.membership().after(change) {
-                self.memberships.insert(index, after);
-            }
+        if let EntryBody::Membership(change) = entry.body
+            && let Some(after) = self.membership().after(change)
+        {
+            self.memberships.insert(index, after);
         }
         self.committed.insert(index, (entry.term, hash));
         self.states.insert(index, state);

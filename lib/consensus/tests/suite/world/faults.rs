@@ -151,7 +151,7 @@ impl World {
         let status = self.nodes[&leader].status().expect("it leads");
         let gone: Vec<Member> = self.members().into_iter().filter(|member| self.is_gone(*member)).collect();
         if let Some(gone) = self.rng.pick(&gone).filter(|_| self.rng.percent(50)) {
-            self.nodes.remove(&gone);
+            self.gone.extend(self.nodes.remove_entry(&gone));
         }
         let learners: Vec<Member> = status.membership.learners.iter().copied().collect();
         let everyone: Vec<Member> =

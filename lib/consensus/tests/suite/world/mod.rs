@@ -62,6 +62,9 @@ pub(crate) struct World {
     rng: Rng,
     plan: Plan,
     nodes: BTreeMap<Member, Node>,
+    /// Members that were removed and switched off. A leader that does not know yet may count what they had: with or
+    /// without them, what it decides overlaps with every majority of those that remain.
+    gone: BTreeMap<Member, Node>,
     network: Network,
     checker: Checker,
     history: History,
@@ -89,6 +92,7 @@ impl World {
             network: plan.network.clone(),
             plan,
             nodes: BTreeMap::new(),
+            gone: BTreeMap::new(),
             checker: Checker::new(&genesis),
             history: History::new(),
             events: BTreeMap::new(),
@@ -317,8 +321,8 @@ impl World {
     fn check_decisions(&mut self, member: Member) -> Result<(), Violation> {
         let Some(node) = self.nodes.get(&member) else { return Ok(()) };
         let Some(status) = node.status() else { return Ok(()) };
-        let is_durable_at =
-            |voter: Member, at| self.nodes.get(&voter).is_some_and(|node| node.disk.has_durable(at));
+        let disk_of = |voter: Member| self.nodes.get(&voter).or(self.gone.get(&voter)).map(|node| &node.disk);
+        let is_durable_at = |voter: Member, at| disk_of(voter).is_some_and(|disk| disk.has_durable(at));
         self.checker.on_commit(&status, |index| node.disk.term_at(index), is_durable_at)
     }
 
