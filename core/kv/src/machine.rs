@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
+use crate::overlay::Pair;
 use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
 use crate::start::{Start, Started};
 
@@ -48,7 +49,7 @@ impl<F: Function, C: Group> Kv<F, C> {
 
     /// For checkers: how far this member has applied the group's log, and the pairs that this gives, in order. None
     /// while it doesn't serve.
-    pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = (&[u8], &[u8])>)> {
+    pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         match &self.phase {
             Phase::Serving(serving) => Some((serving.replica.applied(), serving.state.map.pairs())),
             _ => None,

@@ -37,7 +37,7 @@ impl Map {
     }
 
     /// All pairs, in order.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair<'_>> {
         self.pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
