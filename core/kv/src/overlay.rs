@@ -8,7 +8,7 @@ use core::ops::Bound;
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A key and its value.
-pub type Pair<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// The first pair under changes. `base` gives the first pair without them.
 pub(crate) fn first<'a>(
