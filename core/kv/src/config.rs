@@ -26,6 +26,8 @@ pub struct Config<F> {
     pub first: Option<Membership>,
     /// Where the members are, others than this one.
     pub nodes: BTreeMap<Member, NodeId>,
+    /// Entries before a snapshot that are kept in memory, for members that are a little behind.
+    pub kept_entries: u64,
     /// A planted bug, for the simulator.
     pub bug: Option<Bug>,
 }
@@ -41,6 +43,7 @@ impl<F> Config<F> {
             me,
             first: Some(Membership::of_voters([me])),
             nodes: BTreeMap::new(),
+            kept_entries: 256,
             bug: None,
         }
     }

@@ -28,6 +28,8 @@ counters! {
     SnapshotsGivenUp: "snapshots_given_up", "Snapshots given up because the disk was full";
     Full: "full", "Times that the log met a full disk";
     Refused: "refused", "Commands refused to keep the room that a snapshot needs";
+    Rejected: "rejected", "Messages of other members, or of strangers, that were dropped";
+    Installed: "installed", "Snapshots taken over from another member";
 }
 
 /// The values, since the start.

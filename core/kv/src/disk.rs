@@ -1,6 +1,7 @@
 //! Operations on the KV's folder: what each is for, until it ends. And the names of files.
 
 use alloc::collections::BTreeMap;
+use consensus::Member;
 use formats::Effect;
 use step::{DiskOperation, Effects, FileName, OperationId};
 
@@ -17,6 +18,17 @@ pub(crate) enum Purpose {
     Log,
     /// The snapshot's: it has one operation at a time.
     Snapshot,
+    /// The same of a snapshot that another member gave.
+    Arriving,
+    /// Reads a piece of the newest snapshot for another member.
+    Piece {
+        /// For whom.
+        to: Member,
+        /// Of which file.
+        sequence: u64,
+        /// From where, in bytes.
+        offset: u64,
+    },
     /// Asks how much room there is.
     Space,
     /// Deletes a file that nothing needs. If it comes to nothing, the next start tries again.

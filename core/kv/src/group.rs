@@ -6,9 +6,6 @@ use consensus::{BadRecovery, Consensus, Member, Recovered};
 
 use crate::limits::{MAX_BATCH_REQUESTS, MAX_COMMAND_BYTES, MAX_PROPOSAL_BYTES};
 
-/// Entries of a follower that is a little behind are kept when a snapshot replaces them: so many.
-pub(crate) const KEPT_ENTRIES: u64 = 256;
-
 /// A member of a group, as the KV opens it.
 pub trait Group: Consensus + Debug + Sized {
     /// Goes on from what was recovered.

@@ -36,6 +36,7 @@ mod start;
 mod state;
 mod status;
 mod transaction;
+mod transfer;
 mod unwritten;
 
 pub use config::{Config, SNAPSHOT_LOG_BYTES};

@@ -44,8 +44,17 @@ pub(crate) struct Writing {
     pub(crate) through: Option<u64>,
     /// Whether nobody waits for it: it is there to say that the batch before is synced.
     pub(crate) is_mark: bool,
-    /// The number of the snapshot that begins when it is durable.
-    pub(crate) begins: Option<u64>,
+    /// What it begins anew when it is durable.
+    pub(crate) begins: Option<Begins>,
+}
+
+/// What follows a batch that says all again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// A snapshot of this number is made.
+    Snapshot(u64),
+    /// The snapshot that another member gave counts: what was before can go.
+    Installed,
 }
 
 /// Named for what is awaited.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use consensus::LogIndex;
 use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
@@ -11,7 +12,8 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
-use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, reply};
+use crate::overlay::Pair;
+use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
 use crate::start::{Start, Started};
 
 /// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
@@ -43,6 +45,15 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// A KV that has not started.
     pub fn new(config: Config<F>) -> Self {
         Kv { config, seed: 0, disk: Disk::default(), counters: Counters::new(), phase: Phase::New }
+    }
+
+    /// For checkers: how far this member has applied the group's log, and the pairs that this gives, in order. None
+    /// while it doesn't serve.
+    pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
+        match &self.phase {
+            Phase::Serving(serving) => Some((serving.replica.applied(), serving.state.map.pairs())),
+            _ => None,
+        }
     }
 
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
@@ -88,6 +99,13 @@ impl<F: Function, C: Group> Kv<F, C> {
             }
             (Phase::Serving(serving), Purpose::Snapshot) => {
                 serving.on_snapshot(result, disk, &mut self.counters, effects)
+            }
+            (Phase::Serving(serving), Purpose::Arriving) => {
+                serving.on_arriving(result, disk, &mut self.counters, effects)
+            }
+            (Phase::Serving(serving), Purpose::Piece { to, sequence, offset }) => {
+                serving.on_piece_read((to, sequence, offset), result, effects);
+                Ok(())
             }
             _ => Ok(()),
         };
@@ -135,6 +153,12 @@ impl<F: Function, C: Group> Kv<F, C> {
                 let message = crate::status::reply(request.request, body);
                 effects.push(Effect::Send { to: from, message });
             }
+            Message::Member(message) => {
+                if let Some(serving) = serving {
+                    let ended = serving.on_member(from, message, &mut self.disk, &mut self.counters, effects);
+                    self.go_on(ended, effects);
+                }
+            }
             // A message that is meant for somebody else has no answer here.
             _ => {}
         }
@@ -152,6 +176,10 @@ impl<F: Function, C: Group> Kv<F, C> {
         match timer {
             MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
             ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
+            TICK_TIMER => {
+                let ended = serving.on_tick(&mut self.counters, effects);
+                self.go_on(ended, effects);
+            }
             _ => {}
         }
     }
@@ -176,7 +204,8 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
             Event::Timer(timer) => self.on_timer(timer, effects),
             Event::TurnEnd => {
                 if let Phase::Serving(serving) = &mut self.phase {
-                    let ended = serving.on_turn_end(&mut self.disk, &mut self.counters, effects);
+                    let ended =
+                        serving.on_turn_end(&self.config, &mut self.disk, &mut self.counters, effects);
                     self.go_on(ended, effects);
                 }
             }

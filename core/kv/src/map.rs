@@ -36,6 +36,11 @@ impl Map {
         self.bytes
     }
 
+    /// All pairs, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair<'_>> {
+        self.pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+
     /// Takes a pair out of a snapshot.
     pub(crate) fn restore(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.put(key, value);

@@ -5,7 +5,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use consensus::{
-    Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Recovered, Refused, Role, SnapshotMark,
+    Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Recovered, Refused, Role,
+    SnapshotMark, Status,
 };
 use formats::Effect;
 use formats::Message;
@@ -18,7 +19,8 @@ use step::{Effects, Function};
 use crate::asked::Asked;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::group::{Group, KEPT_ENTRIES, settings};
+use crate::disk::Disk;
+use crate::group::{Group, settings};
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
 use crate::log::Writing;
 use crate::proposals::Proposal;
@@ -31,10 +33,11 @@ const FORGET_BYTES: usize = 1 << 20;
 /// A member of the group.
 #[derive(Debug)]
 pub(crate) struct Replica<C> {
-    group: C,
+    pub(crate) group: C,
     cluster: ClusterIdentity,
     me: Member,
     nodes: BTreeMap<Member, NodeId>,
+    kept_entries: u64,
     leadership: Leadership,
     is_alone: bool,
     unwritten: Unwritten,
@@ -60,6 +63,7 @@ impl<C: Group> Replica<C> {
             cluster: config.cluster,
             me: config.me,
             nodes: config.nodes.clone(),
+            kept_entries: config.kept_entries,
             leadership: Leadership::default(),
             is_alone: false,
             unwritten,
@@ -83,7 +87,7 @@ impl<C: Group> Replica<C> {
 
     /// A snapshot is durable.
     pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
-        let kept = if self.is_alone { 0 } else { KEPT_ENTRIES };
+        let kept = if self.is_alone { 0 } else { self.kept_entries };
         // It is refused where a group of one has forgotten more by itself.
         let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
     }
@@ -123,7 +127,32 @@ impl<C: Group> Replica<C> {
         }
     }
 
-    fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
+    /// How far the log is applied.
+    pub(crate) fn applied(&self) -> LogIndex {
+        self.unwritten.applied()
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.group.tick();
+    }
+
+    /// The next batch begins the log anew.
+    pub(crate) fn begin_with(&mut self, anew: Anew) {
+        self.begins = Some(anew);
+        self.kept_bytes = 0;
+    }
+
+    /// Why nothing can be changed through this member, in words, and who it is to its group.
+    pub(crate) fn status(&self) -> Status {
+        self.group.status()
+    }
+
+    fn member_at(&self, node: NodeId) -> Option<Member> {
+        self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member)
+    }
+
+    /// Sends to another member, if it is known where that is.
+    pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
         if let Some(node) = self.nodes.get(&to) {
             let message = Message::Member(MemberMessage { cluster: self.cluster, body });
             effects.push(Effect::Send { to: *node, message });
@@ -153,7 +182,33 @@ impl<F: Function, C: Group> Serving<F, C> {
         while let Some(questions) = self.proposals.ready(self.replica.unwritten.applied()) {
             questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
+        self.keep_time(effects);
         Ok(())
+    }
+
+    /// Another member says something.
+    pub(crate) fn on_member(
+        &mut self,
+        from: NodeId,
+        message: MemberMessage,
+        disk: &mut Disk,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        let member = self.replica.member_at(from).filter(|_| message.cluster == self.replica.cluster);
+        let Some(member) = member else {
+            counters.add(Counter::Rejected, 1);
+            return Ok(());
+        };
+        match message.body {
+            MemberBody::Consensus(message) => {
+                if self.replica.group.receive(member, message).is_err() {
+                    counters.add(Counter::Rejected, 1);
+                }
+            }
+            body => self.on_transfer(member, body, disk, effects),
+        }
+        self.pump(counters, effects)
     }
 
     fn on_ready(
@@ -163,7 +218,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         if let Some(persist) = ready.persist {
+            let installed = persist.install.clone();
             self.replica.unwritten.push(persist);
+            if let Some(mark) = installed {
+                self.install(&mark, counters);
+                self.replica.on_members();
+            }
         }
         for outgoing in ready.send {
             self.replica.send(outgoing.to, MemberBody::Consensus(outgoing.message), effects);
@@ -182,6 +242,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         if let Some(leadership) = ready.leadership {
             self.on_leadership(leadership, effects);
+        }
+        self.snapshot_due |= ready.snapshot_needed && self.may_snapshot();
+        if let Some(offer) = ready.snapshot_offered {
+            self.on_offered(offer, effects);
         }
         Ok(())
     }

@@ -13,13 +13,14 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::group::Group;
-use crate::log::{self, Log, Writing};
+use crate::log::{self, Begins, Log, Writing};
 use crate::proposals::Proposals;
 use crate::replicate::Replica;
 use crate::room::Room;
 use crate::snapshot::{self, Snapshot};
 use crate::start::Started;
 use crate::state::State;
+use crate::transfer::{Held, Transfer};
 use crate::unwritten::Anew;
 
 /// A sync that nothing follows for so long is followed by a mark.
@@ -34,6 +35,10 @@ const WORTH_PART: u64 = 8;
 /// More log files than these are replaced by a snapshot, however small they are: a start reads them all.
 const LOG_FILES_MAX: usize = 8;
 
+/// A tick of the group's.
+const TICK: Duration = Duration::from_millis(50);
+
+pub(crate) const TICK_TIMER: TimerId = TimerId(3);
 pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
 
@@ -47,7 +52,17 @@ pub(crate) struct Serving<F, C> {
     pub(crate) log: Log,
     pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
-    snapshot_due: bool,
+    pub(crate) snapshot_due: bool,
+    /// A snapshot that another member gives.
+    pub(crate) transfer: Option<Transfer<F>>,
+    /// One that was given, until the log goes on from it.
+    pub(crate) installed: Option<Held>,
+    /// The newest snapshot, for others.
+    pub(crate) held: Option<Held>,
+    /// Pieces that are being read for others.
+    pub(crate) pieces: usize,
+    /// A timer runs for the next tick.
+    is_ticking: bool,
     /// Files that hold the state.
     files: BTreeSet<FileName>,
     pub(crate) mark: Mark,
@@ -85,7 +100,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { state, recovered, begins, end, next, kept, needless, log_bytes } = started;
+        let Started { state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
         let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         let replica = Replica::open(config, seed, recovered, begins)?;
         for file in needless {
@@ -103,6 +118,11 @@ impl<F: Function, C: Group> Serving<F, C> {
             log,
             snapshot: None,
             snapshot_due,
+            transfer: None,
+            installed: None,
+            held,
+            pieces: 0,
+            is_ticking: false,
             files: kept.into_iter().collect(),
             mark: Mark::Settled,
             room,
@@ -131,8 +151,10 @@ impl<F: Function, C: Group> Serving<F, C> {
             log::Progress::Durable(batch) => {
                 let begins = batch.begins;
                 self.on_durable(&batch, counters, effects)?;
-                if let Some(sequence) = begins {
-                    self.begin_snapshot(sequence, config, disk, effects);
+                match begins {
+                    Some(Begins::Snapshot(sequence)) => self.begin_snapshot(sequence, config, disk, effects),
+                    Some(Begins::Installed) => self.on_installed(disk, effects),
+                    None => {}
                 }
                 self.snapshot_due |= self.log.grown >= config.snapshot_log_bytes && self.may_snapshot();
             }
@@ -182,7 +204,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         };
         mark.index.0 += u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
         let (owner, what) = (config.cluster.0, (mark, self.state.index));
-        self.snapshot = Some(Snapshot::begin(owner, sequence, what, sessions, disk, effects));
+        self.snapshot =
+            Some(Snapshot::begin(Purpose::Snapshot, owner, sequence, what, sessions, disk, effects));
     }
 
     pub(crate) fn on_snapshot(
@@ -199,7 +222,9 @@ impl<F: Function, C: Group> Serving<F, C> {
             snapshot::Progress::Failed(error) => return Err(log::failure(error)),
             snapshot::Progress::Durable => {
                 counters.add(Counter::Snapshots, 1);
-                self.replica.on_snapshot(snapshot.mark());
+                let (mark, length) = (snapshot.mark().clone(), snapshot.length());
+                self.replica.on_snapshot(&mark);
+                self.held = Some(Held { mark, sequence, length });
                 self.files.insert(snapshot_name(sequence));
                 self.delete_before(sequence, disk, effects);
             }
@@ -217,8 +242,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it.
-    fn may_snapshot(&self) -> bool {
-        self.snapshot.is_none() && !self.log.is_beginning() && self.room.has(0, self.state.snapshot_bytes())
+    pub(crate) fn may_snapshot(&self) -> bool {
+        let is_idle = self.snapshot.is_none() && self.transfer.is_none() && self.installed.is_none();
+        is_idle && !self.log.is_beginning() && self.room.has(0, self.state.snapshot_bytes())
     }
 
     /// Whether commands are taken, as far as room goes.
@@ -259,6 +285,36 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.room.look(disk, effects);
     }
 
+    /// The log goes on from a snapshot that another member gave.
+    fn on_installed(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        if let Some(held) = self.installed.take() {
+            self.log.grown = 0;
+            self.files.insert(snapshot_name(held.sequence));
+            self.delete_before(held.sequence, disk, effects);
+            self.held = Some(held);
+        }
+    }
+
+    /// Time passes only for a group of several.
+    pub(crate) fn keep_time(&mut self, effects: &mut Effects<Effect>) {
+        if !self.is_alone() && !self.is_ticking {
+            self.is_ticking = true;
+            effects.push(Effect::SetTimer { timer: TICK_TIMER, after: TICK });
+        }
+    }
+
+    /// A tick is over.
+    pub(crate) fn on_tick(
+        &mut self,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        self.is_ticking = false;
+        self.replica.tick();
+        self.tick_transfer(effects);
+        self.pump(counters, effects)
+    }
+
     /// Deletes what the snapshot stands for.
     fn delete_before(&mut self, snapshot: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
         let replaced = |file: &FileName| match named(*file) {
@@ -273,18 +329,20 @@ impl<F: Function, C: Group> Serving<F, C> {
 
     pub(crate) fn on_turn_end(
         &mut self,
+        config: &Config<F>,
         disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         self.propose(counters, effects)?;
+        self.restore_transfer(config, disk, effects);
         if !self.log.is_ready() {
             return Ok(());
         }
         if self.log.is_writing() {
             self.log.write_again(disk, effects);
         } else if let Some(anew) = self.anew() {
-            if self.log.is_fresh() {
+            if self.is_place_for(&anew) {
                 self.write(Some(anew), disk, counters, effects);
             } else {
                 self.log.rotate(disk, effects);
@@ -302,13 +360,19 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn anew(&self) -> Option<Anew> {
         match self.replica.begins() {
             Some(begins) => Some(begins.clone()),
+            None if self.transfer.is_some() => None,
             None => self.snapshot_due.then(|| Anew { upon: Some(self.log.sequence()), install: None }),
         }
     }
 
+    /// Whether the log can begin anew in the file that is open: it is behind the snapshot, and has nothing yet.
+    fn is_place_for(&self, anew: &Anew) -> bool {
+        self.log.is_fresh() && anew.upon.is_none_or(|upon| upon <= self.log.sequence())
+    }
+
     /// Whether the next batch goes to another file.
     pub(crate) fn is_rotating(&self) -> bool {
-        self.anew().is_some() && !self.log.is_fresh()
+        self.anew().is_some_and(|anew| !self.is_place_for(&anew))
     }
 
     fn write(
@@ -324,7 +388,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.mark = Mark::Settled;
         let mut batch = self.replica.take_unwritten(anew.as_ref());
         if let Some(anew) = anew {
-            batch.begins = anew.upon.filter(|_| core::mem::take(&mut self.snapshot_due));
+            batch.begins = match anew.upon {
+                Some(_) if self.installed.is_some() => Some(Begins::Installed),
+                Some(sequence) if core::mem::take(&mut self.snapshot_due) => Some(Begins::Snapshot(sequence)),
+                _ => None,
+            };
         }
         let grown = self.log.grown;
         self.log.write(batch, disk, effects);

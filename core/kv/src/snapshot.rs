@@ -23,6 +23,8 @@ const SESSION_BYTES: usize = 32;
 /// The snapshot that is written.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
+    /// What its operations are for.
+    purpose: Purpose,
     sequence: u64,
     mark: SnapshotMark,
     is_marked: bool,
@@ -63,6 +65,7 @@ pub(crate) enum Progress {
 impl Snapshot {
     /// Begins the snapshot of a state after `index` commands, which stands for `mark`; its map is frozen from now on.
     pub(crate) fn begin(
+        purpose: Purpose,
         owner: [u8; 16],
         sequence: u64,
         (mark, index): (SnapshotMark, u64),
@@ -74,13 +77,14 @@ impl Snapshot {
         let header = FileHeader { kind: Kind::KV_SNAPSHOT, owner, sequence, predecessor: None, label };
         let (writer, page) = Writer::begin(&header);
         let file = snapshot_name(sequence);
-        disk.start(Purpose::Snapshot, DiskOperation::Create { file }, effects);
+        disk.start(purpose, DiskOperation::Create { file }, effects);
         let sessions = sessions_left.len() as u64;
         // They are taken from the end.
         sessions_left.reverse();
         let stage = Stage::Creating;
         let (is_marked, pairs) = (false, 0);
         Snapshot {
+            purpose,
             sequence,
             mark,
             is_marked,
@@ -93,6 +97,11 @@ impl Snapshot {
             writer,
             stage,
         }
+    }
+
+    /// The length of its file, in bytes, once all is written.
+    pub(crate) fn length(&self) -> u64 {
+        self.writer.end().position
     }
 
     /// What it stands for.
@@ -132,7 +141,7 @@ impl Snapshot {
             (Ok(_), Stage::EndWrite) => {
                 self.stage = Stage::Sync;
                 let file = snapshot_name(self.sequence);
-                disk.start(Purpose::Snapshot, DiskOperation::Sync { file }, effects);
+                disk.start(self.purpose, DiskOperation::Sync { file }, effects);
             }
             (Ok(_), Stage::Sync) => return Progress::Durable,
         }
@@ -141,7 +150,7 @@ impl Snapshot {
 
     fn write(&self, offset: u64, pieces: Vec<Bytes>, disk: &mut Disk, effects: &mut Effects<Effect>) {
         let file = snapshot_name(self.sequence);
-        disk.start(Purpose::Snapshot, DiskOperation::Write { file, offset, pieces }, effects);
+        disk.start(self.purpose, DiskOperation::Write { file, offset, pieces }, effects);
     }
 
     fn next_part(&mut self, map: &mut Map) -> SnapshotPart {

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::recover::{self, Beginning, LogFile, Refusal};
 use crate::state::State;
+use crate::transfer::Held;
 use crate::unwritten::Anew;
 
 /// A start under way.
@@ -70,6 +71,8 @@ pub(crate) struct Started<F> {
     pub(crate) kept: Vec<FileName>,
     /// Files that nothing needs.
     pub(crate) needless: Vec<FileName>,
+    /// The snapshot that counts, for other members.
+    pub(crate) held: Option<Held>,
     /// Bytes of the logs that were kept.
     pub(crate) log_bytes: u64,
 }
@@ -231,8 +234,8 @@ impl<F: Function> Start<F> {
     ) -> Result<Option<Started<F>>, Refusal> {
         let (beginning, plan) = (self.beginning.clone(), (self.bug, self.me));
         let (judgement, recovered) = recover::replay(&self.read, beginning, plan, &mut self.state)?;
-        let is_joining = self.first.is_none() && !self.read.is_empty();
-        if self.is_ignored && recovered.is_none() && !is_joining {
+        // A file without a batch is that of a member that had nothing yet when it was given the snapshot.
+        if self.is_ignored && recovered.is_none() && self.read.is_empty() {
             return Err(recover::without_log());
         }
         (self.end, self.recovered) = (judgement.end, recovered);
@@ -269,6 +272,7 @@ impl<F: Function> Start<F> {
         let (recovered, begins) =
             self.recovered.take().map_or_else(|| self.genesis(next), |found| (found, None));
         Some(Started {
+            held: self.held(),
             recovered,
             begins,
             end: self.end,
@@ -287,6 +291,11 @@ impl<F: Function> Start<F> {
         let recovered = first.map_or_else(Recovered::joining, Recovered::genesis);
         let install = Some(recovered.mark.clone()).filter(|mark| *mark != SnapshotMark::default());
         (recovered, Some(Anew { upon: is_old.then_some(next), install }))
+    }
+
+    fn held(&self) -> Option<Held> {
+        let (sequence, mark) = (self.snapshot?, self.beginning.mark.clone()?);
+        Some(Held { mark, sequence, length: self.snapshots[&sequence] })
     }
 
     fn first_log(&self) -> u64 {

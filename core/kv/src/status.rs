@@ -20,11 +20,22 @@ pub(crate) fn answer<F: Function, C: Group>(
         return AdminAnswer::Failed("the KV knows no verb but status".to_string());
     }
     let (keys, index) = serving.map_or((0, 0), |serving| (serving.state.map.len(), serving.state.index));
-    AdminAnswer::Status(RoleStatus::Kv {
+    let (trouble, counters) = (trouble(serving, no_room), counters.values());
+    let Some(serving) = serving.filter(|serving| !serving.is_alone()) else {
+        return AdminAnswer::Status(RoleStatus::Kv { keys, index, trouble, counters });
+    };
+    let status = serving.replica.status();
+    AdminAnswer::Status(RoleStatus::KvMember {
         keys,
         index,
-        trouble: trouble(serving, no_room),
-        counters: counters.values(),
+        trouble,
+        counters,
+        me: status.me,
+        leader: status.leadership.leader,
+        term: status.leadership.term,
+        commit: status.commit,
+        refusal: status.refusal(),
+        members: status.membership,
     })
 }
 

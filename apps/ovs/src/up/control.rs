@@ -217,6 +217,9 @@ impl Admin for Control {
         let each = patience.min(ROLE_PATIENCE);
         let kv = match ask::status(&mut port, ids::KV, each) {
             Some(RoleStatus::Kv { keys, index, trouble, .. }) => Kv { copies: 1, keys, index, trouble },
+            Some(RoleStatus::KvMember { keys, index, trouble, members, .. }) => {
+                Kv { copies: members.voters.len() as u32, keys, index, trouble }
+            }
             _ => Kv { copies: 1, keys: 0, index: 0, trouble: Some("it does not answer".into()) },
         };
         let full = Self::full(&mut port, each);

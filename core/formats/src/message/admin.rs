@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use consensus::{LogIndex, Member, Membership, Term};
 use glossary::{ByteCount, Generation, OsdId, VdiskId, VdiskName};
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,29 @@ pub enum RoleStatus {
         trouble: Option<String>,
         /// Its counters.
         counters: Vec<u64>,
+    },
+    /// A member of a KV's group of several.
+    KvMember {
+        /// How many keys.
+        keys: u64,
+        /// The number of the last command that is applied here.
+        index: u64,
+        /// Why it can't serve, when it can't.
+        trouble: Option<String>,
+        /// Its counters.
+        counters: Vec<u64>,
+        /// Itself.
+        me: Member,
+        /// Who leads, as far as it knows.
+        leader: Option<Member>,
+        /// The newest term that it has seen.
+        term: Term,
+        /// The last entry that it knows to be committed.
+        commit: LogIndex,
+        /// Who belongs to the group.
+        members: Membership,
+        /// Why nothing can be changed through it at the moment, in words; none where it leads a majority.
+        refusal: Option<String>,
     },
 }
 

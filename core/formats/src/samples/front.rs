@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
+use consensus::{LogIndex, Member, Membership, Term};
 use glossary::{ByteCount, ClientId, Generation, OsdId, SessionId, VdiskId};
 
 use super::{all, name, payload, size};
@@ -152,7 +153,19 @@ fn status(last: Option<&RoleStatus>) -> Option<RoleStatus> {
         Some(RoleStatus::Asd { .. }) => {
             RoleStatus::Kv { keys: 12, index: 345, trouble: Some("why".to_string()), counters }
         }
-        Some(RoleStatus::Kv { .. }) => return None,
+        Some(RoleStatus::Kv { .. }) => RoleStatus::KvMember {
+            keys: 12,
+            index: 345,
+            trouble: None,
+            counters,
+            me: Member(2),
+            leader: Some(Member(1)),
+            term: Term(3),
+            commit: LogIndex(346),
+            members: Membership::of_voters([Member(1), Member(2), Member(3)]),
+            refusal: Some("member 1 leads; ask it".to_string()),
+        },
+        Some(RoleStatus::KvMember { .. }) => return None,
     })
 }
 

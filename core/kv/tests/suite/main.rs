@@ -1,6 +1,7 @@
 //! The KV from outside: transcripts of exact effects, and runs with crashes against a model.
 
 mod crashes;
+mod members;
 mod support;
 mod transcripts;
 mod version_1;

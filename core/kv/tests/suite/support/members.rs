@@ -1,0 +1,405 @@
+//! Several members under crashes at any effect, full disks, partitions, and a network that loses, doubles and reorders.
+
+use super::Chance;
+use super::disk::Disk;
+use super::tally::Tally;
+use consensus::{LogIndex, Member, Membership, RaftGroup};
+use formats::kv_client::KvClient;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
+use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvReply, KvRequest};
+use formats::{Effect, Event, Message};
+use glossary::{ClusterIdentity, NodeId};
+use kv::{COUNTERS, Config, Kv};
+use std::collections::{BTreeMap, BTreeSet};
+use step::{Bug, DiskOperation, Effects, Machine, OperationId, TimerId, Timestamp};
+
+const TALLY: FunctionId = FunctionId(9);
+
+/// Members are nodes from here on; below are askers.
+const FIRST_NODE: u32 = 100;
+
+/// What went wrong.
+pub(crate) type Violation = String;
+
+struct Server {
+    kv: Option<Kv<Tally, RaftGroup>>,
+    disk: Disk,
+    operations: Vec<(OperationId, DiskOperation)>,
+    timers: BTreeMap<TimerId, Timestamp>,
+    lives: u8,
+}
+
+enum Awaited {
+    Command { id: usize, floor: u64 },
+    Count { floor: u64 },
+}
+
+struct Asker {
+    client: KvClient,
+    awaited: BTreeMap<u64, Awaited>,
+    /// Whom it asks.
+    server: usize,
+}
+
+pub(crate) struct Members {
+    pub(crate) chance: Chance,
+    servers: Vec<Server>,
+    /// Who hears nobody and is heard by nobody.
+    cut: BTreeSet<usize>,
+    network: Vec<(NodeId, NodeId, Message)>,
+    askers: Vec<Asker>,
+    issued: Vec<(Vec<u8>, Option<u64>)>,
+    floor: u64,
+    now: Timestamp,
+    bug: Option<Bug>,
+    crash_soon: Option<usize>,
+    pub(crate) crashes: usize,
+    pub(crate) installed: u64,
+    /// What members had applied at an index: all the same.
+    applied: BTreeMap<LogIndex, Vec<u8>>,
+}
+
+impl Members {
+    pub(crate) fn new(seed: u64, count: usize, bug: Option<Bug>) -> Self {
+        let askers = (0..3).map(|number| Asker {
+            client: KvClient::new(seed.wrapping_mul(31) + number),
+            awaited: BTreeMap::new(),
+            server: 0,
+        });
+        let server = || Server {
+            kv: None,
+            disk: Disk::default(),
+            operations: Vec::new(),
+            timers: BTreeMap::new(),
+            lives: 0,
+        };
+        let mut members = Members {
+            chance: Chance(seed),
+            servers: (0..count).map(|_| server()).collect(),
+            cut: BTreeSet::new(),
+            network: Vec::new(),
+            askers: askers.collect(),
+            issued: Vec::new(),
+            floor: 0,
+            now: Timestamp(1),
+            bug,
+            crash_soon: None,
+            crashes: 0,
+            installed: 0,
+            applied: BTreeMap::new(),
+        };
+        (0..count).for_each(|index| members.start(index));
+        members
+    }
+
+    fn config(&self, index: usize) -> Config<Tally> {
+        let member = |index: usize| Member(index as u64 + 1);
+        let all = 0..self.servers.len();
+        Config {
+            snapshot_log_bytes: 60_000,
+            kept_entries: 4,
+            me: member(index),
+            first: Some(Membership::of_voters(all.clone().map(member))),
+            nodes: all.filter(|other| *other != index).map(|other| (member(other), node(other))).collect(),
+            bug: self.bug,
+            ..Config::new(ClusterIdentity([7; 16]), [(TALLY, Tally)].into())
+        }
+    }
+
+    /// Something happens.
+    pub(crate) fn happen(&mut self) -> Result<(), Violation> {
+        let index = self.chance.below(self.servers.len());
+        match self.chance.below(40) {
+            0..18 => self.deliver()?,
+            18..32 => self.complete(index)?,
+            32..34 if self.askers.iter().any(|asker| asker.awaited.len() < 8) => self.ask(),
+            34..36 => self.tick()?,
+            36 if self.chance.one_in(20) => self.crash_soon = Some(index),
+            // The room loses power.
+            36 if self.chance.one_in(20) => (0..self.servers.len()).for_each(|index| self.crash(index)),
+            37 if self.chance.one_in(20) => {
+                self.cut = (0..self.servers.len()).filter(|_| self.chance.one_in(2)).collect();
+            }
+            37 if self.chance.one_in(3) => self.cut.clear(),
+            38 if self.chance.one_in(60) => {
+                let disk = &mut self.servers[index].disk;
+                disk.room = Some(disk.used() + self.chance.below(100_000));
+            }
+            38 if self.chance.one_in(4) => self.servers[index].disk.room = None,
+            39 if self.servers[index].kv.is_none() && self.chance.one_in(4) => self.start(index),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Runs without faults until everything is answered and all members are where the leader is, then compares.
+    pub(crate) fn settle(&mut self) -> Result<(), Violation> {
+        self.cut.clear();
+        self.crash_soon = None;
+        for index in 0..self.servers.len() {
+            self.servers[index].disk.room = None;
+            if self.servers[index].kv.is_none() {
+                self.start(index);
+            }
+        }
+        for _ in 0..4_000 {
+            while !self.network.is_empty() || self.servers.iter().any(|server| !server.operations.is_empty())
+            {
+                self.deliver()?;
+                (0..self.servers.len()).try_for_each(|index| self.complete(index))?;
+            }
+            let applied: BTreeSet<_> = (0..self.servers.len()).map(|index| self.applied_by(index)).collect();
+            if applied.len() == 1 && self.askers.iter().all(|asker| asker.awaited.is_empty()) {
+                return self.compare();
+            }
+            self.tick()?;
+        }
+        Err("something is never answered, or a member never catches up".to_string())
+    }
+
+    fn applied_by(&self, index: usize) -> Option<LogIndex> {
+        self.servers[index].kv.as_ref()?.pairs().map(|(applied, _)| applied)
+    }
+
+    fn start(&mut self, index: usize) {
+        let config = self.config(index);
+        let server = &mut self.servers[index];
+        server.kv = Some(Kv::new(config));
+        server.lives += 1;
+        let mut seed = [index as u8 + 1; 32];
+        seed[0] = server.lives;
+        self.step(index, Event::Start { seed }).expect("a start halts nothing");
+    }
+
+    fn crash(&mut self, index: usize) {
+        self.crashes += 1;
+        let power = self.chance.one_in(2);
+        let server = &mut self.servers[index];
+        server.kv = None;
+        server.timers.clear();
+        for (_, what) in std::mem::take(&mut server.operations) {
+            server.disk.interrupt(what, &mut self.chance);
+        }
+        if power {
+            server.disk.cut_power(&mut self.chance);
+        }
+    }
+
+    /// An event, and the end of its turn.
+    fn step(&mut self, index: usize, event: Event) -> Result<(), Violation> {
+        self.step_one(index, event)?;
+        self.step_one(index, Event::TurnEnd)?;
+        self.look_at(index)
+    }
+
+    fn step_one(&mut self, index: usize, event: Event) -> Result<(), Violation> {
+        let Some(kv) = &mut self.servers[index].kv else { return Ok(()) };
+        let mut effects = Effects::new();
+        kv.step(self.now, event, &mut effects);
+        let mut carried_out = usize::MAX;
+        if self.crash_soon == Some(index) && !effects.is_empty() {
+            carried_out = self.chance.below(effects.as_slice().len() + 1);
+        }
+        let server = &mut self.servers[index];
+        for effect in effects.drain().take(carried_out) {
+            match effect {
+                Effect::Send { to, message } => self.network.push((node(index), to, message)),
+                Effect::Disk { operation, what } => server.operations.push((operation, what)),
+                Effect::SetTimer { timer, after } => drop(server.timers.insert(timer, self.now.after(after))),
+                Effect::ClearTimer(timer) => drop(server.timers.remove(&timer)),
+                Effect::Halt { reason } => return Err(reason),
+                Effect::Work { .. } => panic!("the KV asks for no work"),
+            }
+        }
+        if carried_out != usize::MAX {
+            self.crash_soon = None;
+            self.crash(index);
+        }
+        Ok(())
+    }
+
+    /// Members that applied as much have the same.
+    fn look_at(&mut self, index: usize) -> Result<(), Violation> {
+        let Some((applied, pairs)) = self.servers[index].kv.as_ref().and_then(Kv::pairs) else {
+            return Ok(());
+        };
+        let mut hash = blank();
+        pairs.for_each(|(key, value)| fold(fold(&mut hash, key), value).push(0));
+        let hash = digest(&hash);
+        match self.applied.insert(applied, hash.clone()) {
+            Some(before) if before != hash => Err(format!("members differ at entry {applied}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn complete(&mut self, index: usize) -> Result<(), Violation> {
+        let server = &mut self.servers[index];
+        if server.operations.is_empty() {
+            return Ok(());
+        }
+        let chosen = self.chance.below(server.operations.len());
+        let (operation, what) = server.operations.swap_remove(chosen);
+        let result = server.disk.run(what);
+        self.step(index, Event::Disk { operation, result })
+    }
+
+    /// Time goes on, to the next timer or the next time an asker asks again.
+    fn tick(&mut self) -> Result<(), Violation> {
+        let asks = self.askers.iter().filter_map(|asker| asker.client.next_due());
+        let timers = self.servers.iter().flat_map(|server| server.timers.values().copied());
+        let Some(next) = timers.chain(asks).min() else { return Ok(()) };
+        self.now = self.now.max(next);
+        for index in 0..self.servers.len() {
+            let server = &mut self.servers[index];
+            let due = server.timers.iter().find(|(_, at)| **at <= self.now).map(|(timer, _)| *timer);
+            if let Some(timer) = due {
+                server.timers.remove(&timer);
+                self.step(index, Event::Timer(timer))?;
+            }
+        }
+        for index in 0..self.askers.len() {
+            for request in self.askers[index].client.resend_due(self.now) {
+                // Nobody answers: perhaps another does.
+                self.askers[index].server = self.chance.below(self.servers.len());
+                self.send(index, request);
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self) {
+        let index = self.chance.below(self.askers.len());
+        let id = self.issued.len();
+        let (floor, now) = (self.floor, self.now);
+        let (request, awaited) = if self.chance.below(10) < 6 {
+            let filler = "x".repeat(self.chance.below(8) * 700);
+            let command = format!("{id} {filler}").into_bytes();
+            self.issued.push((command.clone(), None));
+            let command = KvCommand::Function { function: TALLY, command };
+            (self.askers[index].client.command(now, command), Awaited::Command { id, floor })
+        } else {
+            let query = KvQuery::Function { function: TALLY, query: Vec::new() };
+            (self.askers[index].client.query(now, query), Awaited::Count { floor })
+        };
+        self.askers[index].awaited.insert(request.request, awaited);
+        self.send(index, request);
+    }
+
+    fn send(&mut self, asker: usize, request: KvRequest) {
+        let to = node(self.askers[asker].server);
+        self.network.push((NodeId(1 + asker as u32), to, Message::Kv(request)));
+    }
+
+    fn deliver(&mut self) -> Result<(), Violation> {
+        if self.network.is_empty() {
+            return Ok(());
+        }
+        let chosen = self.chance.below(self.network.len());
+        let (from, to, message) = self.network[chosen].clone();
+        if !self.chance.one_in(20) {
+            self.network.swap_remove(chosen);
+        }
+        let is_cut = |node: NodeId| server(node).is_some_and(|server| self.cut.contains(&server));
+        // Sides of a cut hear themselves.
+        if (server(from).is_some() && server(to).is_some() && is_cut(from) != is_cut(to))
+            || self.chance.one_in(30)
+        {
+            return Ok(());
+        }
+        match (server(to), message) {
+            (Some(index), message) => self.step(index, Event::Message { from, message }),
+            (None, Message::KvReply(reply)) => self.on_reply(to.0 as usize - 1, server(from), reply),
+            (None, other) => Err(format!("an odd message: {other:?}")),
+        }
+    }
+
+    fn on_reply(&mut self, index: usize, from: Option<usize>, reply: KvReply) -> Result<(), Violation> {
+        let asker = &mut self.askers[index];
+        if let KvAnswer::Failed(KvError::NotLeader { leader: Some(leader) }) = reply.body
+            && from == Some(asker.server)
+        {
+            asker.server = leader.0 as usize - 1;
+        }
+        let Some((request, answer)) = asker.client.on_reply(reply) else { return Ok(()) };
+        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
+        match (asker.awaited.remove(&request).expect("it was asked"), answer) {
+            (Awaited::Command { id, floor }, KvAnswer::Done(bytes)) if number(&bytes) >= floor => {
+                self.floor = self.floor.max(number(&bytes) + 1);
+                self.issued[id].1 = Some(number(&bytes));
+                Ok(())
+            }
+            (Awaited::Count { floor }, KvAnswer::Done(bytes))
+                if (floor..=self.issued.len() as u64).contains(&number(&bytes)) =>
+            {
+                self.floor = self.floor.max(number(&bytes));
+                Ok(())
+            }
+            (_, answer) => Err(format!("answered {answer:?}, while {} were known", self.floor)),
+        }
+    }
+
+    /// Everything is answered: every member lists what was issued, once, where it was answered to be.
+    fn compare(&mut self) -> Result<(), Violation> {
+        for index in 0..self.servers.len() {
+            let (_, pairs) =
+                self.servers[index].kv.as_ref().and_then(Kv::pairs).ok_or("it does not serve")?;
+            let listed: Vec<_> =
+                pairs.filter(|(key, _)| key.starts_with(b"t/")).map(|(_, value)| value).collect();
+            if listed.len() != self.issued.len() {
+                return Err(format!(
+                    "{} commands are listed, {} were answered",
+                    listed.len(),
+                    self.issued.len()
+                ));
+            }
+            for (command, number) in &self.issued {
+                let number = number.ok_or("a command was not answered")?;
+                if listed.get(number as usize) != Some(&command.as_slice()) {
+                    return Err(format!("command {number} is not what it was"));
+                }
+            }
+            self.installed += self.counter(index, "installed")?;
+        }
+        Ok(())
+    }
+
+    /// A counter of a member's present life.
+    fn counter(&mut self, index: usize, name: &str) -> Result<u64, Violation> {
+        let message = Message::Admin(AdminRequest { request: 1, body: AdminBody::Status });
+        self.step_one(index, Event::Message { from: NodeId(99), message })?;
+        let Some((.., Message::AdminReply(reply))) = self.network.pop() else {
+            return Err("no status".into());
+        };
+        let AdminAnswer::Status(RoleStatus::Kv { counters, .. } | RoleStatus::KvMember { counters, .. }) =
+            reply.body
+        else {
+            return Err(format!("{:?}", reply.body));
+        };
+        let place = COUNTERS.iter().position(|(counter, _)| *counter == name).expect("a counter");
+        Ok(counters[place])
+    }
+}
+
+fn node(server: usize) -> NodeId {
+    NodeId(FIRST_NODE + server as u32)
+}
+
+fn server(node: NodeId) -> Option<usize> {
+    node.0.checked_sub(FIRST_NODE).map(|server| server as usize)
+}
+
+fn blank() -> Vec<u8> {
+    Vec::new()
+}
+
+fn fold<'a>(bytes: &'a mut Vec<u8>, more: &[u8]) -> &'a mut Vec<u8> {
+    bytes.extend_from_slice(&(more.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(more);
+    bytes
+}
+
+/// A short stand-in for bytes.
+fn digest(bytes: &[u8]) -> Vec<u8> {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold).to_le_bytes().to_vec()
+}
