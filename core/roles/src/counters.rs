@@ -10,6 +10,8 @@ pub fn counters_of(status: &RoleStatus) -> (&'static str, &'static [Described], 
         RoleStatus::VolumeDriver { counters, .. } => ("volume_driver", volume::COUNTERS, counters),
         RoleStatus::Objects { counters, .. } => ("objects", objects::COUNTERS, counters),
         RoleStatus::Asd { counters, .. } => ("asd", asd::COUNTERS, counters),
-        RoleStatus::Kv { counters, .. } | RoleStatus::KvMember { counters, .. } => ("kv", kv::COUNTERS, counters),
+        RoleStatus::Kv { counters, .. } | RoleStatus::KvMember { counters, .. } => {
+            ("kv", kv::COUNTERS, counters)
+        }
     }
 }
