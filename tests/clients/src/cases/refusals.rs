@@ -136,11 +136,12 @@ pub(crate) fn wrong_folders_are_refused(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A journal whose first batch is damaged while something is tried. Its header takes a page, that of a batch less.
+/// A journal whose first batch is damaged while something is tried. Its header takes a page, that of a batch 56 bytes;
+/// what lies behind the body is padding.
 fn damaged(path: &Path, attempt: impl Fn() -> Result<()>) -> Result<()> {
     let old = std::fs::read(path).with_context(|| path.display().to_string())?;
     let mut new = old.clone();
-    new[4096 + 100] ^= 1;
+    new[4096 + 60] ^= 1;
     std::fs::write(path, new)?;
     attempt().with_context(|| format!("{} is damaged", path.display()))?;
     Ok(std::fs::write(path, old)?)
