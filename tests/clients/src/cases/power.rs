@@ -54,7 +54,7 @@ fn guest(bed: &Bed, data: &str) -> Result<Guest> {
     let script = format!(
         "if [ {data} != /data/d ]; then
             mkdir -p /data/lower /data/upper /data/scratch /data/merged
-            rm -rf /data/scratch/work/incompat
+            rm -rf /data/scratch/*/incompat
             mount -t overlay -o volatile,lowerdir=/data/lower,upperdir=/data/upper,workdir=/data/scratch overlay /data/merged
         fi
         first=
