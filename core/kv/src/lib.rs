@@ -26,6 +26,7 @@ mod map;
 mod overlay;
 mod proposals;
 mod recover;
+mod replica;
 mod replicate;
 mod requests;
 mod room;

@@ -1,164 +1,23 @@
-//! The member of the group: what it is told, and what it wants done.
+//! Serving as a member of the group: what is proposed, and what the group wants done.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{
-    Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Recovered, Refused, Role,
-    SnapshotMark, Status,
-};
+use consensus::{Entry, EntryBody, Leadership, ReadAnswer, Ready, Refused, Role};
 use formats::Effect;
-use formats::Message;
 use formats::kv_store::{decode_entry, encode_entry};
 use formats::message::kv::KvError;
 use formats::message::member::{MemberBody, MemberMessage};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::NodeId;
 use step::{Effects, Function};
 
 use crate::asked::Asked;
-use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::Disk;
-use crate::group::{Group, settings};
+use crate::group::Group;
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
-use crate::log::Writing;
 use crate::proposals::Proposal;
 use crate::serving::Serving;
-use crate::unwritten::{Anew, Unwritten};
-
-/// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
-const FORGET_BYTES: usize = 1 << 20;
-
-/// A member of the group.
-#[derive(Debug)]
-pub(crate) struct Replica<C> {
-    pub(crate) group: C,
-    cluster: ClusterIdentity,
-    me: Member,
-    nodes: BTreeMap<Member, NodeId>,
-    kept_entries: u64,
-    leadership: Leadership,
-    is_alone: bool,
-    unwritten: Unwritten,
-    /// The next batch begins the log anew with this.
-    begins: Option<Anew>,
-    /// Bytes of entries that were applied and are still in memory.
-    kept_bytes: usize,
-}
-
-impl<C: Group> Replica<C> {
-    pub(crate) fn open<F>(
-        config: &Config<F>,
-        seed: u64,
-        recovered: Recovered,
-        begins: Option<Anew>,
-    ) -> Result<Self, String> {
-        let Recovered { hard_state, mark, entries } = recovered.clone();
-        let unwritten = Unwritten::new(hard_state, mark.index, entries);
-        let group = C::open(settings(config.me, seed), recovered)
-            .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
-        let mut replica = Replica {
-            group,
-            cluster: config.cluster,
-            me: config.me,
-            nodes: config.nodes.clone(),
-            kept_entries: config.kept_entries,
-            leadership: Leadership::default(),
-            is_alone: false,
-            unwritten,
-            begins,
-            kept_bytes: 0,
-        };
-        replica.on_members();
-        Ok(replica)
-    }
-
-    fn on_members(&mut self) {
-        let status = self.group.status();
-        self.is_alone = status.membership.is_led_by_none_but(self.me);
-        self.leadership = status.leadership;
-    }
-
-    /// What a snapshot of the state stands for, as it is now.
-    pub(crate) fn mark(&self) -> Option<SnapshotMark> {
-        self.group.mark(self.unwritten.applied())
-    }
-
-    /// A snapshot is durable.
-    pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
-        let kept = if self.is_alone { 0 } else { self.kept_entries };
-        // It is refused where a group of one has forgotten more by itself.
-        let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
-    }
-
-    pub(crate) fn persisted(&mut self, number: u64) {
-        self.group.persisted(number);
-    }
-
-    /// Whether something is to be written for which somebody waits.
-    pub(crate) fn is_due(&self) -> bool {
-        self.unwritten.is_due()
-    }
-
-    /// With what the log must begin anew.
-    pub(crate) fn begins(&self) -> Option<&Anew> {
-        self.begins.as_ref()
-    }
-
-    /// All that is to be written.
-    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
-        self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
-        self.unwritten.take(anew)
-    }
-
-    fn on_applied(&mut self, entry: &Entry) {
-        self.unwritten.on_applied(entry.index);
-        if matches!(entry.body, EntryBody::Membership(_)) {
-            self.on_members();
-        }
-        self.kept_bytes += entry.weight();
-        if self.is_alone && self.kept_bytes >= FORGET_BYTES {
-            self.kept_bytes = 0;
-            if let Some(mark) = self.mark() {
-                // The files have them. A member that joins needs a snapshot of its own.
-                let _ = self.group.compact(&mark, mark.index);
-            }
-        }
-    }
-
-    /// How far the log is applied.
-    pub(crate) fn applied(&self) -> LogIndex {
-        self.unwritten.applied()
-    }
-
-    pub(crate) fn tick(&mut self) {
-        self.group.tick();
-    }
-
-    /// The next batch begins the log anew.
-    pub(crate) fn begin_with(&mut self, anew: Anew) {
-        self.begins = Some(anew);
-        self.kept_bytes = 0;
-    }
-
-    /// Why nothing can be changed through this member, in words, and who it is to its group.
-    pub(crate) fn status(&self) -> Status {
-        self.group.status()
-    }
-
-    fn member_at(&self, node: NodeId) -> Option<Member> {
-        self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member)
-    }
-
-    /// Sends to another member, if it is known where that is.
-    pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        if let Some(node) = self.nodes.get(&to) {
-            let message = Message::Member(MemberMessage { cluster: self.cluster, body });
-            effects.push(Effect::Send { to: *node, message });
-        }
-    }
-}
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// Whether nobody else has a vote.

@@ -15,7 +15,7 @@ use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::group::Group;
 use crate::log::{self, Begins, Log, Writing};
 use crate::proposals::Proposals;
-use crate::replicate::Replica;
+use crate::replica::Replica;
 use crate::room::Room;
 use crate::snapshot::{self, Snapshot};
 use crate::start::Started;

@@ -1,0 +1,151 @@
+//! The member of the group that this KV is: what it was told, and what it wants written and sent.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, Recovered, SnapshotMark, Status};
+use formats::message::member::{MemberBody, MemberMessage};
+use formats::{Effect, Message};
+use glossary::{ClusterIdentity, NodeId};
+use step::Effects;
+
+use crate::config::Config;
+use crate::group::{Group, settings};
+use crate::log::Writing;
+use crate::unwritten::{Anew, Unwritten};
+
+/// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
+const FORGET_BYTES: usize = 1 << 20;
+
+/// A member of the group.
+#[derive(Debug)]
+pub(crate) struct Replica<C> {
+    pub(crate) group: C,
+    pub(crate) cluster: ClusterIdentity,
+    me: Member,
+    nodes: BTreeMap<Member, NodeId>,
+    kept_entries: u64,
+    pub(crate) leadership: Leadership,
+    pub(crate) is_alone: bool,
+    pub(crate) unwritten: Unwritten,
+    /// The next batch begins the log anew with this.
+    begins: Option<Anew>,
+    /// Bytes of entries that were applied and are still in memory.
+    kept_bytes: usize,
+}
+
+impl<C: Group> Replica<C> {
+    pub(crate) fn open<F>(
+        config: &Config<F>,
+        seed: u64,
+        recovered: Recovered,
+        begins: Option<Anew>,
+    ) -> Result<Self, String> {
+        let Recovered { hard_state, mark, entries } = recovered.clone();
+        let unwritten = Unwritten::new(hard_state, mark.index, entries);
+        let group = C::open(settings(config.me, seed), recovered)
+            .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
+        let leadership = group.status().leadership;
+        let mut replica = Replica {
+            group,
+            cluster: config.cluster,
+            me: config.me,
+            nodes: config.nodes.clone(),
+            kept_entries: config.kept_entries,
+            leadership,
+            is_alone: false,
+            unwritten,
+            begins,
+            kept_bytes: 0,
+        };
+        replica.on_members();
+        Ok(replica)
+    }
+
+    /// Others belong to the group than before. Who leads is told apart from that ([`consensus::Ready::leadership`]):
+    /// whoever waits for a leader's answer must hear when it leads no more.
+    pub(crate) fn on_members(&mut self) {
+        self.is_alone = self.group.status().membership.is_led_by_none_but(self.me);
+    }
+
+    /// What a snapshot of the state stands for, as it is now.
+    pub(crate) fn mark(&self) -> Option<SnapshotMark> {
+        self.group.mark(self.unwritten.applied())
+    }
+
+    /// A snapshot is durable.
+    pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
+        let kept = if self.is_alone { 0 } else { self.kept_entries };
+        // It is refused where a group of one has forgotten more by itself.
+        let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
+    }
+
+    pub(crate) fn persisted(&mut self, number: u64) {
+        self.group.persisted(number);
+    }
+
+    /// Whether something is to be written for which somebody waits.
+    pub(crate) fn is_due(&self) -> bool {
+        self.unwritten.is_due()
+    }
+
+    /// With what the log must begin anew.
+    pub(crate) fn begins(&self) -> Option<&Anew> {
+        self.begins.as_ref()
+    }
+
+    /// All that is to be written.
+    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
+        self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
+        self.unwritten.take(anew)
+    }
+
+    /// The entry after the last applied one is applied.
+    pub(crate) fn on_applied(&mut self, entry: &Entry) {
+        self.unwritten.on_applied(entry.index);
+        if matches!(entry.body, EntryBody::Membership(_)) {
+            self.on_members();
+        }
+        self.kept_bytes += entry.weight();
+        if self.is_alone && self.kept_bytes >= FORGET_BYTES {
+            self.kept_bytes = 0;
+            if let Some(mark) = self.mark() {
+                // The files have them. A member that joins needs a snapshot of its own.
+                let _ = self.group.compact(&mark, mark.index);
+            }
+        }
+    }
+
+    /// How far the log is applied.
+    pub(crate) fn applied(&self) -> LogIndex {
+        self.unwritten.applied()
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.group.tick();
+    }
+
+    /// The next batch begins the log anew.
+    pub(crate) fn begin_with(&mut self, anew: Anew) {
+        self.begins = Some(anew);
+        self.kept_bytes = 0;
+    }
+
+    /// Why nothing can be changed through this member, in words, and who it is to its group.
+    pub(crate) fn status(&self) -> Status {
+        self.group.status()
+    }
+
+    /// The member that a node is.
+    pub(crate) fn member_at(&self, node: NodeId) -> Option<Member> {
+        self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member)
+    }
+
+    /// Sends to another member, if it is known where that is.
+    pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
+        if let Some(node) = self.nodes.get(&to) {
+            let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+            effects.push(Effect::Send { to: *node, message });
+        }
+    }
+}
