@@ -111,6 +111,25 @@ fn a_survey_of_a_large_map_takes_several_steps() {
 }
 
 #[test]
+fn uploads_at_once_are_bounded_by_their_bytes() {
+    let mut world = World::new(6, None);
+    assert!(matches!(world.open(1), EdgeAnswer::Opened { .. }));
+    world.registry.backend.down = true;
+    for change in 1..=10 {
+        let payload = Payload::entering(vec![1; 8 * CLUSTER as usize].into());
+        let offset = (change - 1) % 4 * 8 * CLUSTER;
+        let request = world.ask(EdgeBody::Write { change, offset, fua: true, payload });
+        assert_eq!(world.answer_to(request), Some(EdgeAnswer::Done));
+    }
+    for _ in 0..2_000 {
+        world.go();
+    }
+    assert_eq!(world.registry.backend.turned_away.len(), 3, "others wait for these");
+    world.registry.backend.down = false;
+    world.push();
+}
+
+#[test]
 fn what_may_come_back_is_waited_for_and_not_without_end() {
     let mut world = pushed_and_forgotten(2);
     world.registry.backend.down = true;

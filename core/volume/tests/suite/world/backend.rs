@@ -14,6 +14,8 @@ pub(crate) struct Backend {
     ever: BTreeSet<ObjectName>,
     /// Answers `Unavailable` while set.
     pub(crate) down: bool,
+    /// What it was to store meanwhile.
+    pub(crate) turned_away: BTreeSet<ObjectName>,
     /// Objects of which more is lost than parity makes up for.
     pub(crate) lost: BTreeSet<ObjectName>,
     /// OSDs that are gone.
@@ -23,6 +25,9 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) fn answer(&mut self, namespace: &mut NamespaceRecord, body: ObjectBody) -> ObjectAnswer {
         if self.down {
+            if let ObjectBody::Put { name, .. } = body {
+                self.turned_away.insert(name);
+            }
             return ObjectAnswer::Failed(ObjectError::Unavailable);
         }
         match body {
