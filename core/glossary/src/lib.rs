@@ -9,6 +9,7 @@ mod addresses;
 mod identities;
 mod log;
 mod policy;
+mod servers;
 mod sizes;
 
 pub use addresses::{ClusterAddress, Location, ScoId, ScoOffset};
@@ -18,4 +19,5 @@ pub use identities::{
 };
 pub use log::{Generation, LogNumber, TlogId};
 pub use policy::{Policy, PolicyError};
+pub use servers::ServerId;
 pub use sizes::{ByteCount, CLUSTER_BYTES, ClusterCount, MAX_VDISK_BYTES, SCO_BLOCK, format_bytes};

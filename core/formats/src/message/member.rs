@@ -1,9 +1,20 @@
 //! Members of the KV's group among themselves.
 
 use alloc::vec::Vec;
-use consensus::SnapshotMark;
-use glossary::ClusterIdentity;
+use consensus::{Member, SnapshotMark};
+use glossary::{ClusterIdentity, ServerId};
 use serde::{Deserialize, Serialize};
+
+/// The member that a server's KV is: the server's number in the low 16 bits, above it how often the server lost its disk.
+/// Who lost it has forgotten its votes, so it is never again the member that it was.
+pub fn member_of(server: ServerId, disks_lost: u32) -> Member {
+    Member(u64::from(disks_lost) << 16 | u64::from(server.0))
+}
+
+/// The server of a member.
+pub fn server_of(member: Member) -> ServerId {
+    ServerId((member.0 & 0xffff) as u16)
+}
 
 /// A message from one member to another. Who sent it is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
