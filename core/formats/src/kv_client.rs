@@ -18,6 +18,12 @@ pub const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait between two tries.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
+/// How long a member waits at most until it has applied what a read must see.
+pub const AT_LEAST_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a member waits at most for something to tell to who watches.
+pub const WATCH_WAIT: Duration = Duration::from_secs(10);
+
 /// One session with the KV. Keep fewer than 1,024 commands outstanding: of more the KV forgets answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvClient {
@@ -132,7 +138,7 @@ mod tests {
     fn sequence(request: &KvRequest) -> (u64, u64) {
         match request.body {
             KvBody::Command { sequence, answered_below, .. } => (sequence, answered_below),
-            KvBody::Query(_) => panic!("a command was expected"),
+            KvBody::Query(_) | KvBody::Read { .. } => panic!("a command was expected"),
         }
     }
 

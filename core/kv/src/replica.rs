@@ -23,6 +23,8 @@ pub(crate) struct Replica<C> {
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
+    /// Drawn at its start.
+    pub(crate) seed: u64,
     nodes: BTreeMap<Member, NodeId>,
     kept_entries: u64,
     pub(crate) leadership: Leadership,
@@ -50,6 +52,7 @@ impl<C: Group> Replica<C> {
             group,
             cluster: config.cluster,
             me: config.me,
+            seed,
             nodes: config.nodes.clone(),
             kept_entries: config.kept_entries,
             leadership,
@@ -134,6 +137,16 @@ impl<C: Group> Replica<C> {
     /// Why nothing can be changed through this member, in words, and who it is to its group.
     pub(crate) fn status(&self) -> Status {
         self.group.status()
+    }
+
+    /// This member.
+    pub(crate) fn me(&self) -> Member {
+        self.me
+    }
+
+    /// Where another member is, if that is known.
+    pub(crate) fn node_of(&self, member: Member) -> Option<NodeId> {
+        self.nodes.get(&member).copied()
     }
 
     /// The member that a node is.

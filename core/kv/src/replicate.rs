@@ -41,6 +41,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         while let Some(questions) = self.proposals.ready(self.replica.unwritten.applied()) {
             questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
+        self.wake(counters, effects);
         self.keep_time(effects);
         Ok(())
     }
@@ -129,6 +130,13 @@ impl<F: Function, C: Group> Serving<F, C> {
                     )
                 })?;
                 for command in &commands {
+                    if let Some((function, version)) = self.state.lacks(&command.command) {
+                        return Err(format!(
+                            "entry {} of the KV's group needs version {version} of function {}, which this program \
+                             lacks: a newer one wrote it; start that program",
+                            entry.index, function.0
+                        ));
+                    }
                     counters.add(Counter::Commands, 1);
                     self.state.apply(command);
                 }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::group::Group;
+use crate::knows::Announcing;
 use crate::log::{self, Begins, Log, Writing};
 use crate::proposals::Proposals;
 use crate::replica::Replica;
@@ -22,6 +23,7 @@ use crate::start::Started;
 use crate::state::State;
 use crate::transfer::{Held, Transfer};
 use crate::unwritten::Anew;
+use crate::waiting::Waiting;
 
 /// A sync that nothing follows for so long is followed by a mark.
 const MARK_AFTER: Duration = Duration::from_millis(200);
@@ -49,6 +51,8 @@ pub(crate) struct Serving<F, C> {
     pub(crate) queue: Queue,
     pub(crate) replica: Replica<C>,
     pub(crate) proposals: Proposals,
+    pub(crate) waiting: Waiting,
+    pub(crate) announcing: Announcing,
     pub(crate) log: Log,
     pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
@@ -115,6 +119,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             queue: Queue::default(),
             replica,
             proposals: Proposals::default(),
+            waiting: Waiting::default(),
+            announcing: Announcing::default(),
             log,
             snapshot: None,
             snapshot_due,
@@ -312,6 +318,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.is_ticking = false;
         self.replica.tick();
         self.tick_transfer(effects);
+        self.announce(effects);
         self.pump(counters, effects)
     }
 
