@@ -13,6 +13,7 @@ pub mod frame;
 pub mod identity;
 pub mod journal;
 pub mod kv_client;
+pub mod kv_route;
 pub mod kv_store;
 pub mod manifest;
 pub mod map_image;
