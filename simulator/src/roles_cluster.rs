@@ -200,9 +200,11 @@ impl RolesCluster {
         let osds = self.sizes.osds().into_iter().zip((0..).map(|index| self.sizes.asd(index)));
         match self.layout.node(node).part {
             Part::Kv => RoleCard::Kv { cluster: CLUSTER },
-            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect(), gone: Vec::new() },
+            Part::Objects => {
+                RoleCard::ObjectsOfGroup { kv: vec![KV], osds: osds.collect(), gone: Vec::new() }
+            }
             Part::VolumeDriver => {
-                RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS, accept_loss: false }
+                RoleCard::VolumeDriverOfGroup { node, kv: vec![KV], objects: OBJECTS, accept_loss: false }
             }
             Part::Edge => RoleCard::Edge { client: client_of(node), volume_driver: VOLUME_DRIVER },
             Part::Asd => asd(node.0 - self.sizes.asd(0).0),
@@ -210,7 +212,7 @@ impl RolesCluster {
     }
 
     fn volume_driver(&self) -> Role {
-        let usual = volume::Config::new(VOLUME_DRIVER, KV, OBJECTS);
+        let usual = volume::Config::new(VOLUME_DRIVER, vec![KV], OBJECTS);
         Role::VolumeDriver(Box::new(volume::VolumeDriver::new(volume::Config {
             tlog_covers: self.sizes.tlog_covers,
             retry_first: self.sizes.retry,
@@ -242,7 +244,7 @@ impl RolesCluster {
         });
         let settings =
             objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
-        let config = objects::Config { kv: KV, osds: osds.collect(), gone, settings, bug: self.bug };
+        let config = objects::Config { kv: vec![KV], osds: osds.collect(), gone, settings, bug: self.bug };
         Role::Objects(Box::new(objects::Objects::new(config)))
     }
 
@@ -271,7 +273,11 @@ impl Cluster for RolesCluster {
 
     fn build(&self, node: NodeId) -> Role {
         match self.layout.node(node).part {
-            Part::Kv => roles::kv_role(CLUSTER, Some(self.sizes.snapshot_log_bytes), self.bug),
+            Part::Kv => {
+                let snapshot_log_bytes = self.sizes.snapshot_log_bytes;
+                let usual = roles::kv_config(CLUSTER, self.bug);
+                roles::kv_role(kv::Config { snapshot_log_bytes, ..usual })
+            }
             Part::Objects => self.objects(Vec::new()),
             Part::VolumeDriver => self.volume_driver(),
             Part::Edge => self.edge(node),
