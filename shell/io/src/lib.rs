@@ -14,6 +14,7 @@ mod hub;
 mod mailbox;
 mod poller;
 mod port;
+mod relay;
 mod runtime;
 mod settings;
 mod shard;
