@@ -15,7 +15,7 @@ use glossary::NodeId;
 use step::Timestamp;
 
 use crate::kv_route::KvRoute;
-use crate::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
+use crate::message::kv::{Consistency, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
 
 /// How long the first answer is waited for before the request goes out again; each try waits twice as long.
 pub const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -53,6 +53,18 @@ struct Outstanding {
 enum Ask {
     Command { sequence: u64, command: KvCommand },
     Query(KvQuery),
+    Read { consistency: Consistency, query: KvQuery },
+}
+
+impl Ask {
+    /// How long a member that has the request may say nothing, since it waits for what it is asked for.
+    fn silence(&self) -> Duration {
+        match self {
+            Ask::Query(KvQuery::Watch { .. }) | Ask::Read { query: KvQuery::Watch { .. }, .. } => WATCH_WAIT,
+            Ask::Read { consistency: Consistency::AtLeast(_), .. } => AT_LEAST_WAIT,
+            Ask::Read { .. } | Ask::Query(_) | Ask::Command { .. } => Duration::ZERO,
+        }
+    }
 }
 
 impl KvClient {
@@ -80,6 +92,11 @@ impl KvClient {
     /// Makes the request for a read, and says where to send it.
     pub fn query(&mut self, now: Timestamp, query: KvQuery) -> (NodeId, KvRequest) {
         self.ask(now, Ask::Query(query))
+    }
+
+    /// Makes the request for a read that may lag, and says where to send it.
+    pub fn read(&mut self, now: Timestamp, consistency: Consistency, query: KvQuery) -> (NodeId, KvRequest) {
+        self.ask(now, Ask::Read { consistency, query })
     }
 
     /// Takes a reply: the number of the request that it settles and the answer. `None` when the reply is late,
@@ -139,7 +156,7 @@ impl KvClient {
 
     fn ask(&mut self, now: Timestamp, ask: Ask) -> (NodeId, KvRequest) {
         self.last_request += 1;
-        let (to, due) = (self.route.target(), now.after(FIRST_WAIT));
+        let (to, due) = (self.route.target(), now.after(FIRST_WAIT + ask.silence()));
         let outstanding = Outstanding { ask, to, sent: now, due, wait: FIRST_WAIT };
         self.outstanding.insert(self.last_request, outstanding);
         (to, self.request(self.last_request))
@@ -164,6 +181,9 @@ impl KvClient {
                 command: command.clone(),
             },
             Ask::Query(query) => KvBody::Query(query.clone()),
+            Ask::Read { consistency, query } => {
+                KvBody::Read { consistency: *consistency, query: query.clone() }
+            }
         };
         KvRequest { request, body }
     }
@@ -172,7 +192,7 @@ impl KvClient {
     fn answered_below(&self) -> u64 {
         let sequence = |outstanding: &Outstanding| match outstanding.ask {
             Ask::Command { sequence, .. } => Some(sequence),
-            Ask::Query(_) => None,
+            Ask::Query(_) | Ask::Read { .. } => None,
         };
         self.outstanding.values().find_map(sequence).unwrap_or(self.last_sequence + 1)
     }
@@ -182,7 +202,7 @@ impl Outstanding {
     /// It goes out again, and waits twice as long as before.
     fn go(&mut self, to: NodeId, now: Timestamp) {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
-        (self.to, self.sent, self.due) = (to, now, now.after(self.wait));
+        (self.to, self.sent, self.due) = (to, now, now.after(self.wait + self.ask.silence()));
     }
 }
 
@@ -221,6 +241,19 @@ mod tests {
 
     fn done(request: &KvRequest) -> KvReply {
         KvReply { request: request.request, body: KvAnswer::Done(Vec::new()) }
+    }
+
+    /// A member that waits for what it is asked for is not silent.
+    #[test]
+    fn who_watches_has_patience() {
+        let mut client = client(2);
+        let watch = KvQuery::Watch { prefix: Vec::new(), after: 3 };
+        let (to, request) = client.read(START, Consistency::Stale, watch);
+        assert!(matches!(request.body, KvBody::Read { consistency: Consistency::Stale, .. }));
+        let due = START.after(FIRST_WAIT + WATCH_WAIT);
+        assert_eq!(client.next_due(), Some(due));
+        assert_eq!(client.resend_due(due), [(kv(2), request)]);
+        assert_eq!(to, kv(1));
     }
 
     #[test]

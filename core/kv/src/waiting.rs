@@ -42,11 +42,11 @@ struct Waiter {
 }
 
 impl Waiting {
-    /// Lets a question wait; one that came before is the same, and waits anew. False: there is no room.
-    fn push(&mut self, waiter: Waiter) -> bool {
+    /// Lets a question wait; one that came before is the same, and waits as long. False: there is no room.
+    fn push(&mut self, mut waiter: Waiter) -> bool {
         let is_same = |other: &Waiter| (other.from, other.request) == (waiter.from, waiter.request);
         if let Some(place) = self.waiters.iter().position(is_same) {
-            self.remove(place);
+            waiter.looks = self.remove(place).looks;
         }
         let own = self.waiters.iter().filter(|other| other.from == waiter.from).count();
         let bytes = self.bytes + query_bytes(&waiter.query);
