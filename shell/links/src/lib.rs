@@ -22,3 +22,6 @@ pub use settings::{Bounds, Settings};
 
 /// The name of the socket for clients on the same machine, in the folder of the process.
 pub const LOCAL_SOCKET: &str = "kv.sock";
+
+/// The name of the audit trail, in the same folder.
+pub const AUDIT_FILE: &str = "audit.log";
