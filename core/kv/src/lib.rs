@@ -19,9 +19,11 @@ mod counters;
 mod disk;
 mod fold;
 mod group;
+mod hash;
 mod knows;
 pub mod limits;
 mod log;
+mod look;
 mod machine;
 mod map;
 #[cfg(test)]
@@ -50,4 +52,5 @@ mod waiting;
 pub use config::{Config, SNAPSHOT_LOG_BYTES};
 pub use counters::COUNTERS;
 pub use group::Group;
+pub use look::Look;
 pub use machine::Kv;

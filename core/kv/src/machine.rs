@@ -12,10 +12,11 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
+use crate::look::Look;
 use crate::overlay::Pair;
 use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
 use crate::start::{Start, Started};
-use crate::waiting::LOOK_TIMER;
+use crate::waiting::WAIT_TIMER;
 
 /// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
 #[derive(Debug)]
@@ -53,6 +54,14 @@ impl<F: Function, C: Group> Kv<F, C> {
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         match &self.phase {
             Phase::Serving(serving) => Some((serving.replica.applied(), serving.state.map.pairs())),
+            _ => None,
+        }
+    }
+
+    /// For checkers: this member as it is now. None while it doesn't serve.
+    pub fn look(&self) -> Option<Look> {
+        match &self.phase {
+            Phase::Serving(serving) => Some(serving.look()),
             _ => None,
         }
     }
@@ -176,7 +185,7 @@ impl<F: Function, C: Group> Kv<F, C> {
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
             MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
-            LOOK_TIMER => serving.look(&mut self.counters, effects),
+            WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
             ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
             TICK_TIMER => {
                 let ended = serving.on_tick(&mut self.counters, effects);

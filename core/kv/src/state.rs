@@ -8,6 +8,7 @@ use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, StepError};
 use step::{Function, OrderedMap};
 
+use crate::hash;
 use crate::knows;
 use crate::limits;
 use crate::map::Map;
@@ -44,6 +45,11 @@ impl<F: Function> State<F> {
             recent: Recent::default(),
             functions,
         }
+    }
+
+    /// The same commands give the same hash at every member.
+    pub(crate) fn hash(&self) -> u64 {
+        hash::mix([self.index, self.map.hash(), self.sessions.hash()])
     }
 
     /// Applies the next command, unless it was applied before, and answers it.

@@ -17,7 +17,7 @@ use crate::state::State;
 /// How often it is looked who waited long enough.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(crate) const LOOK_TIMER: TimerId = TimerId(10);
+pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
 
 /// Who waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// It is looked who waited long enough: reads hear that it is not yet, watches that there is nothing.
-    pub(crate) fn look(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
+    pub(crate) fn end_waits(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
         self.waiting.is_looking = false;
         let mut place = 0;
         while let Some(waiter) = self.waiting.waiters.get_mut(place) {
@@ -163,7 +163,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn look_later(&mut self, effects: &mut Effects<Effect>) {
         if !self.waiting.is_looking && !self.waiting.waiters.is_empty() {
             self.waiting.is_looking = true;
-            effects.push(Effect::SetTimer { timer: LOOK_TIMER, after: LOOK });
+            effects.push(Effect::SetTimer { timer: WAIT_TIMER, after: LOOK });
         }
     }
 }
