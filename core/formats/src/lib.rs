@@ -12,6 +12,7 @@ pub mod fragment;
 pub mod frame;
 pub mod identity;
 pub mod journal;
+pub mod kv_backup;
 pub mod kv_client;
 pub mod kv_store;
 pub mod manifest;
