@@ -14,6 +14,7 @@ pub mod identity;
 pub mod journal;
 pub mod kv_backup;
 pub mod kv_client;
+pub mod kv_route;
 pub mod kv_store;
 pub mod manifest;
 pub mod map_image;
