@@ -10,6 +10,7 @@ pub mod asd_record;
 mod crcs;
 pub mod fragment;
 pub mod frame;
+pub mod hello;
 pub mod identity;
 pub mod journal;
 pub mod kv_backup;

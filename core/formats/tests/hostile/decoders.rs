@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use formats::journal::{self, Kind};
-use formats::{asd_record, fragment, frame, kv_backup, kv_store, recording, registry, sco, tlog};
+use formats::{asd_record, fragment, frame, hello, kv_backup, kv_store, recording, registry, sco, tlog};
 
 /// Gives the bytes to every decoder. A frame decoder must not care how a stream was cut.
 pub(crate) fn decode_all(data: &[u8]) {
@@ -25,6 +25,7 @@ pub(crate) fn decode_all(data: &[u8]) {
     }
     let _ = tlog::Entry::decode_all(data);
     let _ = tlog::decode_label(data);
+    let _ = hello::Hello::decode(data);
     let _ = sco::ScoHeader::decode(data);
     let _ = sco::decode_trailer(data, glossary::ScoId(1));
     let _ = kv_store::decode_commands(data);
