@@ -13,6 +13,7 @@ pub mod frame;
 pub mod hello;
 pub mod identity;
 pub mod journal;
+pub mod kv_backup;
 pub mod kv_client;
 pub mod kv_limits;
 pub mod kv_route;
