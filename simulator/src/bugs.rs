@@ -16,10 +16,8 @@ pub struct Planted {
     pub about: &'static str,
 }
 
-/// Those that guests can come to notice. [`Bug::SessionsLostInSnapshot`] is none of them: every command that roles
-/// send to the KV is conditional, and being refused the second time is the same to them as losing a race. The KV's
-/// own crash tests find it.
-pub const ALL: [Planted; 17] = [
+/// Those that guests, or askers of the KV, can come to notice.
+pub const ALL: [Planted; 26] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -45,6 +43,27 @@ pub const ALL: [Planted; 17] = [
         "edge-forgets-early",
         "the Edge forgets what is acknowledged but not stable",
     ),
+    planted(Bug::SessionsLostInSnapshot, "sessions-lost-in-snapshot", "a snapshot of the KV has no sessions"),
+    planted(Bug::KvForgetsVote, "kv-forgets-vote", "a KV member doesn't keep whom it voted for"),
+    planted(
+        Bug::KvReadsWithoutQuorum,
+        "kv-reads-without-quorum",
+        "a KV leader answers without being confirmed",
+    ),
+    planted(
+        Bug::KvReadsBeforeApplied,
+        "kv-reads-before-applied",
+        "a KV leader answers from what it has applied",
+    ),
+    planted(Bug::KvFollowerAnswers, "kv-follower-answers", "any KV member answers questions"),
+    planted(
+        Bug::KvAnswersBeforeQuorum,
+        "kv-answers-before-quorum",
+        "a KV leader answers before others have it",
+    ),
+    planted(Bug::KvAppliesTwice, "kv-applies-twice", "the KV applies what is sent again once more"),
+    planted(Bug::KvInstallKeepsOld, "kv-install-keeps-old", "a snapshot is added to what a member had"),
+    planted(Bug::KvOvertakenMismatch, "kv-overtaken-mismatch", "raft-rs before its #557, unguarded"),
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {

@@ -9,6 +9,8 @@ pub struct Look {
     pub applied: LogIndex,
     /// Hash of the state that this gives: pairs, sessions, and how many commands there were.
     pub hash: u64,
+    /// Snapshots that it took over from others, in this life.
+    pub installed: u64,
     /// What it is in its group.
     pub leadership: Leadership,
 }

@@ -7,7 +7,7 @@ use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest};
 use glossary::NodeId;
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::asked::{Asked, What};
 use crate::counters::{Counter, Counters};
@@ -30,7 +30,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                     counters.add(Counter::TooLarge, 1);
                     return Some(KvAnswer::Failed(error));
                 }
-                if self.is_settled() {
+                if self.is_settled() || self.replica.has(Bug::KvFollowerAnswers) {
                     return Some(self.query(&query, counters));
                 }
                 if let Some(answer) = self.not_leading() {

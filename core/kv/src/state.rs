@@ -7,7 +7,7 @@ use core::ops::Bound;
 use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvStep};
-use step::{Function, OrderedMap};
+use step::{Bug, Function, OrderedMap};
 
 use crate::hash;
 use crate::limits::{self, MAX_RANGE_BYTES, MAX_RANGE_PAIRS};
@@ -35,6 +35,11 @@ impl<F: Function> State<F> {
     /// Nothing yet.
     pub(crate) fn new(functions: BTreeMap<FunctionId, F>) -> Self {
         State { index: 0, map: Map::default(), sessions: Sessions::default(), functions }
+    }
+
+    /// Makes a planted mistake from now on, if it is one of the state's.
+    pub(crate) fn plant(&mut self, bug: Option<Bug>) {
+        self.sessions.is_blind = bug == Some(Bug::KvAppliesTwice);
     }
 
     /// The same commands give the same hash at every member.

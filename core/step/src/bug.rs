@@ -40,4 +40,20 @@ pub enum Bug {
     SessionsLostInSnapshot,
     /// The Edge forgets a change when it is acknowledged instead of when it is stable.
     EdgeForgetsEarly,
+    /// A member of the KV's group writes its term down but not for whom it voted.
+    KvForgetsVote,
+    /// A leader of the KV's group answers questions without asking whether it still leads.
+    KvReadsWithoutQuorum,
+    /// A leader of the KV's group answers what it read before it has applied what was committed by then.
+    KvReadsBeforeApplied,
+    /// Any member of the KV's group answers questions.
+    KvFollowerAnswers,
+    /// A leader of the KV's group answers commands that only its own log may have.
+    KvAnswersBeforeQuorum,
+    /// The KV applies a command again that was applied before.
+    KvAppliesTwice,
+    /// A snapshot that another member of the KV's group gives is added to what there was.
+    KvInstallKeepsOld,
+    /// A leader of the KV's group believes a follower's old answer over a newer one (raft-rs before its #557).
+    KvOvertakenMismatch,
 }

@@ -168,6 +168,7 @@ impl<C: Cluster> Engine<C> {
     pub fn tally(&self) -> Tally {
         let mut tally = self.tally.clone();
         tally.merge(self.network.tally());
+        tally.merge(self.group.tally());
         self.nodes.iter().for_each(|node| tally.merge(node.folder.tally()));
         tally
     }

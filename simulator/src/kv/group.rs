@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use ::kv::Look;
+
+use crate::{Kind, Tally};
 use consensus::{LogIndex, Role, Term};
 use glossary::NodeId;
 
@@ -11,6 +13,9 @@ use glossary::NodeId;
 pub struct GroupChecker {
     states: BTreeMap<LogIndex, (u64, NodeId)>,
     leaders: BTreeMap<Term, NodeId>,
+    /// Snapshots that members took over in their present lives.
+    installed: BTreeMap<NodeId, u64>,
+    tally: Tally,
     is_over: bool,
 }
 
@@ -25,10 +30,17 @@ impl GroupChecker {
         }
         let leadership = look.leadership;
         if leadership.role == Role::Leader {
-            let leader = *self.leaders.entry(leadership.term).or_insert(node);
+            let leader = *self.leaders.entry(leadership.term).or_insert_with(|| {
+                self.tally.add(Kind::Lead);
+                node
+            });
             if leader != node {
                 return Some(format!("nodes {} and {} lead term {}", leader.0, node.0, leadership.term));
             }
+        }
+        let installed = self.installed.insert(node, look.installed).unwrap_or_default();
+        if look.installed > installed {
+            self.tally.add(Kind::Installation);
         }
         let (hash, first) = *self.states.entry(look.applied).or_insert((look.hash, node));
         if self.states.len() > STATES_MAX {
@@ -36,6 +48,11 @@ impl GroupChecker {
         }
         (hash != look.hash)
             .then(|| format!("nodes {} and {} differ at entry {}", first.0, node.0, look.applied))
+    }
+
+    /// What happened to the group.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Nothing more is demanded: disks were damaged beyond what the group can make up for.
@@ -51,7 +68,7 @@ mod tests {
 
     fn look(applied: u64, hash: u64, term: u64, role: Role) -> Look {
         let leadership = Leadership { role, term: Term(term), leader: None };
-        Look { applied: LogIndex(applied), hash, leadership }
+        Look { applied: LogIndex(applied), hash, installed: 0, leadership }
     }
 
     #[test]
