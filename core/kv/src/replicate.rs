@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Entry, EntryBody, HardState, Leadership, LogIndex, ReadAnswer, Ready, Refused, Role};
+use consensus::{Entry, EntryBody, Leadership, ReadAnswer, Ready, Refused, Role};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
 use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
@@ -76,9 +76,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
-        if let Some(mut persist) = ready.persist {
-            if self.replica.has(Bug::KvForgetsVote) {
-                persist.hard_state = persist.hard_state.map(|state| HardState { vote: None, ..state });
+        if let Some(persist) = ready.persist {
+            let is_vote = persist.append.is_none() && persist.install.is_none();
+            if is_vote && self.replica.has(Bug::KvVotesBeforeSync) {
+                self.replica.persisted(persist.number);
             }
             let installed = persist.install.clone();
             self.replica.unwritten.push(persist);
@@ -95,9 +96,6 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         for read in ready.reads {
             match read {
-                ReadAnswer::Confirmed { context, .. } if self.replica.has(Bug::KvReadsBeforeApplied) => {
-                    self.proposals.confirm(context, LogIndex(0));
-                }
                 ReadAnswer::Confirmed { context, index } => self.proposals.confirm(context, index),
                 ReadAnswer::Lost { context } => {
                     let asked = self.proposals.lose(context);

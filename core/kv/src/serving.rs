@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use consensus::Role;
 use core::time::Duration;
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::{Effect, Message};
@@ -96,7 +97,10 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// See [`crate::Kv::look`].
     pub(crate) fn look(&self, counters: &Counters) -> Look {
         let (applied, leadership) = (self.replica.applied(), self.leadership());
-        Look { applied, hash: self.state.hash(), installed: counters.get(Counter::Installed), leadership }
+        let is_ahead_of_all = leadership.role != Role::Leader
+            || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
+        let installed = counters.get(Counter::Installed);
+        Look { applied, hash: self.state.hash(), installed, is_ahead_of_all, leadership }
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.

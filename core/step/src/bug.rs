@@ -40,12 +40,10 @@ pub enum Bug {
     SessionsLostInSnapshot,
     /// The Edge forgets a change when it is acknowledged instead of when it is stable.
     EdgeForgetsEarly,
-    /// A member of the KV's group writes its term down but not for whom it voted.
-    KvForgetsVote,
+    /// A member of the KV's group says for whom it votes before that is synced.
+    KvVotesBeforeSync,
     /// A leader of the KV's group answers questions without asking whether it still leads.
     KvReadsWithoutQuorum,
-    /// A leader of the KV's group answers what it read before it has applied what was committed by then.
-    KvReadsBeforeApplied,
     /// Any member of the KV's group answers questions.
     KvFollowerAnswers,
     /// A leader of the KV's group answers commands that only its own log may have.

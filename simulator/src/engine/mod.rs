@@ -356,7 +356,7 @@ impl<C: Cluster> Engine<C> {
         self.enqueue(node, Event::Worked { job, result });
     }
 
-    fn complain(&mut self, promise: Promise, what: String) {
+    pub(super) fn complain(&mut self, promise: Promise, what: String) {
         // One complaint of a kind tells enough.
         if self.complaints.len() < 8 {
             self.complaints.push(Complaint { at: self.now, promise, what });
