@@ -15,14 +15,12 @@ use std::path::{Path, PathBuf};
 
 pub use admin::Admin;
 pub use client::{Client, ClientError};
+pub use io::{BindError, SOCKET_PATH_MAX};
 pub use refusal::{Kind, Refusal};
-pub use server::{BindError, Server, serve};
+pub use server::{Server, serve};
 
 /// The name of the socket in a cluster's directory.
 pub const SOCKET: &str = "ovs.sock";
-
-/// The longest path of a socket, in bytes: what fits in its address beside the final zero.
-pub const SOCKET_PATH_MAX: usize = 107;
 
 /// The version of the routes and of what they say.
 pub const VERSION: u32 = 1;

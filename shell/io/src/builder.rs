@@ -9,10 +9,12 @@ use glossary::NodeId;
 
 use crate::compute::Compute;
 use crate::disk::{Backend, Portable, Uring};
+use crate::gateway::Gateway;
 use crate::guard::AbortOnPanic;
 use crate::hub::{Counters, FIRST_PORT, Hub, Place};
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::poller::Poller;
+use crate::relay::Relay;
 use crate::runtime::{Handle, Runtime};
 use crate::settings::{IoChoice, Settings};
 use crate::shard::{Command, Links, NewTenant, Node, Parts, Shard, Starting};
@@ -24,6 +26,7 @@ pub struct Builder<N> {
     /// By shard.
     starting: Vec<Vec<Starting<N>>>,
     places: Vec<(NodeId, usize)>,
+    relays: Vec<Relay>,
     /// The first mistake; told by [`Builder::start`].
     error: Option<StartError>,
 }
@@ -36,7 +39,7 @@ impl<N: Node> Builder<N> {
     pub fn new(settings: Settings) -> Self {
         assert!(settings.shards > 0, "nodes live on shards");
         let starting = (0..settings.shards).map(|_| Vec::new()).collect();
-        Builder { settings, starting, places: Vec::new(), error: None }
+        Builder { settings, starting, places: Vec::new(), relays: Vec::new(), error: None }
     }
 
     /// Adds a node.
@@ -60,6 +63,7 @@ impl<N: Node> Builder<N> {
     #[must_use]
     pub fn gateway(mut self, spec: GatewaySpec) -> Self {
         let GatewaySpec { id, name, shard, gateway } = spec;
+        self.relays.extend(relays_of(id, shard, gateway.as_ref()));
         self.add(id, shard, Starting { node: id, name, tenant: NewTenant::Gateway(gateway) });
         self
     }
@@ -81,13 +85,14 @@ impl<N: Node> Builder<N> {
         self,
         perform: impl Fn(Work) -> Done + Send + Sync + 'static,
     ) -> Result<Runtime<N>, StartError> {
-        let Builder { settings, starting, places, error } = self;
+        let Builder { settings, starting, places, relays, error } = self;
         error.map_or(Ok(()), Err)?;
         let shards = settings.shards;
         let (hub, mailboxes) = hub(&settings)?;
         for (node, shard) in places {
             hub.announce(node, Some(Place::Shard(shard)));
         }
+        relays.iter().for_each(|relay| hub.announce_relay(relay));
         let compute = Compute::start(settings.compute_threads, Arc::new(perform))
             .map_err(StartError::system("threads that compute"))?;
         let links: Vec<Option<Links>> = if settings.frames {
@@ -113,6 +118,11 @@ impl<N: Node> Builder<N> {
         }
         Ok(runtime)
     }
+}
+
+/// What a gateway speaks for.
+pub(crate) fn relays_of(id: NodeId, shard: usize, gateway: &dyn Gateway) -> Vec<Relay> {
+    gateway.speaks_for().into_iter().map(|nodes| Relay { nodes, gateway: id, shard }).collect()
 }
 
 fn hub(settings: &Settings) -> Result<(Arc<Hub>, Vec<Mailbox>), StartError> {

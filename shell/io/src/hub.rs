@@ -10,6 +10,7 @@ use glossary::NodeId;
 
 use crate::disk::Distrust;
 use crate::mailbox::{Address, Input};
+use crate::relay::{Relay, Relays};
 use crate::settings::Settings;
 
 /// Where a node is found.
@@ -61,6 +62,7 @@ pub(crate) struct Hub {
     pub(crate) frames: bool,
     log_halts: AtomicBool,
     places: RwLock<BTreeMap<NodeId, Place>>,
+    relays: RwLock<Relays>,
     nodes: Mutex<BTreeMap<NodeId, Entry>>,
     next_port: Mutex<u32>,
 }
@@ -83,9 +85,18 @@ pub(crate) const FIRST_PORT: u32 = 0xf000_0000;
 
 impl Hub {
     pub(crate) fn new(addresses: Vec<Address>, counters: Vec<Arc<Counters>>, settings: &Settings) -> Self {
-        let (places, nodes) = (RwLock::default(), Mutex::default());
+        let (places, relays, nodes) = (RwLock::default(), RwLock::default(), Mutex::default());
         let (frames, log_halts) = (settings.frames, AtomicBool::new(settings.log_halts));
-        Hub { addresses, counters, frames, log_halts, places, nodes, next_port: Mutex::new(FIRST_PORT) }
+        Hub {
+            addresses,
+            counters,
+            frames,
+            log_halts,
+            places,
+            relays,
+            nodes,
+            next_port: Mutex::new(FIRST_PORT),
+        }
     }
 
     /// Logs every node that has halted, and from now on every one that does.
@@ -146,6 +157,32 @@ impl Hub {
         for address in &self.addresses {
             address.post(Input::Route { node, place: place.clone() });
         }
+    }
+
+    /// Says who speaks for nodes that aren't here, to all shards too.
+    pub(crate) fn announce_relay(&self, relay: &Relay) {
+        self.relays.write().unwrap_or_else(PoisonError::into_inner).add(relay.clone());
+        for address in &self.addresses {
+            address.post(Input::Relay(relay.clone()));
+        }
+    }
+
+    pub(crate) fn relays(&self) -> Relays {
+        self.relays.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The shard through which messages to a node go: its own, or that of who speaks for it.
+    pub(crate) fn shard_towards(&self, node: NodeId) -> Option<usize> {
+        match self.place(node) {
+            Some(Place::Shard(shard)) => Some(shard),
+            Some(Place::Port(_)) => None,
+            None => self.relays().find(node).map(|relay| relay.shard),
+        }
+    }
+
+    /// Whether messages to a node may reach it, as far as can be known here.
+    pub(crate) fn is_reachable(&self, node: NodeId) -> bool {
+        self.is_running(node) || (self.place(node).is_none() && self.relays().find(node).is_some())
     }
 
     /// An id that no port had before.

@@ -13,6 +13,7 @@ use step::JobId;
 
 use crate::disk::Finished;
 use crate::hub::Place;
+use crate::relay::Relay;
 use crate::shard::{Life, Seat};
 
 /// What reaches a shard from outside.
@@ -38,6 +39,8 @@ pub(crate) enum Input {
         node: NodeId,
         place: Option<Place>,
     },
+    /// Who speaks for nodes that aren't here.
+    Relay(Relay),
     /// A command waits beside this queue. It comes through the queue for its place in the order.
     Command,
 }

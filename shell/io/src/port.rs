@@ -35,8 +35,12 @@ pub enum AskError {
 
 impl Port {
     pub(crate) fn open(hub: Arc<Hub>) -> Self {
-        let (sender, incoming) = crossbeam_channel::unbounded();
         let id = hub.port_id();
+        Self::open_at(id, hub)
+    }
+
+    pub(crate) fn open_at(id: NodeId, hub: Arc<Hub>) -> Self {
+        let (sender, incoming) = crossbeam_channel::unbounded();
         hub.announce(id, Some(Place::Port(sender)));
         Port { id, hub, incoming, next_request: 1 }
     }
@@ -57,7 +61,7 @@ impl Port {
         patience: Duration,
         question: impl FnOnce(u64) -> Message,
     ) -> Result<Message, AskError> {
-        if !self.hub.is_running(to) {
+        if !self.hub.is_reachable(to) {
             return Err(AskError::NotRunning(to));
         }
         let request = self.next_request;
@@ -75,7 +79,7 @@ impl Port {
 
     /// Sends a message. It may never arrive.
     pub fn send(&self, to: NodeId, message: Message) {
-        let Some(Place::Shard(shard)) = self.hub.place(to) else { return };
+        let Some(shard) = self.hub.shard_towards(to) else { return };
         let message = if self.hub.frames { through_bytes(self.id, to, &message) } else { message };
         self.hub.addresses[shard].post(Input::Message { from: self.id, to, message });
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use glossary::NodeId;
 
+use crate::builder::relays_of;
 use crate::hub::{Hub, NodeState, Place, ShardCounters};
 use crate::mailbox::Input;
 use crate::port::Port;
@@ -114,6 +115,7 @@ impl<N: Node> Handle<N> {
     /// When there is no such shard, or the gateway lived on another.
     pub fn start_gateway(&self, spec: GatewaySpec) -> Result<(), StartError> {
         let GatewaySpec { id, name, shard, gateway } = spec;
+        relays_of(id, shard, gateway.as_ref()).iter().for_each(|relay| self.hub.announce_relay(relay));
         self.start(shard, Starting { node: id, name, tenant: NewTenant::Gateway(gateway) })
     }
 
@@ -154,6 +156,16 @@ impl<N: Node> Handle<N> {
     /// A port for one thread to ask nodes through.
     pub fn port(&self) -> Port {
         Port::open(Arc::clone(&self.hub))
+    }
+
+    /// A port with an id of its owner's choice, which nobody else has: other processes answer only to nodes of the
+    /// server that a message comes from.
+    ///
+    /// # Panics
+    /// When the id is taken.
+    pub fn port_at(&self, id: NodeId) -> Port {
+        assert!(self.hub.place(id).is_none(), "the id of a port is nobody else's");
+        Port::open_at(id, Arc::clone(&self.hub))
     }
 
     /// Every node and gateway that was ever started: its name, and how it is.

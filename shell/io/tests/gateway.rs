@@ -8,18 +8,20 @@ mod common;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::io::{
-    Builder, Connection, Context, Gateway, GatewaySpec, Listener, NodeState, Readiness, Received, Runtime,
-    Settings, SocketId,
+    AskError, Builder, Connection, Context, Gateway, GatewaySpec, Listener, NodeState, Readiness, Received,
+    Runtime, Settings, SocketId,
 };
 use bytes::{Buf, BufMut, Bytes};
 use common::{PATIENCE, Toy, perform, toy};
 use formats::message::guest::{GuestAnswer, GuestBody, GuestRequest};
+use formats::message::kv::{KvAnswer, KvReply};
 use formats::{Message, Payload};
 use glossary::{NodeId, VdiskId};
 
@@ -323,4 +325,58 @@ fn a_gateway_that_can_not_start_is_told() {
     let spec = GatewaySpec { id: ECHO, name: "refusing".into(), shard: 0, gateway };
     let started = Builder::<Toy>::new(Settings::default()).gateway(spec).start(perform);
     assert_eq!(started.err().unwrap().to_string(), "refusing can't start");
+}
+
+/// Speaks for nodes that aren't there, and answers in their names.
+struct Envoy;
+
+impl Gateway for Envoy {
+    fn start(&mut self, _context: &mut Context<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn ready(&mut self, _socket: SocketId, _readiness: Readiness, _context: &mut Context<'_>) {}
+
+    fn message(&mut self, _from: NodeId, message: Message, _context: &mut Context<'_>) {
+        panic!("nobody speaks to the envoy itself: {message:?}");
+    }
+
+    fn speaks_for(&self) -> Vec<RangeInclusive<NodeId>> {
+        vec![NodeId(100)..=NodeId(109), NodeId(0x8000_0000)..=NodeId(0x8000_0001)]
+    }
+
+    fn relay(&mut self, from: NodeId, to: NodeId, message: Message, context: &mut Context<'_>) {
+        let Message::Kv(request) = message else { panic!("{message:?}") };
+        let body = KvAnswer::Value(Some(format!("{to} to {from}").into_bytes()));
+        context.send_from(to, from, Message::KvReply(KvReply { request: request.request, body }));
+    }
+
+    fn turn_end(&mut self, _context: &mut Context<'_>) {}
+}
+
+#[test]
+fn messages_to_nodes_elsewhere_go_through_the_gateway_that_speaks_for_them() {
+    for (shards, frames) in [(1, false), (2, false), (2, true)] {
+        let settings = Settings { shards, frames, ..Settings::default() };
+        let envoy = GatewaySpec { id: NodeId(9), name: "envoy".into(), shard: 0, gateway: Box::new(Envoy) };
+        let runtime = Builder::new(settings)
+            .node(toy(1, shards - 1))
+            .node(toy(105, shards - 1))
+            .gateway(envoy)
+            .start(perform)
+            .unwrap();
+        let mut port = runtime.port();
+        let mut ask = |to, words| {
+            port.ask(NodeId(to), PATIENCE, |request| common::question(request, words)).map(common::answer)
+        };
+        assert_eq!(ask(1, "relay 100 echo x").unwrap(), "100 to 1", "{shards} {frames}");
+        assert_eq!(ask(1, "relay 2147483649 echo x").unwrap(), "2147483649 to 1");
+        assert_eq!(ask(1, "relay 105 echo here").unwrap(), "here", "a node that is here speaks for itself");
+        assert_eq!(ask(105, "echo here").unwrap(), "here");
+        assert!(ask(109, "echo x").unwrap().starts_with("109 to "));
+        assert_eq!(ask(110, "echo x"), Err(AskError::NotRunning(NodeId(110))));
+        let mut named = runtime.port_at(NodeId(50));
+        let answer = named.ask(NodeId(100), PATIENCE, |request| common::question(request, "echo x"));
+        assert_eq!(common::answer(answer.unwrap()), "100 to 50");
+    }
 }

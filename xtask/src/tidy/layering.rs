@@ -23,7 +23,7 @@ const GROUND: &[&str] = &["glossary", "step", "formats", "facts"];
 const COMPOSITION: &[&str] = &["roles"];
 
 /// The crates of `shell/` that the others may use.
-const SHELL_BASE: &[&str] = &["io"];
+const SHELL_BASE: &[&str] = &["io", "certificates"];
 
 /// What a crate is, by its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

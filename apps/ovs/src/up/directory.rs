@@ -5,6 +5,8 @@
 //! DIR/creating              while the first start is under way
 //! DIR/lock                  held by the process that runs the cluster
 //! DIR/ovs.sock              where verbs talk to it
+//! DIR/kv.sock               where clients talk to its KV
+//! DIR/audit.log             who asked for what there, of verbs
 //! DIR/asd-0 …               one folder per ASD, each with an `identity`
 //! DIR/write-buffer          SCOs, TLogs and maps that are not all on the ASDs
 //! DIR/kv                    manifests, ownership, settings
@@ -81,6 +83,14 @@ impl Directory {
 
     pub(crate) fn socket(&self) -> PathBuf {
         api::socket_path(&self.root)
+    }
+
+    pub(crate) fn kv_socket(&self) -> PathBuf {
+        self.root.join(links::LOCAL_SOCKET)
+    }
+
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.root.join(links::AUDIT_FILE)
     }
 
     pub(crate) fn asd(&self, osd: OsdId) -> PathBuf {

@@ -7,6 +7,7 @@ pub(crate) const OBJECTS: NodeId = NodeId(2);
 pub(crate) const VOLUME_DRIVER: NodeId = NodeId(3);
 pub(crate) const EDGE: NodeId = NodeId(4);
 pub(crate) const NBD: NodeId = NodeId(5);
+pub(crate) const LINKS: NodeId = NodeId(6);
 
 const FIRST_ASD: u32 = 1000;
 

@@ -18,7 +18,7 @@ use super::settings::{CHECKPOINT_EVERY, SEGMENT_BYTES};
 pub(crate) const GUEST_SHARD: usize = 0;
 
 /// Everything behind the write buffer. It never shares a thread with guests' I/O.
-const BACKEND_SHARD: usize = 1;
+pub(crate) const BACKEND_SHARD: usize = 1;
 
 /// How many shards there are.
 pub(crate) const SHARDS: usize = 2;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus, Serves, VdiskStatus};
 use gateway::Nbd;
-use glossary::{ByteCount, VdiskName};
+use glossary::{ByteCount, ServerId, VdiskName};
 use io::{AskError, GatewaySpec};
+use links::{Audit, Links, LocalSocket};
 
 use super::banner::Banner;
 use super::control::Control;
-use super::roles::{Casting, GUEST_SHARD};
+use super::roles::{BACKEND_SHARD, Casting, GUEST_SHARD};
 use super::signals::Signals;
 use super::{STOP, Started, ask, cluster, failed_start, ids};
 use crate::cli;
@@ -52,6 +53,7 @@ pub(crate) fn serve(
     let spec =
         GatewaySpec { id: ids::NBD, name: "nbd".into(), shard: GUEST_SHARD, gateway: Box::new(gateway) };
     started.runtime.start_gateway(spec).map_err(|error| failed_start(&error))?;
+    start_links(&started)?;
     let control = Arc::new(Control::new(arguments, &started, nbd, memory_bound));
     let api = api::serve(&started.directory.socket(), control)
         .map_err(|error| Failure::new(ExitCode::System, error.to_string()))?;
@@ -59,6 +61,18 @@ pub(crate) fn serve(
     signals.wait()?;
     drop(api);
     stop(started)
+}
+
+/// Lets other processes of this machine speak to the KV.
+fn start_links(started: &Started) -> Result<(), Failure> {
+    let directory = &started.directory;
+    let refused = |error: &dyn std::error::Error| Failure::new(ExitCode::System, error.to_string());
+    let local = LocalSocket::bind(&directory.kv_socket()).map_err(|error| refused(&error))?;
+    let audit = Audit::open(&directory.audit()).map_err(|error| refused(&error))?;
+    let settings = links::Settings::new(started.record.identity, ServerId(0));
+    let gateway = Box::new(Links::new(settings, audit, local));
+    let spec = GatewaySpec { id: ids::LINKS, name: "links".into(), shard: BACKEND_SHARD, gateway };
+    started.runtime.start_gateway(spec).map_err(|error| failed_start(&error))
 }
 
 fn start_roles(started: &Started, accept_loss: bool) -> Result<(), Failure> {
@@ -151,7 +165,10 @@ fn stop(started: Started) -> Result<(), Failure> {
     if started.runtime.stop_node(ids::NBD, STOP / 2).is_err() {
         tracing::warn!("guests were cut off with requests in flight");
     }
-    let stopped = started.runtime.shut_down(STOP / 2);
+    if started.runtime.stop_node(ids::LINKS, STOP / 4).is_err() {
+        tracing::warn!("clients of the KV were cut off with requests in flight");
+    }
+    let stopped = started.runtime.shut_down(STOP / 4);
     stopped.map_err(|_| {
         Failure::new(ExitCode::Failed, "a disk takes too long to stop; nothing acknowledged is lost")
     })

@@ -84,6 +84,11 @@ impl Decoder {
         frame.saturating_sub(self.held)
     }
 
+    /// Bytes that were fed and not taken, but for a header that was read already.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     fn try_next(&mut self) -> Result<Option<(NodeId, NodeId, Message)>, FrameError> {
         let header = match self.header {
             Some(header) => header,

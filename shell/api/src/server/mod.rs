@@ -2,7 +2,6 @@
 
 mod answer;
 mod routes;
-mod socket;
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -18,8 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::admin::Admin;
 use crate::wait;
-pub use socket::BindError;
-use socket::SocketFile;
+use io::{BindError, SocketFile};
 
 /// Connections at once. Each has at most one question, so there are as many threads that answer.
 const CONNECTIONS_MAX: u32 = 64;
@@ -52,7 +50,7 @@ pub struct Server {
 /// # Errors
 /// When the path is too long, taken, or the operating system refuses.
 pub fn serve(path: &Path, admin: Arc<dyn Admin>) -> Result<Server, BindError> {
-    let (listener, file) = socket::bind(path)?;
+    let (listener, file) = io::bind_socket(path)?;
     let system = |source| BindError::System { path: path.to_owned(), source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

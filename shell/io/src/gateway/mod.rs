@@ -15,6 +15,7 @@ pub use connection::{Connection, RECEIVE_ROOM, Received};
 pub use listener::Listener;
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -47,6 +48,15 @@ pub trait Gateway: Send {
 
     /// A message came. Like a role's, it may come late or twice.
     fn message(&mut self, from: NodeId, message: Message, context: &mut Context<'_>);
+
+    /// The nodes that it speaks for where they are not here themselves: clients on its sockets, nodes of other
+    /// processes. Asked once, before it starts. Ranges of different gateways don't overlap.
+    fn speaks_for(&self) -> Vec<RangeInclusive<NodeId>> {
+        Vec::new()
+    }
+
+    /// A node here sent a message to one that the gateway speaks for. It may drop it: messages may be lost.
+    fn relay(&mut self, _from: NodeId, _to: NodeId, _message: Message, _context: &mut Context<'_>) {}
 
     /// A timer ran out.
     fn timer(&mut self, _timer: TimerId, _context: &mut Context<'_>) {}
@@ -83,6 +93,11 @@ impl Context<'_> {
     /// Sends a message. It may never arrive.
     pub fn send(&mut self, to: NodeId, message: Message) {
         self.core.send(self.node, to, message);
+    }
+
+    /// Sends a message of a node that the gateway speaks for.
+    pub fn send_from(&mut self, from: NodeId, to: NodeId, message: Message) {
+        self.core.send(from, to, message);
     }
 
     /// Tells by [`Gateway::ready`] when the socket becomes readable or writable: once each time it does, not

@@ -17,6 +17,7 @@ use crate::gateway::SocketId;
 use crate::hub::{Hub, Place};
 use crate::mailbox::{Input, Mailbox};
 use crate::poller::Poller;
+use crate::relay::{Relayed, Relays};
 use crate::timers::Timers;
 
 /// An event on its way to a tenant.
@@ -54,6 +55,10 @@ pub(crate) struct Core {
     pub(super) links: Option<Links>,
     compute: Compute,
     routes: BTreeMap<NodeId, Route>,
+    /// Who speaks for nodes that have no route.
+    pub(super) relays: Relays,
+    /// Messages that the gateways here get when the turn ends: bounded as the queue is, whose events bring them.
+    pub(super) relayed: Vec<Relayed>,
     seats: Vec<NodeId>,
     /// Shards that something was put into the mailbox of and that were not rung.
     to_ring: Vec<bool>,
@@ -88,6 +93,8 @@ impl Core {
             links,
             compute,
             routes: BTreeMap::new(),
+            relays: hub.relays(),
+            relayed: Vec::new(),
             seats: Vec::new(),
             to_ring,
         };
@@ -142,7 +149,25 @@ impl Core {
             // A port that was dropped wants no answers.
             (Some(Route::Port(port)), None) => drop(port.send((from, message))),
             (Some(Route::Port(port)), Some(_)) => drop(port.send((from, through_bytes(from, to, &message)))),
-            (None, _) => tracing::debug!(%from, %to, "a message to nobody"),
+            (None, _) => self.send_away(from, to, message),
+        }
+    }
+
+    /// Sends a message to a node that has no route: through who speaks for it, or it is lost.
+    #[cold]
+    fn send_away(&mut self, from: NodeId, to: NodeId, message: Message) {
+        let Some(relay) = self.relays.find(to) else {
+            tracing::debug!(%from, %to, "a message to nobody");
+            return;
+        };
+        let (gateway, shard) = (relay.gateway, relay.shard);
+        match &mut self.links {
+            _ if shard == self.index => self.relayed.push(Relayed { gateway, from, to, message }),
+            Some(links) => links.send(shard, from, to, &message),
+            None => {
+                self.hub.addresses[shard].put(Input::Message { from, to, message });
+                self.to_ring[shard] = true;
+            }
         }
     }
 
@@ -153,6 +178,15 @@ impl Core {
                 let event = Event::Message { from, message };
                 self.queue.push_back(Delivery { seat, life: None, event });
             }
+            None => self.relay_here(from, to, message),
+        }
+    }
+
+    /// A message came in for a node that a gateway of this shard speaks for. It goes no further: who sent it here
+    /// knew by the same table.
+    fn relay_here(&mut self, from: NodeId, to: NodeId, message: Message) {
+        match self.relays.find(to).filter(|relay| relay.shard == self.index) {
+            Some(relay) => self.relayed.push(Relayed { gateway: relay.gateway, from, to, message }),
             None => tracing::debug!(%from, %to, "a message to nobody"),
         }
     }

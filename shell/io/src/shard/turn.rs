@@ -18,6 +18,7 @@ use crate::disk::Finished;
 use crate::gateway::SocketId;
 use crate::mailbox::Input;
 use crate::poller::{Readiness, Token};
+use crate::relay::Relayed;
 
 /// Rounds of one turn, before sockets are looked at again.
 const ROUNDS_MAX: usize = 64;
@@ -116,7 +117,8 @@ impl<N: Node> Shard<N> {
 
     fn patience(&self) -> Option<Duration> {
         let now = clock::now();
-        let is_busy = !self.core.queue.is_empty() || !self.core.again.is_empty();
+        let is_busy =
+            !self.core.queue.is_empty() || !self.core.again.is_empty() || !self.core.relayed.is_empty();
         let spins = !self.spin.is_zero() && now.since(self.last_event) < self.spin;
         if is_busy || spins || !self.core.mailbox.prepare_to_sleep() {
             return Some(Duration::ZERO);
@@ -165,6 +167,7 @@ impl<N: Node> Shard<N> {
                     self.core.queue.push_back(Delivery { seat, life: Some(life), event });
                 }
                 Input::Route { node, place } => self.core.on_route(node, place),
+                Input::Relay(relay) => self.core.relays.add(relay),
                 Input::Command => {
                     let command = self.commands.try_recv().expect("a command lies beside its notice");
                     self.on_command(command);
@@ -226,7 +229,28 @@ impl<N: Node> Shard<N> {
         finished.into_iter().for_each(|one| self.on_finished(one));
     }
 
+    /// Gives gateways the messages to nodes that they speak for. What they send themselves meanwhile is the next
+    /// turn's.
+    fn relay(&mut self) {
+        for Relayed { gateway, from, to, message } in std::mem::take(&mut self.core.relayed) {
+            let Some(seat) = self.core.seat_of(gateway).filter(|seat| (seat.0 as usize) < self.slots.len())
+            else {
+                continue;
+            };
+            self.events += 1;
+            let slot = &mut self.slots[seat.0 as usize];
+            let told = slot.visit(seat, &mut self.core, |gateway, context| {
+                gateway.relay(from, to, message, context);
+            });
+            self.touch(seat);
+            if let Err(leaving) = told {
+                self.vacate(seat, leaving);
+            }
+        }
+    }
+
     fn end_gateways_turn(&mut self) {
+        self.relay();
         let mut touched = std::mem::take(&mut self.touched_gateways);
         for seat in touched.drain(..) {
             self.slots[seat.0 as usize].touched = false;

@@ -1,4 +1,4 @@
-//! The socket's file: made for its owner alone, removed when the server ends.
+//! A unix socket's file: made for its owner alone, removed when its server ends.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, chmodat};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::SOCKET_PATH_MAX;
+/// The longest path of a socket, in bytes: what fits in its address beside the final zero.
+pub const SOCKET_PATH_MAX: usize = 107;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 64;
@@ -44,14 +45,17 @@ pub enum BindError {
 
 /// A socket's file that goes with this value.
 #[derive(Debug)]
-pub(crate) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     /// Device and inode: a file that another server put there since isn't ours to remove.
     identity: (u64, u64),
 }
 
-/// Listens at a path. What a dead process left there is replaced.
-pub(crate) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
+/// Listens at a path, for the owner of the file alone. What a dead process left there is replaced.
+///
+/// # Errors
+/// When the path is too long, taken, or the operating system refuses.
+pub fn bind_socket(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
     if path.as_os_str().as_bytes().len() > SOCKET_PATH_MAX {
         return Err(BindError::PathTooLong(path.to_owned()));
     }
@@ -111,7 +115,7 @@ mod tests {
     fn only_its_owner_may_connect_and_the_file_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let (listener, file) = bind(&path).unwrap();
+        let (listener, file) = bind_socket(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         UnixStream::connect(&path).unwrap();
         drop(listener);
@@ -124,8 +128,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
-        let (_listener, _file) = bind(&path).unwrap();
-        assert!(matches!(bind(&path), Err(BindError::InUse(_))));
+        let (_listener, _file) = bind_socket(&path).unwrap();
+        assert!(matches!(bind_socket(&path), Err(BindError::InUse(_))));
         UnixStream::connect(&path).unwrap();
     }
 
@@ -134,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         fs::write(&path, "precious").unwrap();
-        assert!(matches!(bind(&path), Err(BindError::InTheWay(_))));
+        assert!(matches!(bind_socket(&path), Err(BindError::InTheWay(_))));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
 
@@ -143,8 +147,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let room = SOCKET_PATH_MAX - folder.path().as_os_str().len() - 1;
         let longest = folder.path().join("s".repeat(room));
-        bind(&longest).unwrap();
-        let error = bind(&folder.path().join("s".repeat(room + 1))).unwrap_err();
+        bind_socket(&longest).unwrap();
+        let error = bind_socket(&folder.path().join("s".repeat(room + 1))).unwrap_err();
         assert!(error.to_string().contains("has 108 bytes and may have 107"), "{error}");
     }
 
@@ -152,9 +156,9 @@ mod tests {
     fn the_file_of_a_successor_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let (_listener, file) = bind(&path).unwrap();
+        let (_listener, file) = bind_socket(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        let (_next, _next_file) = bind(&path).unwrap();
+        let (_next, _next_file) = bind_socket(&path).unwrap();
         drop(file);
         assert!(path.exists());
     }

@@ -1,0 +1,359 @@
+//! A connection that was accepted: a stranger, then a client or another server.
+
+use ::io::{Connection, Context, Readiness, Received, SocketId};
+use formats::Message;
+use formats::hello::{Hello, Refusal};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply};
+use glossary::{NodeId, ServerId};
+use step::Timestamp;
+
+use crate::audit::Entry;
+use crate::hall::Hall;
+use crate::local;
+use crate::pipe::{Frame, Pipe, PipeError};
+use crate::requests::{Request, Requests};
+use crate::rights::{Peer, kind};
+
+/// From so many bytes on a frame needs room before it is received.
+const LONG: usize = 64 * 1024;
+
+/// Receives of one turn, before others have theirs.
+const RECEIVES_MAX: usize = 8;
+
+/// The first node id of clients of a process: behind all servers.
+pub(crate) const FIRST_CLIENT: u32 = ((ServerId::MAX.0 as u32) + 1) << 16;
+
+/// The last.
+pub(crate) const LAST_CLIENT: u32 = 0xefff_ffff;
+
+/// Why a connection is dropped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
+    #[error("it sends a frame of {0} bytes, and {1} is the most")]
+    TooLong(usize, usize),
+    #[error("it sends for node {0}, which is not its own")]
+    NotItsNode(NodeId),
+    #[error("it speaks to node {0}, and from outside only the KV of this server, {1}, may be spoken to")]
+    NotForOutside(NodeId, NodeId),
+    #[error("it sends {0}, which it may not")]
+    NotAllowed(&'static str),
+    #[error("it says hello as server {0:?}, and is {1:?}")]
+    AnotherServer(Option<ServerId>, Option<ServerId>),
+}
+
+/// Through which door it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The unix socket.
+    Local,
+}
+
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Door::Local => crate::LOCAL_SOCKET,
+        }
+    }
+}
+
+/// A connection.
+pub(crate) struct Incoming {
+    pub(crate) id: SocketId,
+    /// Who it is among nodes, where it is a client.
+    node: NodeId,
+    door: Door,
+    pipe: Pipe,
+    /// Who it is; `None` until it has said hello.
+    peer: Option<Peer>,
+    pub(crate) since: Timestamp,
+    requests: Requests,
+    /// Room that is held for the frame that is coming.
+    reserved: usize,
+    /// When a byte of it last came.
+    moved: Timestamp,
+    /// Something is left to do that has to wait: for answers, for the peer to take them, or for room.
+    blocked: bool,
+    /// The peer sends nothing more.
+    ended: bool,
+    /// It was refused: it ends when it has been told.
+    refused: bool,
+    pub(crate) touched: bool,
+}
+
+impl Incoming {
+    pub(crate) fn new(id: SocketId, connection: Connection, door: Door, now: Timestamp) -> Self {
+        Incoming {
+            id,
+            node: NodeId(FIRST_CLIENT + id.0),
+            door,
+            pipe: Pipe::new(connection),
+            peer: None,
+            since: now,
+            requests: Requests::default(),
+            reserved: 0,
+            moved: now,
+            blocked: false,
+            ended: false,
+            refused: false,
+            touched: false,
+        }
+    }
+
+    /// Whether it has not said who it is.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.peer.is_none()
+    }
+
+    /// Its name, for logs.
+    pub(crate) fn name(&self) -> &str {
+        self.peer.as_ref().map_or("a stranger", |peer| &peer.name)
+    }
+
+    /// Its socket told something.
+    pub(crate) fn on_ready(
+        &mut self,
+        readiness: Readiness,
+        hall: &mut Hall,
+        context: &mut Context<'_>,
+    ) -> Result<(), Broken> {
+        self.pipe.on_ready(readiness);
+        self.serve(hall, context)
+    }
+
+    /// Takes in what is there, as far as there is room for it.
+    fn serve(&mut self, hall: &mut Hall, context: &mut Context<'_>) -> Result<(), Broken> {
+        for _ in 0..RECEIVES_MAX {
+            self.take_hello(hall)?;
+            if !self.take_frames(hall, context)? || !self.make_room(hall)? {
+                self.blocked = true;
+                return Ok(());
+            }
+            if self.ended || self.refused {
+                return Ok(());
+            }
+            match self.pipe.receive()? {
+                Received::Some(_) => self.moved = context.now(),
+                Received::All(0) => return Ok(()),
+                Received::All(_) => self.moved = context.now(),
+                Received::End => self.ended = true,
+            }
+        }
+        context.again(self.id);
+        Ok(())
+    }
+
+    fn take_hello(&mut self, hall: &mut Hall) -> Result<(), Broken> {
+        if self.peer.is_some() || self.refused {
+            return Ok(());
+        }
+        let Some(theirs) = self.pipe.hello()? else { return Ok(()) };
+        let peer = match self.door {
+            Door::Local => local::peer(&self.pipe),
+        };
+        if theirs.server != peer.server {
+            return Err(Broken::AnotherServer(theirs.server, peer.server));
+        }
+        let ours = hall.settings.hello();
+        let refusal = match ours.agree(&theirs) {
+            Err(error) => Some((error.refusal(), error.to_string())),
+            Ok(_) if !peer.rights.any() => {
+                Some((Some(Refusal::NotAllowed), "its roles allow nothing here".into()))
+            }
+            Ok(_) => None,
+        };
+        match refusal {
+            Some((refusal, why)) => self.refuse(refusal.unwrap_or(Refusal::NotAllowed), why, hall),
+            None => {
+                self.pipe.greet(&ours);
+                self.peer = Some(peer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells it that there is nothing for it here; it ends when it has been told.
+    pub(crate) fn refuse(&mut self, refusal: Refusal, why: String, hall: &mut Hall) {
+        self.pipe.greet(&Hello { refusal: Some(refusal), ..hall.settings.hello() });
+        self.refused = true;
+        hall.note_turned_away(why);
+    }
+
+    /// Gives on the frames that are whole; whether more may be received.
+    fn take_frames(&mut self, hall: &mut Hall, context: &mut Context<'_>) -> Result<bool, Broken> {
+        while self.peer.is_some() && !self.refused {
+            if !self.may_take(hall) {
+                return Ok(false);
+            }
+            let Some(frame) = self.pipe.next()? else { return Ok(true) };
+            // What was held for it goes over to the request.
+            hall.budget.give(std::mem::take(&mut self.reserved));
+            self.on_frame(frame, hall, context)?;
+        }
+        Ok(true)
+    }
+
+    /// Whether another request may be taken; asks to be told when there is room.
+    fn may_take(&self, hall: &mut Hall) -> bool {
+        let bounds = &hall.settings.bounds;
+        let has_own_room =
+            self.requests.len() < bounds.in_flight_max && self.pipe.unsent() < bounds.unsent_max;
+        if has_own_room && self.reserved == 0 && !hall.budget.has_room() {
+            hall.waiting.push_back(self.id);
+            return false;
+        }
+        has_own_room && !hall.stopping
+    }
+
+    /// Takes room for the rest of a long frame; whether it may come.
+    fn make_room(&mut self, hall: &mut Hall) -> Result<bool, Broken> {
+        let wanted = self.pipe.wanted();
+        if wanted > hall.settings.bounds.frame_bytes_max {
+            return Err(Broken::TooLong(wanted, hall.settings.bounds.frame_bytes_max));
+        }
+        if wanted <= LONG || self.reserved > 0 {
+            return Ok(true);
+        }
+        if !hall.budget.take(wanted) {
+            hall.waiting.push_back(self.id);
+            return Ok(false);
+        }
+        self.reserved = wanted;
+        Ok(true)
+    }
+
+    fn on_frame(&mut self, frame: Frame, hall: &mut Hall, context: &mut Context<'_>) -> Result<(), Broken> {
+        let Some(peer) = &self.peer else { return Ok(()) };
+        let Frame { from, to, message, bytes } = frame;
+        if !peer.may_send(&message) {
+            return Err(Broken::NotAllowed(kind(&message)));
+        }
+        if let Some(server) = peer.server {
+            return self.on_frame_of_server(server, from, to, message, hall, context);
+        }
+        if to != hall.settings.kv {
+            return Err(Broken::NotForOutside(to, hall.settings.kv));
+        }
+        let verb = match &message {
+            Message::Admin(request) if request.body != AdminBody::Status => Some(request.body.clone()),
+            _ => None,
+        };
+        let number = message.request();
+        if let Some(verb) = &verb
+            && !hall.audit.log(&self.entry(number, &format!("{verb:?}"), None))
+        {
+            self.answer_not_now(number, hall);
+            return Ok(());
+        }
+        hall.budget.note(bytes);
+        if let Some(before) = self.requests.open(number, Request { bytes, since: context.now(), verb }) {
+            hall.budget.give(before.bytes);
+        }
+        context.send_from(self.node, to, message);
+        Ok(())
+    }
+
+    /// A frame of another server: it comes from a node there and goes to one here, whose roles bound what they take.
+    #[expect(clippy::unused_self, reason = "what comes of a server's frame may come to depend on its link")]
+    fn on_frame_of_server(
+        &self,
+        server: ServerId,
+        from: NodeId,
+        to: NodeId,
+        message: Message,
+        hall: &Hall,
+        context: &mut Context<'_>,
+    ) -> Result<(), Broken> {
+        if from.server() != server {
+            return Err(Broken::NotItsNode(from));
+        }
+        let is_reply = matches!(message, Message::KvReply(_));
+        if !(to == hall.settings.kv || is_reply && to.server() == hall.settings.server) {
+            return Err(Broken::NotForOutside(to, hall.settings.kv));
+        }
+        context.send_from(from, to, message);
+        Ok(())
+    }
+
+    fn answer_not_now(&mut self, request: u64, hall: &Hall) {
+        let body = AdminAnswer::NotYet("the audit trail can't be written now; nothing was done".into());
+        let answer = Message::AdminReply(AdminReply { request, body });
+        self.pipe.send(hall.settings.kv, self.node, &answer);
+    }
+
+    fn entry<'a>(&'a self, request: u64, verb: &'a str, outcome: Option<&'a str>) -> Entry<'a> {
+        Entry { who: self.name(), door: self.door.name(), request, verb, outcome }
+    }
+
+    /// A node answers it. The answer is dropped where it doesn't take those before it: it asks again.
+    pub(crate) fn on_message(&mut self, from: NodeId, message: &Message, hall: &mut Hall) {
+        if !matches!(message, Message::KvReply(_) | Message::AdminReply(_)) {
+            return;
+        }
+        let number = message.request();
+        let request = self.requests.close(number);
+        if let Some(request) = &request {
+            hall.budget.give(request.bytes);
+        }
+        if let (Some(Request { verb: Some(verb), .. }), Message::AdminReply(reply)) = (&request, message) {
+            let (verb, outcome) = (format!("{verb:?}"), format!("{:?}", reply.body));
+            if !hall.audit.log(&self.entry(number, &verb, Some(&outcome))) {
+                tracing::error!(
+                    who = self.name(),
+                    verb,
+                    outcome,
+                    "a verb's outcome is not in the audit trail"
+                );
+            }
+        }
+        if self.pipe.unsent() < hall.settings.bounds.unsent_hard_max {
+            self.pipe.send(from, self.node, message);
+        }
+    }
+
+    /// Sends what is to be sent. `Ok(true)`: nothing is left to be done with it, ever.
+    pub(crate) fn flush(&mut self, hall: &mut Hall, context: &mut Context<'_>) -> Result<bool, Broken> {
+        let is_all = self.pipe.flush()?;
+        let is_over = self.refused || ((self.ended || hall.stopping) && self.requests.len() == 0);
+        if is_all && is_over && !self.blocked {
+            return Ok(true);
+        }
+        let bounds = &hall.settings.bounds;
+        let has_own_room =
+            self.requests.len() < bounds.in_flight_max && self.pipe.unsent() < bounds.unsent_max;
+        if self.blocked && has_own_room && !hall.stopping && !hall.waiting.contains(&self.id) {
+            self.blocked = false;
+            context.again(self.id);
+        }
+        Ok(is_all && is_over && hall.stopping)
+    }
+
+    /// There is room again: it is its turn.
+    pub(crate) fn on_room(&mut self, context: &mut Context<'_>) {
+        self.blocked = false;
+        context.again(self.id);
+    }
+
+    /// Whether it takes too long: to say who it is, or with a long request that others wait for.
+    pub(crate) fn is_late(&self, hall: &Hall, now: Timestamp) -> bool {
+        let bounds = &hall.settings.bounds;
+        let says_nothing = self.is_stranger() && now.since(self.since) > bounds.hello_max;
+        let is_stalled = self.reserved > 0 && now.since(self.moved) > bounds.stall_max;
+        says_nothing || is_stalled
+    }
+
+    /// Forgets requests that are never answered.
+    pub(crate) fn expire(&mut self, hall: &mut Hall, now: Timestamp) {
+        for gone in self.requests.expire(now, hall.settings.bounds.answer_max) {
+            hall.budget.give(gone.bytes);
+        }
+    }
+
+    /// It is gone: what was held for it is free.
+    pub(crate) fn abandon(&mut self, hall: &mut Hall) {
+        hall.budget.give(std::mem::take(&mut self.reserved));
+        self.requests.drain().into_iter().for_each(|request| hall.budget.give(request.bytes));
+        hall.waiting.retain(|waiting| *waiting != self.id);
+    }
+}

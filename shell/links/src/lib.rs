@@ -1,0 +1,27 @@
+//! Between processes: what clients and other servers say to the nodes of this process, and what these say to them.
+//!
+//! [`Links`] is one gateway with all sockets of it. A client of this process gets a node id of this process's own,
+//! and what it sends comes from there; a server is known by its certificate and sends for its own nodes alone.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod budget;
+mod hall;
+mod incoming;
+mod links;
+mod local;
+mod pipe;
+mod requests;
+mod rights;
+mod settings;
+
+pub use audit::{Audit, AuditError};
+pub use links::Links;
+pub use local::{LocalError, LocalSocket};
+pub use settings::{Bounds, Settings};
+
+/// The name of the socket for clients on the same machine, in the folder of the process.
+pub const LOCAL_SOCKET: &str = "kv.sock";
+
+/// The name of the audit trail, in the same folder.
+pub const AUDIT_FILE: &str = "audit.log";

@@ -1,0 +1,116 @@
+//! A stream to another process: hellos, then frames.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ::io::{Connection, Readiness, Received};
+use bytes::{Buf, Bytes, BytesMut};
+use formats::Message;
+use formats::frame::{self, Decoder, FrameError};
+use formats::hello::{Hello, HelloError};
+use glossary::NodeId;
+
+/// Why a stream is over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PipeError {
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// A stream, ours or the peer's to begin.
+pub(crate) struct Pipe {
+    connection: Connection,
+    /// What came in before the peer's hello was whole.
+    greeting: BytesMut,
+    greeted: bool,
+    decoder: Decoder,
+}
+
+/// A frame that came in.
+pub(crate) struct Frame {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) message: Message,
+    /// Its length.
+    pub(crate) bytes: usize,
+}
+
+impl Pipe {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Pipe { connection, greeting: BytesMut::new(), greeted: false, decoder: Decoder::new() }
+    }
+
+    pub(crate) fn on_ready(&mut self, readiness: Readiness) {
+        self.connection.on_ready(readiness);
+    }
+
+    /// Receives once what is there.
+    pub(crate) fn receive(&mut self) -> Result<Received, PipeError> {
+        let received = self.connection.receive(0)?;
+        let bytes = self.connection.take_input();
+        self.take_in(bytes);
+        Ok(received)
+    }
+
+    fn take_in(&mut self, bytes: Bytes) {
+        if self.greeted {
+            self.decoder.feed(bytes);
+        } else {
+            self.greeting.extend_from_slice(&bytes);
+        }
+    }
+
+    /// The peer's hello, once it is whole. Frames follow.
+    pub(crate) fn hello(&mut self) -> Result<Option<Hello>, PipeError> {
+        let Some((hello, length)) = Hello::decode(&self.greeting)? else { return Ok(None) };
+        let mut rest = std::mem::take(&mut self.greeting);
+        rest.advance(length);
+        self.greeted = true;
+        self.decoder.feed(rest.freeze());
+        Ok(Some(hello))
+    }
+
+    /// The next frame that is whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Frame>, PipeError> {
+        let before = self.decoder.held();
+        let Some((from, to, message)) = self.decoder.next()? else { return Ok(None) };
+        Ok(Some(Frame { from, to, message, bytes: before - self.decoder.held() }))
+    }
+
+    /// Bytes that the next frame lacks, as far as is known.
+    pub(crate) fn wanted(&self) -> usize {
+        self.decoder.wanted()
+    }
+
+    /// Says hello.
+    pub(crate) fn greet(&mut self, hello: &Hello) {
+        self.connection.push(hello.encode().into());
+    }
+
+    /// Queues a message.
+    pub(crate) fn send(&mut self, from: NodeId, to: NodeId, message: &Message) {
+        for piece in frame::encode(message, from, to) {
+            self.connection.push(piece);
+        }
+    }
+
+    /// Bytes on their way.
+    pub(crate) fn unsent(&self) -> usize {
+        self.connection.unsent()
+    }
+
+    /// Sends what the socket takes; whether that was all.
+    pub(crate) fn flush(&mut self) -> Result<bool, PipeError> {
+        Ok(self.connection.flush()?)
+    }
+}
+
+impl AsFd for Pipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}

@@ -1,0 +1,75 @@
+//! What the links are told, and their bounds.
+
+use std::time::Duration;
+
+use formats::hello::{Hello, Offers};
+use glossary::{ClusterIdentity, NodeId, ServerId};
+
+/// Who this process is, and how much it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The cluster.
+    pub cluster: ClusterIdentity,
+    /// This server.
+    pub server: ServerId,
+    /// Its KV: the only node that may be spoken to from outside.
+    pub kv: NodeId,
+    /// How much is taken at once.
+    pub bounds: Bounds,
+}
+
+/// How much is taken at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections, those that have not said who they are included.
+    pub connections_max: usize,
+    /// Connections that have not said who they are. Beyond it the oldest of them goes, so that those who never say it
+    /// keep nobody out for longer than it takes to say it.
+    pub strangers_max: usize,
+    /// How long a connection may take until it has said who it is.
+    pub hello_max: Duration,
+    /// Requests of a connection that are not answered.
+    pub in_flight_max: usize,
+    /// Bytes on their way to a peer, beyond which nothing more is read from it.
+    pub unsent_max: usize,
+    /// Bytes on their way to a peer, beyond which answers to it are dropped: it asks again.
+    pub unsent_hard_max: usize,
+    /// Bytes of requests that are being received or answered, over all connections.
+    pub requests_bytes_max: usize,
+    /// How long a connection may hold room for a long request without a byte of it coming.
+    pub stall_max: Duration,
+    /// After how long a request counts as one that is never answered.
+    pub answer_max: Duration,
+    /// The longest frame, in bytes.
+    pub frame_bytes_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            connections_max: 256,
+            strangers_max: 64,
+            hello_max: Duration::from_secs(5),
+            in_flight_max: 64,
+            unsent_max: 1 << 20,
+            unsent_hard_max: 32 << 20,
+            requests_bytes_max: 256 << 20,
+            stall_max: Duration::from_secs(20),
+            answer_max: Duration::from_secs(60),
+            // The longest body of a message, and what is around it; none of those that are let in has a payload.
+            frame_bytes_max: formats::frame::MAX_BODY as usize + formats::frame::HEADER_BYTES,
+        }
+    }
+}
+
+impl Settings {
+    /// Usual settings of a server.
+    pub fn new(cluster: ClusterIdentity, server: ServerId) -> Self {
+        Settings { cluster, server, kv: NodeId::kv_of(server), bounds: Bounds::default() }
+    }
+
+    /// What this process says first.
+    pub(crate) fn hello(&self) -> Hello {
+        Hello::new(Some(self.cluster), Some(self.server), Offers::KV)
+    }
+}

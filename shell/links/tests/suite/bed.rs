@@ -1,0 +1,116 @@
+//! A process: a KV that answers from what it is asked, behind links.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use formats::message::admin::{AdminAnswer, AdminReply};
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvQuery, KvReply, KvRequest};
+use formats::work::Work;
+use formats::{Effect, Event, Message};
+use glossary::{ClusterIdentity, NodeId, ServerId};
+use io::{Builder, GatewaySpec, NodeSpec, Runtime};
+use links::{Audit, Bounds, Links, LocalSocket, Settings};
+use step::{Effects, Machine, Timestamp};
+use tempfile::TempDir;
+
+pub(crate) const CLUSTER: ClusterIdentity = ClusterIdentity([7; 16]);
+pub(crate) const KV: NodeId = NodeId(1);
+const LINKS: NodeId = NodeId(6);
+
+/// What the echo answers to an empty key: too much for a socket.
+pub(crate) const MUCH: usize = 1 << 20;
+
+/// Answers `Get KEY` with who asked and the key, `Get ""` with much, a command with `Done`, and a query for a range
+/// never. Counts what it is asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Echo {
+    pub(crate) asked: Arc<AtomicUsize>,
+}
+
+impl PartialEq for Echo {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.asked, &other.asked)
+    }
+}
+
+impl Eq for Echo {}
+
+impl Machine for Echo {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn step(&mut self, _now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
+        let Event::Message { from, message } = event else { return };
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let message = match message {
+            Message::Kv(KvRequest { request, body }) => match body {
+                KvBody::Query(KvQuery::Get { key }) => {
+                    let value = if key.is_empty() {
+                        vec![1; MUCH]
+                    } else {
+                        [from.to_string().as_bytes(), b" ", &key].concat()
+                    };
+                    Message::KvReply(KvReply { request, body: KvAnswer::Value(Some(value)) })
+                }
+                KvBody::Command { command: KvCommand::Sequence(_), .. } => {
+                    Message::KvReply(KvReply { request, body: KvAnswer::Done(Vec::new()) })
+                }
+                _ => return,
+            },
+            Message::Admin(request) => {
+                let body = AdminAnswer::Failed("an echo has no vDisks".into());
+                Message::AdminReply(AdminReply { request: request.request, body })
+            }
+            _ => return,
+        };
+        effects.push(Effect::Send { to: from, message });
+    }
+}
+
+/// A process that runs.
+pub(crate) struct Bed {
+    pub(crate) runtime: Runtime<Echo>,
+    pub(crate) folder: TempDir,
+    pub(crate) asked: Arc<AtomicUsize>,
+}
+
+impl Bed {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let local = LocalSocket::bind(&folder.path().join(links::LOCAL_SOCKET)).unwrap();
+        let audit = Audit::open(&folder.path().join("audit.log")).unwrap();
+        let settings = Settings { bounds, ..Settings::new(CLUSTER, ServerId(0)) };
+        let gateway = Box::new(Links::new(settings, audit, local));
+        let machine = Echo::default();
+        let asked = Arc::clone(&machine.asked);
+        let node = NodeSpec {
+            id: KV,
+            name: "kv".into(),
+            shard: 1,
+            folder: None,
+            past_page_cache: false,
+            machine,
+            tap: None,
+        };
+        let runtime = Builder::new(io::Settings { shards: 2, ..io::Settings::default() })
+            .node(node)
+            .gateway(GatewaySpec { id: LINKS, name: "links".into(), shard: 0, gateway })
+            .start(|work: Work| panic!("an echo does no work: {work:?}"))
+            .unwrap();
+        Bed { runtime, folder, asked }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join(links::LOCAL_SOCKET)
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Stops the links, as an operator does; whether they came to an end.
+    pub(crate) fn stop_links(&self) -> bool {
+        self.runtime.stop_node(LINKS, std::time::Duration::from_secs(60)).is_ok()
+    }
+}
