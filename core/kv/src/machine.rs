@@ -61,7 +61,7 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// For checkers: this member as it is now. None while it doesn't serve.
     pub fn look(&self) -> Option<Look> {
         match &self.phase {
-            Phase::Serving(serving) => Some(serving.look()),
+            Phase::Serving(serving) => Some(serving.look(&self.counters)),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, Recovered, Snaps
 use formats::message::member::{MemberBody, MemberMessage};
 use formats::{Effect, Message};
 use glossary::{ClusterIdentity, NodeId};
-use step::Effects;
+use step::{Bug, Effects};
 
 use crate::config::Config;
 use crate::group::{Group, settings};
@@ -25,6 +25,7 @@ pub(crate) struct Replica<C> {
     me: Member,
     /// Drawn at its start.
     pub(crate) seed: u64,
+    bug: Option<Bug>,
     nodes: BTreeMap<Member, NodeId>,
     kept_entries: u64,
     pub(crate) leadership: Leadership,
@@ -45,14 +46,16 @@ impl<C: Group> Replica<C> {
     ) -> Result<Self, String> {
         let Recovered { hard_state, mark, entries } = recovered.clone();
         let unwritten = Unwritten::new(hard_state, mark.index, entries);
-        let group = C::open(settings(config.me, seed), recovered)
+        let mut group = C::open(settings(config.me, seed), recovered)
             .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
+        group.plant(config.bug);
         let leadership = group.status().leadership;
         let mut replica = Replica {
             group,
             cluster: config.cluster,
             me: config.me,
             seed,
+            bug: config.bug,
             nodes: config.nodes.clone(),
             kept_entries: config.kept_entries,
             leadership,
@@ -63,6 +66,11 @@ impl<C: Group> Replica<C> {
         };
         replica.on_members();
         Ok(replica)
+    }
+
+    /// Whether this planted mistake is to be made.
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
     }
 
     /// Others belong to the group than before. Who leads is told apart from that ([`consensus::Ready::leadership`]):

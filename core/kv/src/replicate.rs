@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use consensus::{Entry, EntryBody, Leadership, ReadAnswer, Ready, Refused, Role};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
-use formats::message::kv::KvError;
+use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
 use formats::message::member::{MemberBody, MemberMessage};
 use glossary::NodeId;
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::asked::Asked;
 use crate::counters::{Counter, Counters};
@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::group::Group;
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
 use crate::proposals::Proposal;
-use crate::serving::Serving;
+use crate::serving::{Serving, reply};
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// Whether nobody else has a vote.
@@ -78,6 +78,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         if let Some(persist) = ready.persist {
+            let is_vote = persist.append.is_none() && persist.install.is_none();
+            if is_vote && self.replica.has(Bug::KvVotesBeforeSync) {
+                self.replica.persisted(persist.number);
+            }
             let installed = persist.install.clone();
             self.replica.unwritten.push(persist);
             if let Some(mark) = installed {
@@ -177,7 +181,11 @@ impl<F: Function, C: Group> Serving<F, C> {
                 let (commands, questions): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|asked| asked.command().is_some());
                 self.propose_all(commands, effects);
-                self.ask(questions, effects);
+                if self.replica.has(Bug::KvReadsWithoutQuorum) {
+                    questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
+                } else {
+                    self.ask(questions, effects);
+                }
             }
         }
         self.pump(counters, effects)
@@ -208,7 +216,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         let commands: Vec<_> = asked.iter().filter_map(Asked::command).collect();
         let command = encode_entry(commands.into_iter());
         match self.replica.group.propose(command.into()) {
-            Ok(position) => self.proposals.push(Proposal { position, asked }),
+            Ok(position) => {
+                if self.replica.has(Bug::KvAnswersBeforeQuorum) {
+                    answer_early(&asked, effects);
+                }
+                self.proposals.push(Proposal { position, asked });
+            }
             Err(refused) => self.turn_away(asked, &refusal(refused), effects),
         }
     }
@@ -223,6 +236,19 @@ impl<F: Function, C: Group> Serving<F, C> {
             let asked = self.proposals.lose(context);
             self.turn_away(asked, &refusal(refused), effects);
         }
+    }
+}
+
+/// A planted mistake: of commands that nothing is asserted of it is known what will be answered.
+fn answer_early(asked: &[Asked], effects: &mut Effects<Effect>) {
+    let is_sure = |command: &KvCommand| match command {
+        KvCommand::Sequence(steps) => {
+            steps.iter().all(|step| matches!(step, KvStep::Set { .. } | KvStep::Delete { .. }))
+        }
+        KvCommand::Function { .. } | KvCommand::Steps(_) => false,
+    };
+    for asked in asked.iter().filter(|asked| asked.command().is_some_and(|logged| is_sure(&logged.command))) {
+        reply(asked.from, asked.request, KvAnswer::Done(Vec::new()), effects);
     }
 }
 

@@ -7,7 +7,7 @@ use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{Consistency, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest};
 use glossary::NodeId;
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::asked::{Asked, What};
 use crate::counters::{Counter, Counters};
@@ -76,7 +76,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             return Err(self.read_at(asked, at_least, query, counters, effects));
         }
         let is_indexed = consistency.is_some();
-        if self.is_settled() {
+        if self.is_settled() || self.replica.has(Bug::KvFollowerAnswers) {
             return Err(Some(self.query(&query, is_indexed, counters)));
         }
         self.not_leading().map_or(Ok(What::Query { query, is_indexed }), |answer| Err(Some(answer)))

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use consensus::Role;
 use core::time::Duration;
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::{Effect, Message};
@@ -98,9 +99,12 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// See [`crate::Kv::look`].
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn look(&self, counters: &Counters) -> Look {
         let (applied, leadership) = (self.replica.applied(), self.leadership());
-        Look { applied, hash: self.state.hash(), leadership }
+        let is_ahead_of_all = leadership.role != Role::Leader
+            || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
+        let installed = counters.get(Counter::Installed);
+        Look { applied, hash: self.state.hash(), installed, is_ahead_of_all, leadership }
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.
@@ -111,8 +115,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
+        let Started { mut state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
         let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
+        state.plant(config.bug);
         let replica = Replica::open(config, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);

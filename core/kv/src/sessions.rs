@@ -31,6 +31,8 @@ pub(crate) struct Sessions {
     bytes: usize,
     /// The sum of the hashes of sessions, and of the numbers of those forgotten.
     hash: u64,
+    /// A planted mistake: nothing is known to have been applied before.
+    pub(crate) is_blind: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +48,9 @@ struct Session {
 impl Sessions {
     /// The answer to a command that was applied before, or was forgotten; none to one that is new.
     pub(crate) fn answer(&self, session: u64, sequence: u64) -> Option<KvAnswer> {
+        if self.is_blind {
+            return None;
+        }
         let forgotten = KvAnswer::Failed(KvError::Forgotten);
         let Some(known) = self.sessions.get(&session) else {
             return self.forgotten.contains(&session).then_some(forgotten);

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, StepError};
-use step::{Function, OrderedMap};
+use step::{Bug, Function, OrderedMap};
 
 use crate::hash;
 use crate::knows;
@@ -45,6 +45,11 @@ impl<F: Function> State<F> {
             recent: Recent::default(),
             functions,
         }
+    }
+
+    /// Makes a planted mistake from now on, if it is one of the state's.
+    pub(crate) fn plant(&mut self, bug: Option<Bug>) {
+        self.sessions.is_blind = bug == Some(Bug::KvAppliesTwice);
     }
 
     /// The same commands give the same hash at every member.
