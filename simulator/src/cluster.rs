@@ -30,6 +30,21 @@ pub trait Cluster {
         Ok(message)
     }
 
+    /// The node that roles know under an address; none where there is no such node.
+    fn node_at(&self, address: NodeId) -> Option<NodeId> {
+        Some(address)
+    }
+
+    /// The address under which roles know a node.
+    fn address_of(&self, node: NodeId) -> NodeId {
+        node
+    }
+
+    /// What a member of the KV's group shows; none for others, and while it doesn't serve.
+    fn look(&self, _machine: &Self::Node) -> Option<::kv::Look> {
+        None
+    }
+
     /// How full everything is that must have a bound (P9).
     fn gauges(&self, _node: NodeId, _machine: &Self::Node) -> Vec<Gauge> {
         Vec::new()
@@ -68,6 +83,8 @@ pub struct Layout {
     pub guests: Vec<GuestSpec>,
     /// Requests that an operator makes before all else, of the nodes that they are for; answered with success.
     pub prologue: Vec<(NodeId, Message)>,
+    /// How many askers the KV has beside the roles, and the addresses of its members.
+    pub askers: (usize, Vec<NodeId>),
     /// How many ASDs may hold damaged data at any time without any object becoming unreadable.
     pub damaged_asds_max: usize,
     /// Whether the cluster can be told to push everything to the ASDs ([`AdminBody::SyncVdisk`]).

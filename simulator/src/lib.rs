@@ -10,6 +10,7 @@ mod digest;
 pub mod disk;
 pub mod engine;
 pub mod faults;
+pub mod kv;
 mod moment;
 pub mod network;
 mod random;

@@ -34,6 +34,9 @@ struct Arguments {
     /// Plants every bug, one after another; each must be found.
     #[arg(long)]
     all_bugs: bool,
+    /// Members of the KV's group; drawn by seed when nothing is said.
+    #[arg(long)]
+    members: Option<u16>,
     /// Prints the account of the last events of the first seed, whatever came of it.
     #[arg(long)]
     trace: bool,
@@ -91,7 +94,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         return find_all(arguments);
     }
     let settings = settings(arguments);
-    let factory = RolesFactory { bug: None };
+    let factory = RolesFactory { bug: None, members: arguments.members };
     let seeds = arguments.from..arguments.from + arguments.seeds;
     let summary = run_many(&factory, seeds, &settings, arguments.threads);
     for (index, report) in summary.failed.iter().enumerate() {
@@ -144,6 +147,9 @@ fn extras(arguments: &Arguments) -> String {
     if let Some(profile) = arguments.profile {
         extras.push_str(&format!(" --profile {profile}"));
     }
+    if let Some(members) = arguments.members {
+        extras.push_str(&format!(" --members {members}"));
+    }
     if arguments.operations != 500 {
         extras.push_str(&format!(" --operations {}", arguments.operations));
     }
@@ -183,9 +189,9 @@ fn replay_file(file: &Path) -> Result<()> {
 
 /// Plants a bug and demands that a promise is seen broken.
 fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
-    let factory = RolesFactory { bug: Some(planted.bug) };
+    let factory = RolesFactory { bug: Some(planted.bug), members: arguments.members };
     let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
-    let right = RolesFactory { bug: None };
+    let right = RolesFactory { bug: None, members: arguments.members };
     let search = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
     if !search.skipped.is_empty() {
         println!("{}: seeds that fail without it as well: {:?}", planted.name, search.skipped);

@@ -1,5 +1,6 @@
 //! The simulated network: delay, loss, doubles, overtaking, cuts, slow links.
 
+use core::ops::Range;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -40,14 +41,14 @@ struct Link {
 
 /// All links.
 ///
-/// Nodes from `outside` on (guests) stand beside the node that they talk to, in its process: nothing is
+/// Nodes `outside` (guests) stand beside the node that they talk to, in its process: nothing is
 /// lost, doubled or overtaken between them.
 #[derive(Clone, Debug)]
 pub struct Network {
     links: BTreeMap<(NodeId, NodeId), Link>,
     weather: Weather,
     storm: Option<(Moment, Weather)>,
-    outside: NodeId,
+    outside: Range<NodeId>,
     random: Random,
     tally: Tally,
 }
@@ -63,7 +64,7 @@ pub struct Arrivals {
 
 impl Network {
     /// A network with its usual weather.
-    pub fn new(weather: Weather, outside: NodeId, random: Random) -> Self {
+    pub fn new(weather: Weather, outside: Range<NodeId>, random: Random) -> Self {
         Network { links: BTreeMap::new(), weather, storm: None, outside, random, tally: Tally::default() }
     }
 
@@ -108,7 +109,7 @@ impl Network {
             _ => self.weather,
         };
         let link = self.links.entry((from, to)).or_default();
-        if from >= self.outside || to >= self.outside {
+        if self.outside.contains(&from) || self.outside.contains(&to) {
             let arrival = now.after(self.random.microseconds(1, 10)).max(Moment(link.last_arrival.0 + 1));
             link.last_arrival = arrival;
             return Arrivals { first: Some(arrival), second: None };
@@ -157,7 +158,7 @@ mod tests {
     const GUEST: NodeId = NodeId(9);
 
     fn network(weather: Weather) -> Network {
-        Network::new(weather, GUEST, Random::stream(1, "network"))
+        Network::new(weather, GUEST..NodeId(10), Random::stream(1, "network"))
     }
 
     #[test]

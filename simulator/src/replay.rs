@@ -129,10 +129,10 @@ impl Replay {
 
 fn name_of(card: &RoleCard) -> &'static str {
     match card {
-        RoleCard::Kv { .. } => "KV",
+        RoleCard::Kv { .. } | RoleCard::KvMember { .. } => "KV",
         RoleCard::Asd { .. } => "ASD",
-        RoleCard::Objects { .. } => "objects client",
-        RoleCard::VolumeDriver { .. } => "volume driver",
+        RoleCard::Objects { .. } | RoleCard::ObjectsOfGroup { .. } => "objects client",
+        RoleCard::VolumeDriver { .. } | RoleCard::VolumeDriverOfGroup { .. } => "volume driver",
         RoleCard::Edge { .. } => "Edge",
     }
 }

@@ -3,17 +3,19 @@
 
 use core::time::Duration;
 
+use consensus::Membership;
 use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::identity::{Folder, Identity};
 use formats::message::admin::RoleStatus;
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
+use formats::message::member::member_of;
 use formats::recording::RoleCard;
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::work::{Done, Work};
 use glossary::{
     BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy,
-    VdiskId, VdiskName,
+    ServerId, VdiskId, VdiskName,
 };
 use roles::Role;
 use step::Bug;
@@ -26,6 +28,9 @@ const KV: NodeId = NodeId(0);
 const OBJECTS: NodeId = NodeId(1);
 const VOLUME_DRIVER: NodeId = NodeId(2);
 const EDGES: u32 = 3;
+
+/// Askers of the KV beside the roles.
+const ASKERS: usize = 3;
 
 const CLUSTER: ClusterIdentity = ClusterIdentity([0xc1; 16]);
 const BUFFER: BufferIdentity = BufferIdentity([0xbf; 16]);
@@ -61,10 +66,16 @@ struct Sizes {
     together: bool,
     retry: Duration,
     through_frames: bool,
+    /// Members of the KV's group. The first is node [`KV`], the others are behind all nodes.
+    members: u16,
+    /// Entries that members keep in memory for those that are behind.
+    kept_entries: u64,
 }
 
 impl Sizes {
-    fn draw(seed: u64) -> Self {
+    fn draw(seed: u64, members: Option<u16>) -> Self {
+        let mut group = Random::stream(seed, "group");
+        let drawn = [1, 3, 5][group.weighted(&[5, 5, 1])];
         let mut random = Random::stream(seed, "sizes");
         let (policy, asds, asds_per_node) = SHAPES[random.weighted(&[5, 2, 2, 1, 1])];
         let sco_clusters = *random.pick(&[16, 32, 64]);
@@ -84,7 +95,18 @@ impl Sizes {
             together: random.coin(),
             retry: Duration::from_millis(*random.pick(&[20, 100, 1000])),
             through_frames: random.chance(2_500),
+            members: members.unwrap_or(drawn),
+            kept_entries: *group.pick(&[4, 64]),
         }
+    }
+
+    fn member(&self, index: u16) -> NodeId {
+        if index == 0 { KV } else { self.asd(self.asds + u32::from(index) - 1) }
+    }
+
+    /// The addresses of the KV's members: that of a group of one is its node.
+    fn kv(&self) -> Vec<NodeId> {
+        if self.members == 1 { vec![KV] } else { (1..=self.members).map(kv_address).collect() }
     }
 
     fn asd(&self, index: u32) -> NodeId {
@@ -100,6 +122,10 @@ impl Sizes {
         });
         osds.collect()
     }
+}
+
+fn kv_address(member: u16) -> NodeId {
+    NodeId::kv_of(ServerId(member))
 }
 
 fn osd_identity(index: u32) -> OsdIdentity {
@@ -122,13 +148,15 @@ pub struct RolesCluster {
 pub struct RolesFactory {
     /// The mistake that every role is told to make.
     pub bug: Option<Bug>,
+    /// Members of the KV's group; drawn by seed where nothing is said.
+    pub members: Option<u16>,
 }
 
 impl Factory for RolesFactory {
     type Cluster = RolesCluster;
 
     fn make(&self, seed: u64) -> RolesCluster {
-        let sizes = Sizes::draw(seed);
+        let sizes = Sizes::draw(seed, self.members);
         RolesCluster { layout: layout(&sizes), sizes, bug: self.bug }
     }
 }
@@ -148,6 +176,9 @@ fn layout(sizes: &Sizes) -> Layout {
         let host = 100 + index / sizes.asds_per_node;
         nodes.push(node(format!("asd-{index}"), Part::Asd, host, Some(folder)));
     }
+    for index in 1..sizes.members {
+        nodes.push(node(format!("kv-{}", index + 1), Part::Kv, 200 + u32::from(index), Some(Folder::Kv)));
+    }
     let guests = (0..sizes.edges).map(|index| GuestSpec {
         edge: NodeId(EDGES + index),
         volume_driver: VOLUME_DRIVER,
@@ -158,6 +189,7 @@ fn layout(sizes: &Sizes) -> Layout {
         nodes,
         guests: guests.collect(),
         prologue: vec![(KV, found_cluster(sizes))],
+        askers: (ASKERS, sizes.kv()),
         damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
         can_sync: true,
         tells_rot: true,
@@ -199,18 +231,47 @@ impl RolesCluster {
         };
         let osds = self.sizes.osds().into_iter().zip((0..).map(|index| self.sizes.asd(index)));
         match self.layout.node(node).part {
-            Part::Kv => RoleCard::Kv { cluster: CLUSTER },
-            Part::Objects => RoleCard::Objects { kv: KV, osds: osds.collect(), gone: Vec::new() },
-            Part::VolumeDriver => {
-                RoleCard::VolumeDriver { node, kv: KV, objects: OBJECTS, accept_loss: false }
+            Part::Kv if self.sizes.members == 1 => RoleCard::Kv { cluster: CLUSTER },
+            Part::Kv => {
+                let kv::Config { cluster, me, first, nodes, .. } = self.kv(node);
+                RoleCard::KvMember { cluster, me, first, nodes: nodes.into_iter().collect() }
             }
+            Part::Objects => {
+                RoleCard::ObjectsOfGroup { kv: self.sizes.kv(), osds: osds.collect(), gone: Vec::new() }
+            }
+            Part::VolumeDriver => RoleCard::VolumeDriverOfGroup {
+                node,
+                kv: self.sizes.kv(),
+                objects: OBJECTS,
+                accept_loss: false,
+            },
             Part::Edge => RoleCard::Edge { client: client_of(node), volume_driver: VOLUME_DRIVER },
             Part::Asd => asd(node.0 - self.sizes.asd(0).0),
         }
     }
 
+    /// The settings of a member of the KV's group.
+    fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
+        let usual = roles::kv_config(CLUSTER, self.bug);
+        let config = kv::Config { snapshot_log_bytes: self.sizes.snapshot_log_bytes, ..usual };
+        if self.sizes.members == 1 {
+            return config;
+        }
+        let number = |index: u16| member_of(ServerId(index + 1), 0);
+        let all = 0..self.sizes.members;
+        let me = all.clone().find(|index| self.sizes.member(*index) == node).expect("a KV is a member");
+        let others = all.clone().filter(|index| *index != me);
+        kv::Config {
+            me: number(me),
+            first: Some(Membership::of_voters(all.map(number))),
+            nodes: others.map(|index| (number(index), kv_address(index + 1))).collect(),
+            kept_entries: self.sizes.kept_entries,
+            ..config
+        }
+    }
+
     fn volume_driver(&self) -> Role {
-        let usual = volume::Config::new(VOLUME_DRIVER, KV, OBJECTS);
+        let usual = volume::Config::new(VOLUME_DRIVER, self.sizes.kv(), OBJECTS);
         Role::VolumeDriver(Box::new(volume::VolumeDriver::new(volume::Config {
             tlog_covers: self.sizes.tlog_covers,
             retry_first: self.sizes.retry,
@@ -242,7 +303,8 @@ impl RolesCluster {
         });
         let settings =
             objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
-        let config = objects::Config { kv: KV, osds: osds.collect(), gone, settings, bug: self.bug };
+        let config =
+            objects::Config { kv: self.sizes.kv(), osds: osds.collect(), gone, settings, bug: self.bug };
         Role::Objects(Box::new(objects::Objects::new(config)))
     }
 
@@ -271,7 +333,7 @@ impl Cluster for RolesCluster {
 
     fn build(&self, node: NodeId) -> Role {
         match self.layout.node(node).part {
-            Part::Kv => roles::kv_role(CLUSTER, Some(self.sizes.snapshot_log_bytes), self.bug),
+            Part::Kv => roles::kv_role(self.kv(node)),
             Part::Objects => self.objects(Vec::new()),
             Part::VolumeDriver => self.volume_driver(),
             Part::Edge => self.edge(node),
@@ -295,6 +357,28 @@ impl Cluster for RolesCluster {
             Ok(_) => Err("a frame came out as something else".into()),
             Err(error) => Err(format!("a frame was refused: {error}")),
         }
+    }
+
+    fn node_at(&self, address: NodeId) -> Option<NodeId> {
+        match address.server().0 {
+            0 => Some(address),
+            server if server <= self.sizes.members && address == kv_address(server) => {
+                Some(self.sizes.member(server - 1))
+            }
+            _ => None,
+        }
+    }
+
+    fn address_of(&self, node: NodeId) -> NodeId {
+        let place = (0..self.sizes.members).find(|index| self.sizes.member(*index) == node);
+        match place {
+            Some(index) if self.sizes.members > 1 => kv_address(index + 1),
+            _ => node,
+        }
+    }
+
+    fn look(&self, machine: &Role) -> Option<kv::Look> {
+        if let Role::Kv(kv) = machine { kv.look() } else { None }
     }
 
     fn gauges(&self, _node: NodeId, machine: &Role) -> Vec<Gauge> {

@@ -1,15 +1,20 @@
-//! The asker's half of the conversation with the KV: numbers, what is outstanding, when to send it again.
+//! The asker's half of the conversation with the KV: numbers, what is outstanding, whom to send it to, when again.
 //!
 //! Whoever asks only the KV (the objects client; the volume driver asks others too, and has `volume::asks`) keeps one
 //! [`KvClient`] and sends the requests that it makes. It sends nothing itself and knows no timer:
 //! [`KvClient::next_due`] says when to call [`KvClient::resend_due`]. A request is sent again, under the same numbers,
-//! until an answer comes that settles it; the KV applies a command once however often it comes.
+//! until an answer comes that settles it; the KV applies a command once however often it comes, to whichever member.
+//!
+//! What is sent again goes out in the order in which it was made. That is no promise about the order in which commands
+//! are applied, as any of them may be lost on its way: who needs one before another waits for its answer.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
+use glossary::NodeId;
 use step::Timestamp;
 
+use crate::kv_route::KvRoute;
 use crate::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
 
 /// How long the first answer is waited for before the request goes out again; each try waits twice as long.
@@ -24,12 +29,16 @@ pub struct KvClient {
     session: u64,
     last_request: u64,
     last_sequence: u64,
+    route: KvRoute,
     outstanding: BTreeMap<u64, Outstanding>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outstanding {
     ask: Ask,
+    /// To whom and when it last went out.
+    to: NodeId,
+    sent: Timestamp,
     due: Timestamp,
     wait: Duration,
 }
@@ -41,35 +50,61 @@ enum Ask {
 }
 
 impl KvClient {
-    /// Begins a session: a number drawn at random at each start of the asker.
-    /// The numbers of its requests begin at 1: an asker that may get answers meant for an earlier life of its
-    /// own adds a random offset to them on the wire.
-    pub fn new(session: u64) -> Self {
-        KvClient { session, last_request: 0, last_sequence: 0, outstanding: BTreeMap::new() }
+    /// Begins a session with the group whose members are at these nodes, at least one: a number drawn at random at
+    /// each start of the asker. The numbers of its requests begin at 1: an asker that may get answers meant for an
+    /// earlier life of its own adds a random offset to them on the wire.
+    pub fn new(session: u64, group: Vec<NodeId>) -> Self {
+        let (route, outstanding) = (KvRoute::new(group), BTreeMap::new());
+        KvClient { session, last_request: 0, last_sequence: 0, route, outstanding }
     }
 
-    /// Makes the request for a command. Its number comes back from [`KvClient::on_reply`].
-    pub fn command(&mut self, now: Timestamp, command: KvCommand) -> KvRequest {
+    /// Begins another session with the same group, while nothing is outstanding.
+    pub fn renew(&mut self, session: u64) {
+        debug_assert!(self.outstanding.is_empty(), "answers of the old session are awaited");
+        (self.session, self.last_sequence) = (session, 0);
+    }
+
+    /// Makes the request for a command, and says where to send it. Its number comes back from
+    /// [`KvClient::on_reply`].
+    pub fn command(&mut self, now: Timestamp, command: KvCommand) -> (NodeId, KvRequest) {
         self.last_sequence += 1;
         self.ask(now, Ask::Command { sequence: self.last_sequence, command })
     }
 
-    /// Makes the request for a read.
-    pub fn query(&mut self, now: Timestamp, query: KvQuery) -> KvRequest {
+    /// Makes the request for a read, and says where to send it.
+    pub fn query(&mut self, now: Timestamp, query: KvQuery) -> (NodeId, KvRequest) {
         self.ask(now, Ask::Query(query))
     }
 
-    /// Takes a reply: the number of the request that it settles and the answer. `None` when the reply is late
-    /// or doubled, or says "not now" (full, starting, stopped): then the request goes out again when it is due.
-    pub fn on_reply(&mut self, reply: KvReply) -> Option<(u64, KvAnswer)> {
-        if matches!(
-            reply.body,
-            KvAnswer::Failed(KvError::Full | KvError::Unavailable | KvError::NotLeader { .. })
-        ) {
+    /// Takes a reply: the number of the request that it settles and the answer. `None` when the reply is late,
+    /// doubled or a stranger's, or says "not now" (full, starting, stopped) or "ask another": then the request goes out
+    /// again when it is due, which may be at once.
+    pub fn on_reply(&mut self, now: Timestamp, from: NodeId, reply: KvReply) -> Option<(u64, KvAnswer)> {
+        if !self.route.knows(from) {
             return None;
         }
-        self.outstanding.remove(&reply.request)?;
-        Some((reply.request, reply.body))
+        match reply.body {
+            KvAnswer::Failed(KvError::NotLeader { leader }) => {
+                if let Some(at) = self.route.on_not_leader(from, leader, now) {
+                    self.move_all(at);
+                }
+                None
+            }
+            KvAnswer::Failed(KvError::Full) => {
+                self.route.on_not_now(from, now);
+                None
+            }
+            // Another may serve: if nothing else is heard of this one, the next is asked.
+            KvAnswer::Failed(KvError::Unavailable) => None,
+            answer => {
+                self.outstanding.remove(&reply.request)?;
+                self.route.on_answer(from, now);
+                if from == self.route.target() {
+                    self.move_all(now);
+                }
+                Some((reply.request, answer))
+            }
+        }
     }
 
     /// When the next request has waited long enough; `None` when nothing is outstanding.
@@ -77,15 +112,18 @@ impl KvClient {
         self.outstanding.values().map(|outstanding| outstanding.due).min()
     }
 
-    /// The requests that have waited long enough, to be sent again, in the order they were first made.
-    pub fn resend_due(&mut self, now: Timestamp) -> Vec<KvRequest> {
-        let mut due = Vec::new();
+    /// The requests that have waited long enough, to be sent again, and where to, in the order they were first made.
+    pub fn resend_due(&mut self, now: Timestamp) -> Vec<(NodeId, KvRequest)> {
+        let is_due = |outstanding: &&mut Outstanding| outstanding.due <= now;
+        for outstanding in self.outstanding.values_mut().filter(is_due) {
+            self.route.on_silence(outstanding.to, outstanding.sent, now);
+        }
+        let (mut due, target) = (Vec::new(), self.route.target());
         for (request, outstanding) in self.outstanding.iter_mut().filter(|(_, ask)| ask.due <= now) {
-            outstanding.wait = (outstanding.wait * 2).min(LONGEST_WAIT);
-            outstanding.due = now.after(outstanding.wait);
+            outstanding.go(target, now);
             due.push(*request);
         }
-        due.into_iter().map(|request| self.request(request)).collect()
+        due.into_iter().map(|request| (target, self.request(request))).collect()
     }
 
     /// How many requests have no answer yet.
@@ -93,11 +131,22 @@ impl KvClient {
         self.outstanding.len()
     }
 
-    fn ask(&mut self, now: Timestamp, ask: Ask) -> KvRequest {
+    fn ask(&mut self, now: Timestamp, ask: Ask) -> (NodeId, KvRequest) {
         self.last_request += 1;
-        let outstanding = Outstanding { ask, due: now.after(FIRST_WAIT), wait: FIRST_WAIT };
+        let (to, due) = (self.route.target(), now.after(FIRST_WAIT));
+        let outstanding = Outstanding { ask, to, sent: now, due, wait: FIRST_WAIT };
         self.outstanding.insert(self.last_request, outstanding);
-        self.request(self.last_request)
+        (to, self.request(self.last_request))
+    }
+
+    /// What went to others than the target goes to it at this time.
+    fn move_all(&mut self, at: Timestamp) {
+        let target = self.route.target();
+        // What the target has already been sent waits for its answer, and in a group of one that is everything.
+        for outstanding in self.outstanding.values_mut().filter(|outstanding| outstanding.to != target) {
+            outstanding.due = outstanding.due.min(at);
+            outstanding.wait = FIRST_WAIT / 2;
+        }
     }
 
     fn request(&self, request: u64) -> KvRequest {
@@ -123,11 +172,39 @@ impl KvClient {
     }
 }
 
+impl Outstanding {
+    /// It goes out again, and waits twice as long as before.
+    fn go(&mut self, to: NodeId, now: Timestamp) {
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        (self.to, self.sent, self.due) = (to, now, now.after(self.wait));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+    use consensus::Member;
+    use glossary::ServerId;
 
     const START: Timestamp = Timestamp(7);
+
+    fn kv(server: u16) -> NodeId {
+        NodeId::kv_of(ServerId(server))
+    }
+
+    fn client(servers: u16) -> KvClient {
+        KvClient::new(1, (1..=servers).map(kv).collect())
+    }
+
+    fn empty() -> KvCommand {
+        KvCommand::Sequence(Vec::new())
+    }
+
+    fn not_leader(request: &KvRequest, leader: Option<u64>) -> KvReply {
+        let body = KvAnswer::Failed(KvError::NotLeader { leader: leader.map(Member) });
+        KvReply { request: request.request, body }
+    }
 
     fn sequence(request: &KvRequest) -> (u64, u64) {
         match request.body {
@@ -142,23 +219,24 @@ mod tests {
 
     #[test]
     fn a_command_is_sent_again_under_its_numbers_until_it_is_settled() {
-        let mut client = KvClient::new(1);
-        let request = client.command(START, KvCommand::Sequence(Vec::new()));
+        let mut client = client(1);
+        let (to, request) = client.command(START, empty());
         let due = START.after(FIRST_WAIT);
-        assert_eq!(client.next_due(), Some(due));
+        assert_eq!((to, client.next_due()), (kv(1), Some(due)));
         assert_eq!(client.resend_due(START), []);
-        assert_eq!(client.resend_due(due), core::slice::from_ref(&request));
+        assert_eq!(client.resend_due(due), [(kv(1), request.clone())]);
         assert_eq!(client.next_due(), Some(due.after(2 * FIRST_WAIT)));
         let full = KvReply { request: request.request, body: KvAnswer::Failed(KvError::Full) };
-        assert_eq!(client.on_reply(full), None);
-        assert_eq!(client.on_reply(done(&request)), Some((1, KvAnswer::Done(Vec::new()))));
-        assert_eq!(client.on_reply(done(&request)), None, "doubled");
+        assert_eq!(client.on_reply(due, kv(1), full), None);
+        assert_eq!(client.on_reply(due, kv(2), done(&request)), None, "a stranger");
+        assert_eq!(client.on_reply(due, kv(1), done(&request)), Some((1, KvAnswer::Done(Vec::new()))));
+        assert_eq!(client.on_reply(due, kv(1), done(&request)), None, "doubled");
         assert_eq!(client.next_due(), None);
     }
 
     #[test]
     fn the_waits_are_bounded() {
-        let mut client = KvClient::new(1);
+        let mut client = client(1);
         client.query(START, KvQuery::Get { key: Vec::new() });
         for _ in 0..80 {
             let due = client.next_due().expect("outstanding");
@@ -169,15 +247,75 @@ mod tests {
 
     #[test]
     fn answered_below_stops_at_the_first_command_without_an_answer() {
-        let mut client = KvClient::new(1);
-        let query = client.query(START, KvQuery::Get { key: Vec::new() });
-        let commands = [(); 3].map(|()| client.command(START, KvCommand::Sequence(Vec::new())));
+        let mut client = client(1);
+        let (_, query) = client.query(START, KvQuery::Get { key: Vec::new() });
+        let commands = [(); 3].map(|()| client.command(START, empty()).1);
         assert_eq!(commands.each_ref().map(sequence), [(1, 1), (2, 1), (3, 1)]);
-        client.on_reply(done(&commands[1]));
-        assert_eq!(sequence(&client.command(START, KvCommand::Sequence(Vec::new()))), (4, 1));
-        client.on_reply(done(&commands[0]));
-        assert_eq!(sequence(&client.command(START, KvCommand::Sequence(Vec::new()))), (5, 3));
-        client.on_reply(done(&query));
+        client.on_reply(START, kv(1), done(&commands[1]));
+        assert_eq!(sequence(&client.command(START, empty()).1), (4, 1));
+        client.on_reply(START, kv(1), done(&commands[0]));
+        assert_eq!(sequence(&client.command(START, empty()).1), (5, 3));
+        client.on_reply(START, kv(1), done(&query));
         assert_eq!(client.outstanding(), 3);
+    }
+
+    #[test]
+    fn everything_follows_to_the_leader_at_once_and_in_its_order() {
+        let mut client = client(3);
+        let asked = [(); 3].map(|()| client.command(START, empty()).1);
+        assert_eq!(client.on_reply(START, kv(1), not_leader(&asked[1], Some(3))), None);
+        assert_eq!(client.next_due(), Some(START));
+        let expected = asked.clone().map(|request| (kv(3), request));
+        assert_eq!(client.resend_due(START), expected);
+        // What the member that was left says of the others is known.
+        assert_eq!(client.on_reply(START, kv(1), not_leader(&asked[0], Some(2))), None);
+        assert_eq!(client.resend_due(START), []);
+        assert_eq!(client.command(START, empty()).0, kv(3));
+    }
+
+    #[test]
+    fn a_silent_member_is_left_for_the_next_and_what_waits_for_it_follows_the_first_answer() {
+        let mut client = client(3);
+        let (_, first) = client.command(START, empty());
+        let later = START.after(FIRST_WAIT / 2);
+        let (_, second) = client.command(later, empty());
+        let due = START.after(FIRST_WAIT);
+        assert_eq!(client.resend_due(due), [(kv(2), first.clone())]);
+        assert_eq!(client.on_reply(due, kv(2), done(&first)), Some((1, KvAnswer::Done(vec![]))));
+        let [(to, again)] = &client.resend_due(due)[..] else { panic!("the second is due") };
+        assert_eq!((*to, sequence(again)), (kv(2), (2, 2)));
+        // The member that was silent may have heard it after all.
+        assert_eq!(client.on_reply(due, kv(1), done(&second)), Some((2, KvAnswer::Done(vec![]))));
+    }
+
+    /// For a minute nobody leads: members know none, or name each other. However many are asked, and however fast they
+    /// answer, each request goes out a bounded number of times.
+    #[test]
+    fn there_is_no_storm_when_nobody_leads() {
+        for leader in [|_| None, |from: NodeId| Some(u64::from(from.server().0 % 3 + 1))] {
+            let (mut client, mut sends) = (client(3), 0);
+            let mut sent: Vec<_> = (0..100).map(|_| client.command(START, empty())).collect();
+            let mut now = START;
+            while now < START.after(Duration::from_secs(60)) {
+                sends += sent.len();
+                for (to, request) in core::mem::take(&mut sent) {
+                    assert_eq!(client.on_reply(now, to, not_leader(&request, leader(to))), None);
+                }
+                now = client.next_due().expect("outstanding");
+                sent = client.resend_due(now);
+            }
+            assert!((50..150).contains(&(sends / 100)), "{sends}: more than about two a second");
+        }
+    }
+
+    #[test]
+    fn a_new_session_counts_its_commands_anew_and_its_requests_on() {
+        let mut client = client(1);
+        let (_, request) = client.command(START, empty());
+        client.on_reply(START, kv(1), done(&request));
+        client.renew(2);
+        let (_, request) = client.command(START, empty());
+        assert_eq!((request.request, sequence(&request)), (2, (1, 1)));
+        assert!(matches!(request.body, KvBody::Command { session: 2, .. }));
     }
 }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
+use crate::look::Look;
 use crate::overlay::Pair;
 use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
 use crate::start::{Start, Started};
@@ -52,6 +53,14 @@ impl<F: Function, C: Group> Kv<F, C> {
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         match &self.phase {
             Phase::Serving(serving) => Some((serving.replica.applied(), serving.state.map.pairs())),
+            _ => None,
+        }
+    }
+
+    /// For checkers: this member as it is now. None while it doesn't serve.
+    pub fn look(&self) -> Option<Look> {
+        match &self.phase {
+            Phase::Serving(serving) => Some(serving.look()),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 use step::OrderedMap;
 
+use crate::hash;
 use crate::overlay::{self, Changes, Pair};
 
 /// Pairs in order. While it is frozen, the value that a key had is kept when it first changes, until the
@@ -14,6 +15,8 @@ pub(crate) struct Map {
     pairs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Of all keys and values.
     bytes: u64,
+    /// The sum of all pairs' hashes.
+    hash: u64,
     frozen: Option<Frozen>,
 }
 
@@ -36,6 +39,11 @@ impl Map {
         self.bytes
     }
 
+    /// The sum of all pairs' hashes: the same pairs, the same hash, however they came about.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
     /// All pairs, in order.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair<'_>> {
         self.pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
@@ -49,14 +57,20 @@ impl Map {
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Option<Vec<u8>> {
         let key_bytes = key.len() as u64;
         self.bytes += key_bytes + value.len() as u64;
-        let before = self.pairs.insert(key, value);
-        self.bytes -= before.as_ref().map_or(0, |before| key_bytes + before.len() as u64);
-        before
+        self.hash = self.hash.wrapping_add(hash::pair(&key, &value));
+        if let Some(before) = self.pairs.get(&key) {
+            self.bytes -= key_bytes + before.len() as u64;
+            self.hash = self.hash.wrapping_sub(hash::pair(&key, before));
+        }
+        self.pairs.insert(key, value)
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let before = self.pairs.remove(key);
-        self.bytes -= before.as_ref().map_or(0, |before| (key.len() + before.len()) as u64);
+        if let Some(before) = &before {
+            self.bytes -= (key.len() + before.len()) as u64;
+            self.hash = self.hash.wrapping_sub(hash::pair(key, before));
+        }
         before
     }
 
@@ -143,6 +157,25 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// The hash is that of the pairs, whatever changes led to them.
+        #[test]
+        fn the_hash_tells_what_is_there_and_not_how_it_came(
+            changes in proptest::collection::vec((0_u8..6, any::<Option<u8>>()), 0..40),
+        ) {
+            let (mut map, mut anew) = (Map::default(), Map::default());
+            let change = |map: &mut Map, key: u8, value: Option<u8>| {
+                map.change(&[key], value.map(|value| alloc::vec![value]));
+            };
+            changes.iter().for_each(|(key, value)| change(&mut map, *key, *value));
+            for (key, value) in map.pairs() {
+                anew.restore(key.to_vec(), value.to_vec());
+            }
+            prop_assert_eq!((map.hash(), map.bytes()), (anew.hash(), anew.bytes()));
+            let before = map.hash();
+            change(&mut map, 7, Some(1));
+            prop_assert_ne!(map.hash(), before);
+        }
+
         /// Whatever changes while a snapshot is read, it holds what was there when it began.
         #[test]
         fn a_frozen_map_reads_as_it_was(

@@ -14,6 +14,7 @@ use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::group::Group;
 use crate::log::{self, Begins, Log, Writing};
+use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::room::Room;
@@ -90,6 +91,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         assert_eq!(self.snapshot.is_some(), self.state.map.is_frozen(), "a map is frozen for its snapshot");
         assert!(self.queue.knows(self.proposals.commands()), "every command has one place");
         assert!(self.state.sessions.is_bounded(), "sessions keep their bounds");
+    }
+
+    /// See [`crate::Kv::look`].
+    pub(crate) fn look(&self) -> Look {
+        let (applied, leadership) = (self.replica.applied(), self.leadership());
+        Look { applied, hash: self.state.hash(), leadership }
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use formats::kv_store::{LoggedCommand, SessionRecord};
 use formats::message::kv::{KvAnswer, KvError};
 
+use crate::hash;
 use crate::limits::{MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSION_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS};
 
 /// What a session takes in a snapshot beside its answers, at most.
@@ -25,6 +26,8 @@ pub(crate) struct Sessions {
     sessions: BTreeMap<u64, Session>,
     forgotten: VecDeque<u64>,
     bytes: usize,
+    /// The sum of the hashes of sessions, and of the numbers of those forgotten.
+    hash: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,8 @@ struct Session {
     used: u64,
     answers: BTreeMap<u64, KvAnswer>,
     bytes: usize,
+    /// The sum of the hashes of answers, of which it sees numbers and sizes: answers are what the map makes them.
+    hash: u64,
 }
 
 impl Sessions {
@@ -48,15 +53,17 @@ impl Sessions {
 
     /// Records that a new command was applied as number `index` and answered so.
     pub(crate) fn record(&mut self, command: &LoggedCommand, index: u64, answer: KvAnswer) {
+        let before = self.sessions.get(&command.session).map_or(0, |known| known.hash(command.session));
+        self.hash = self.hash.wrapping_sub(before);
         let session = self.sessions.entry(command.session).or_default();
         self.bytes -= session.bytes;
         session.used = index;
-        session.bytes += answer_bytes(&answer);
-        session.answers.insert(command.sequence, answer);
+        session.insert(command.sequence, answer);
         // Nobody can have the answer to what is only now applied.
         session.forget_below(command.answered_below.min(command.sequence));
         session.keep_bounds();
         self.bytes += session.bytes;
+        self.hash = self.hash.wrapping_add(session.hash(command.session));
         self.keep_bounds(command.session);
     }
 
@@ -67,11 +74,19 @@ impl Sessions {
             let Some((&idle, _)) = others.min_by_key(|(_, session)| session.used) else { break };
             let session = self.sessions.remove(&idle).expect("it was just found");
             self.bytes -= session.bytes;
+            self.hash = self.hash.wrapping_sub(session.hash(idle)).wrapping_add(hash::mix([idle]));
             self.forgotten.push_back(idle);
-            if self.forgotten.len() > MAX_FORGOTTEN {
-                self.forgotten.pop_front();
+            if self.forgotten.len() > MAX_FORGOTTEN
+                && let Some(oldest) = self.forgotten.pop_front()
+            {
+                self.hash = self.hash.wrapping_sub(hash::mix([oldest]));
             }
         }
+    }
+
+    /// The same table, the same hash, however it came about.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// Whether the bounds are kept.
@@ -104,25 +119,41 @@ impl Sessions {
 
     /// Takes a session out of a snapshot.
     pub(crate) fn restore(&mut self, number: u64, record: SessionRecord) {
-        let bytes = record.answers.iter().map(|(_, answer)| answer_bytes(answer)).sum();
-        let answers = record.answers.into_iter().collect();
-        let session = Session { answered_below: record.answered_below, used: record.used, answers, bytes };
-        self.bytes += bytes;
+        let SessionRecord { answered_below, used, answers } = record;
+        let mut session = Session { answered_below, used, ..Session::default() };
+        answers.into_iter().for_each(|(sequence, answer)| session.insert(sequence, answer));
+        self.bytes += session.bytes;
+        self.hash = self.hash.wrapping_add(session.hash(number));
         self.sessions.insert(number, session);
     }
 
     /// Takes forgotten sessions out of a snapshot, the oldest first.
     pub(crate) fn restore_forgotten(&mut self, sessions: Vec<u64>) {
+        let hashes = sessions.iter().map(|session| hash::mix([*session]));
+        self.hash = hashes.fold(self.hash, u64::wrapping_add);
         self.forgotten.extend(sessions);
     }
 }
 
 impl Session {
+    fn insert(&mut self, sequence: u64, answer: KvAnswer) {
+        self.bytes += answer_bytes(&answer);
+        self.hash = self.hash.wrapping_add(answer_hash(sequence, &answer));
+        self.answers.insert(sequence, answer);
+    }
+
+    fn hash(&self, number: u64) -> u64 {
+        hash::mix([number, self.answered_below, self.used, self.hash])
+    }
+
     fn forget_below(&mut self, sequence: u64) {
         self.answered_below = self.answered_below.max(sequence);
         let kept = self.answers.split_off(&self.answered_below);
         let gone = core::mem::replace(&mut self.answers, kept);
-        self.bytes -= gone.values().map(answer_bytes).sum::<usize>();
+        for (sequence, answer) in &gone {
+            self.bytes -= answer_bytes(answer);
+            self.hash = self.hash.wrapping_sub(answer_hash(*sequence, answer));
+        }
     }
 
     fn keep_bounds(&mut self) {
@@ -133,6 +164,10 @@ impl Session {
             self.forget_below(oldest + 1);
         }
     }
+}
+
+fn answer_hash(sequence: u64, answer: &KvAnswer) -> u64 {
+    hash::mix([sequence, answer_bytes(answer) as u64])
 }
 
 /// Bytes that an answer counts for.

@@ -9,6 +9,7 @@ use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvStep};
 use step::{Function, OrderedMap};
 
+use crate::hash;
 use crate::limits::{self, MAX_RANGE_BYTES, MAX_RANGE_PAIRS};
 use crate::map::Map;
 use crate::sessions::Sessions;
@@ -34,6 +35,11 @@ impl<F: Function> State<F> {
     /// Nothing yet.
     pub(crate) fn new(functions: BTreeMap<FunctionId, F>) -> Self {
         State { index: 0, map: Map::default(), sessions: Sessions::default(), functions }
+    }
+
+    /// The same commands give the same hash at every member.
+    pub(crate) fn hash(&self) -> u64 {
+        hash::mix([self.index, self.map.hash(), self.sessions.hash()])
     }
 
     /// Applies the next command, unless it was applied before, and answers it.

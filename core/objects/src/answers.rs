@@ -110,9 +110,12 @@ impl Life {
         }
     }
 
-    pub(crate) fn on_kv_reply(&mut self, reply: KvReply, turn: &mut Turn<'_>) {
+    pub(crate) fn on_kv_reply(&mut self, from: NodeId, reply: KvReply, turn: &mut Turn<'_>) {
         let reply = KvReply { request: self.hub.kv_request(reply.request), body: reply.body };
-        let Some((request, answer)) = self.hub.kv.on_reply(reply) else { return };
+        let taken = self.hub.kv.on_reply(turn.now, from, reply);
+        // Another member of the group may be the one to ask.
+        self.context(turn).resend_kv();
+        let Some((request, answer)) = taken else { return };
         let asked = self.hub.asked.remove(&request);
         if answer == KvAnswer::Failed(KvError::Forgotten) {
             self.hub.renew_session();

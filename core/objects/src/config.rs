@@ -8,8 +8,8 @@ use step::Bug;
 /// Whom it talks to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The KV, which hosts the namespace manager.
-    pub kv: NodeId,
+    /// The members of the group that keeps the KV, at least one. The KV hosts the namespace manager.
+    pub kv: Vec<NodeId>,
     /// The OSDs of the backend; no number and no node twice.
     pub osds: Vec<OsdConfig>,
     /// Those of them that can't start before an operator acts: what they hold counts as lost until they are heard.

@@ -12,7 +12,7 @@ use formats::message::object::ObjectError;
 use formats::namespace::{NamespaceCommand, NamespaceQuery, ObjectName};
 use formats::work::Work;
 use formats::{Effect, Message};
-use glossary::{AttemptId, FragmentId, NamespaceId, OsdId, Policy};
+use glossary::{AttemptId, FragmentId, NamespaceId, NodeId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
 use crate::calls::{Call, Calls, Owner};
@@ -123,7 +123,7 @@ impl Hub {
             late_fragments: 0,
             asked: BTreeMap::new(),
             lookups: BTreeMap::new(),
-            kv: KvClient::new(session),
+            kv: KvClient::new(session, config.kv.clone()),
             kv_offset: entropy.next_u64(),
             last_request: entropy.next_u64(),
             last_job: 0,
@@ -152,8 +152,7 @@ impl Hub {
     /// are outstanding they come to the same end, and the last of them gets here.
     pub(crate) fn renew_session(&mut self) {
         if self.kv.outstanding() == 0 {
-            self.kv = KvClient::new(self.entropy.next_u64());
-            self.kv_offset = self.entropy.next_u64();
+            self.kv.renew(self.entropy.next_u64());
         }
     }
 
@@ -358,14 +357,21 @@ impl Context<'_> {
         room.then_some(()).ok_or(ObjectError::Unavailable)
     }
 
-    fn ask(&mut self, asked: Asked, request: KvRequest) {
+    fn ask(&mut self, asked: Asked, (to, request): (NodeId, KvRequest)) {
         self.hub.asked.insert(request.request, asked);
-        self.send_kv(request);
+        self.send_kv(to, request);
     }
 
-    pub(crate) fn send_kv(&mut self, mut request: KvRequest) {
+    /// Sends again what waited long enough for the KV, or has another member to go to.
+    pub(crate) fn resend_kv(&mut self) {
+        for (to, request) in self.hub.kv.resend_due(self.now) {
+            self.send_kv(to, request);
+        }
+    }
+
+    fn send_kv(&mut self, to: NodeId, mut request: KvRequest) {
         request.request = request.request.wrapping_add(self.hub.kv_offset);
-        self.effects.push(Effect::Send { to: self.hub.config.kv, message: Message::Kv(request) });
+        self.effects.push(Effect::Send { to, message: Message::Kv(request) });
     }
 
     /// The disks that may still be lost before an object can't be read, over OSDs that answer now (L8).

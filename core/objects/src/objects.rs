@@ -111,7 +111,7 @@ impl Life {
         match message {
             Message::Object(request) => self.on_request(from, request, turn),
             Message::AsdReply(reply) => self.on_asd_reply(from, reply, turn),
-            Message::KvReply(reply) if from == self.hub.config.kv => self.on_kv_reply(reply, turn),
+            Message::KvReply(reply) => self.on_kv_reply(from, reply, turn),
             Message::Admin(request) => self.on_admin(from, request, turn),
             // Nothing else is for an objects client.
             _ => {}
@@ -162,9 +162,7 @@ impl Life {
 
     fn on_timer(&mut self, turn: &mut Turn<'_>) {
         self.hub.deadlines.on_timer();
-        for request in self.hub.kv.resend_due(turn.now) {
-            self.context(turn).send_kv(request);
-        }
+        self.context(turn).resend_kv();
         while let Some(due) = self.hub.deadlines.pop(turn.now) {
             match due {
                 Due::Call { request } => self.on_call_due(request, turn),

@@ -2,13 +2,14 @@
 //!
 //! `formats::kv_client` is not this: it speaks to the KV alone, has no purpose beside a request, and never gives one up.
 //! Here one table and one timer hold what the KV and the objects client are asked, and a take-over or deletion forgets
-//! what its volume asked before. On top of it there would be the same table once more; what both share is that a KV
-//! session has its own sequence of commands, which is four lines.
+//! what its volume asked before. On top of it there would be the same table once more; what both share is to whom they
+//! go ([`KvRoute`]), and that a KV session has its own sequence of commands, which is four lines.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
-use formats::message::kv::{KvBody, KvCommand, KvQuery, KvRequest};
+use formats::kv_route::KvRoute;
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
 use formats::message::object::{ObjectBody, ObjectRequest};
 use formats::{Effect, Message};
 use glossary::{NamespaceId, NodeId};
@@ -18,7 +19,7 @@ use step::{Effects, Timestamp};
 /// what the volumes have under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asks<P> {
-    kv: NodeId,
+    kv: KvRoute,
     objects: NodeId,
     wait: (Duration, Duration),
     session: u64,
@@ -33,6 +34,7 @@ struct Ask<P> {
     to: NodeId,
     message: Message,
     sequence: Option<u64>,
+    sent: Timestamp,
     due: Timestamp,
     wait: Duration,
 }
@@ -40,9 +42,9 @@ struct Ask<P> {
 impl<P> Asks<P> {
     /// Nothing asked yet. `session` was drawn at random for this life; so is, by it, the first request's
     /// number: a late answer to an earlier life must find no question.
-    pub(crate) fn new(kv: NodeId, objects: NodeId, session: u64, wait: (Duration, Duration)) -> Self {
+    pub(crate) fn new(kv: Vec<NodeId>, objects: NodeId, session: u64, wait: (Duration, Duration)) -> Self {
         Asks {
-            kv,
+            kv: KvRoute::new(kv),
             objects,
             wait,
             session,
@@ -65,7 +67,7 @@ impl<P> Asks<P> {
         let answered_below = unanswered.unwrap_or(sequence);
         let body = KvBody::Command { session: self.session, sequence, answered_below, command };
         let message = Message::Kv(KvRequest { request: self.next_request, body });
-        self.send(purpose, self.kv, message, Some(sequence), now, effects);
+        self.send(purpose, self.kv.target(), message, Some(sequence), now, effects);
     }
 
     pub(crate) fn query(
@@ -76,7 +78,7 @@ impl<P> Asks<P> {
         effects: &mut Effects<Effect>,
     ) {
         let message = Message::Kv(KvRequest { request: self.next_request, body: KvBody::Query(query) });
-        self.send(purpose, self.kv, message, None, now, effects);
+        self.send(purpose, self.kv.target(), message, None, now, effects);
     }
 
     pub(crate) fn object(
@@ -101,12 +103,65 @@ impl<P> Asks<P> {
         self.open.retain(|_, ask| !of_no_use(&ask.purpose));
     }
 
-    /// Asks again what is due.
+    /// A member of the KV's group replied: what was asked and the answer, where that settles it. "Not now" settles
+    /// nothing: the question is asked again when it is due. Nor does "ask another": it is.
+    pub(crate) fn kv_replied(
+        &mut self,
+        now: Timestamp,
+        from: NodeId,
+        reply: KvReply,
+        effects: &mut Effects<Effect>,
+    ) -> Option<(P, KvAnswer)> {
+        if !self.kv.knows(from) {
+            return None;
+        }
+        let settled = match reply.body {
+            KvAnswer::Failed(KvError::NotLeader { leader }) => {
+                if let Some(at) = self.kv.on_not_leader(from, leader, now) {
+                    self.move_all(at);
+                }
+                None
+            }
+            KvAnswer::Failed(KvError::Full) => {
+                self.kv.on_not_now(from, now);
+                None
+            }
+            // Another may serve: if nothing else is heard of this one, the next is asked.
+            KvAnswer::Failed(KvError::Unavailable) => None,
+            answer => {
+                let purpose = self.answered(reply.request)?;
+                self.kv.on_answer(from, now);
+                if from == self.kv.target() {
+                    self.move_all(now);
+                }
+                Some((purpose, answer))
+            }
+        };
+        self.ask_again(now, effects);
+        settled
+    }
+
+    /// What the KV was asked through others than the member to ask goes to that at this time.
+    fn move_all(&mut self, at: Timestamp) {
+        let (target, wait) = (self.kv.target(), self.wait.0 / 2);
+        let elsewhere = |ask: &&mut Ask<P>| ask.is_for_kv() && ask.to != target;
+        for ask in self.open.values_mut().filter(elsewhere) {
+            (ask.due, ask.wait) = (ask.due.min(at), wait);
+        }
+    }
+
+    /// Asks again what is due, in the order in which it was first asked.
     pub(crate) fn ask_again(&mut self, now: Timestamp, effects: &mut Effects<Effect>) {
-        let longest = self.wait.1;
+        for ask in self.open.values().filter(|ask| ask.due <= now && ask.is_for_kv()) {
+            self.kv.on_silence(ask.to, ask.sent, now);
+        }
+        let (longest, target) = (self.wait.1, self.kv.target());
         for ask in self.open.values_mut().filter(|ask| ask.due <= now) {
+            if ask.is_for_kv() {
+                ask.to = target;
+            }
             ask.wait = (ask.wait * 2).min(longest);
-            ask.due = now.after(ask.wait);
+            (ask.sent, ask.due) = (now, now.after(ask.wait));
             effects.push(Effect::Send { to: ask.to, message: ask.message.clone() });
         }
     }
@@ -130,10 +185,17 @@ impl<P> Asks<P> {
         effects: &mut Effects<Effect>,
     ) {
         let wait = self.wait.0;
-        let ask = Ask { purpose, to, message: message.clone(), sequence, due: now.after(wait), wait };
+        let (sent, due) = (now, now.after(wait));
+        let ask = Ask { purpose, to, message: message.clone(), sequence, sent, due, wait };
         self.open.insert(self.next_request, ask);
         self.next_request += 1;
         effects.push(Effect::Send { to, message });
+    }
+}
+
+impl<P> Ask<P> {
+    fn is_for_kv(&self) -> bool {
+        matches!(self.message, Message::Kv(_))
     }
 }
 
@@ -144,4 +206,64 @@ pub(crate) fn compare_and_set(key: Vec<u8>, old: Option<Vec<u8>>, new: Vec<u8>) 
         KvStep::Assert { key: key.clone(), value: old },
         KvStep::Set { key, value: new },
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use formats::message::member::member_of;
+    use glossary::ServerId;
+
+    const NOW: Timestamp = Timestamp(5);
+    const OBJECTS: NodeId = NodeId(77);
+    const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+    fn kv(server: u16) -> NodeId {
+        NodeId::kv_of(ServerId(server))
+    }
+
+    fn asks() -> Asks<u8> {
+        Asks::new((1..=3).map(kv).collect(), OBJECTS, 4, WAIT)
+    }
+
+    fn sent(effects: &mut Effects<Effect>) -> Vec<(NodeId, u64)> {
+        let sent = |effect| match effect {
+            Effect::Send { to, message: Message::Kv(request) } => (to, request.request),
+            Effect::Send { to, message: Message::Object(request) } => (to, request.request),
+            other => panic!("{other:?}"),
+        };
+        effects.drain().map(sent).collect()
+    }
+
+    fn ask_three(asks: &mut Asks<u8>, effects: &mut Effects<Effect>) {
+        asks.command(1, KvCommand::Sequence(vec![]), NOW, effects);
+        asks.object(2, NamespaceId(1), ObjectBody::Sweep, NOW, effects);
+        asks.query(3, KvQuery::Get { key: vec![] }, NOW, effects);
+        assert_eq!(sent(effects), [(kv(1), 2), (OBJECTS, 3), (kv(1), 4)]);
+    }
+
+    #[test]
+    fn a_named_leader_is_asked_at_once_and_the_objects_client_is_not_asked_again() {
+        let (mut asks, mut effects) = (asks(), Effects::new());
+        ask_three(&mut asks, &mut effects);
+        let body = KvAnswer::Failed(KvError::NotLeader { leader: Some(member_of(ServerId(3), 0)) });
+        let reply = KvReply { request: 4, body };
+        assert_eq!(asks.kv_replied(NOW, kv(9), reply.clone(), &mut effects), None);
+        assert_eq!(sent(&mut effects), [], "a stranger has no say");
+        assert_eq!(asks.kv_replied(NOW, kv(1), reply, &mut effects), None);
+        assert_eq!(sent(&mut effects), [(kv(3), 2), (kv(3), 4)]);
+        let reply = KvReply { request: 4, body: KvAnswer::Value(None) };
+        let settled = asks.kv_replied(NOW, kv(3), reply, &mut effects);
+        assert_eq!(settled, Some((3, KvAnswer::Value(None))));
+        assert_eq!(sent(&mut effects), []);
+    }
+
+    #[test]
+    fn the_next_member_is_asked_when_one_is_silent() {
+        let (mut asks, mut effects) = (asks(), Effects::new());
+        ask_three(&mut asks, &mut effects);
+        asks.ask_again(NOW.after(WAIT.0), &mut effects);
+        assert_eq!(sent(&mut effects), [(kv(2), 2), (OBJECTS, 3), (kv(2), 4)]);
+    }
 }

@@ -1,5 +1,6 @@
 //! Settings of a volume driver.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 use glossary::NodeId;
 use step::Bug;
@@ -9,8 +10,8 @@ use step::Bug;
 pub struct Config {
     /// Its own node id: the owner that the registry records.
     pub node: NodeId,
-    /// The KV.
-    pub kv: NodeId,
+    /// The members of the group that keeps the KV, at least one.
+    pub kv: Vec<NodeId>,
     /// The objects client.
     pub objects: NodeId,
     /// Bytes of one volume's SCOs that may be on their way to the backend at once, which is the memory that they
@@ -40,7 +41,7 @@ pub struct Config {
 
 impl Config {
     /// Settings as shipped.
-    pub fn new(node: NodeId, kv: NodeId, objects: NodeId) -> Self {
+    pub fn new(node: NodeId, kv: Vec<NodeId>, objects: NodeId) -> Self {
         Config {
             node,
             kv,

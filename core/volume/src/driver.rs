@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use formats::message::admin::{AdminAnswer, AdminReply};
 use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest};
-use formats::message::kv::{KvAnswer, KvError, KvReply};
+use formats::message::kv::KvAnswer;
 use formats::message::object::ObjectAnswer;
 use formats::registry::ClusterRecord;
 use formats::{Effect, Event, Message};
@@ -86,7 +86,7 @@ impl VolumeDriver {
     pub fn new(config: Config) -> Self {
         let wait = (config.retry_first, config.retry_max);
         VolumeDriver {
-            asks: Asks::new(config.kv, config.objects, 0, wait),
+            asks: Asks::new(config.kv.clone(), config.objects, 0, wait),
             config,
             entropy: Entropy::new([0; 32]),
             room: Room::default(),
@@ -112,21 +112,17 @@ impl VolumeDriver {
     fn start(&mut self, seed: [u8; 32], effects: &mut Effects<Effect>) {
         self.entropy = Entropy::new(seed);
         let wait = (self.config.retry_first, self.config.retry_max);
-        self.asks = Asks::new(self.config.kv, self.config.objects, self.entropy.next_u64(), wait);
+        let kv = self.config.kv.clone();
+        self.asks = Asks::new(kv, self.config.objects, self.entropy.next_u64(), wait);
         Self::read_identity(effects);
     }
 
     fn message(&mut self, now: Timestamp, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
         match message {
             Message::Edge(request) => self.edge(now, from, request, effects),
-            // "Not now" settles nothing: the question is asked again when it is due.
-            Message::KvReply(KvReply {
-                body: KvAnswer::Failed(KvError::Full | KvError::Unavailable | KvError::NotLeader { .. }),
-                ..
-            }) => {}
             Message::KvReply(reply) => {
-                if let Some(purpose) = self.asks.answered(reply.request) {
-                    self.kv_answered(now, purpose, reply.body, effects);
+                if let Some((purpose, answer)) = self.asks.kv_replied(now, from, reply, effects) {
+                    self.kv_answered(now, purpose, answer, effects);
                 }
             }
             Message::ObjectReply(reply) => {

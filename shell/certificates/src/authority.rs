@@ -83,6 +83,10 @@ impl Authority {
     pub fn open(folder: &Path) -> Result<Self, CertificateError> {
         let (certificates, key_path) = (folder.join(AUTHORITY_FILE), folder.join(KEY_FILE));
         let newest = pem::certificates(&certificates)?.swap_remove(0);
+        if !key_path.exists() {
+            let why = "the authority's private key is missing; put it back, or replace the authority";
+            return Err(CertificateError::content(&key_path, why));
+        }
         let key = KeyPair::from_pem(&files::read(&key_path)?).map_err(|error| {
             CertificateError::content(&key_path, format!("it holds no private key: {error}"))
         })?;

@@ -23,6 +23,7 @@ use step::{Effects, JobId, Machine, TimerId};
 use crate::checkers::Promise;
 use crate::cluster::{Cluster, View};
 use crate::disk::{Crash, Folder};
+use crate::kv::GroupChecker;
 use crate::network::{Network, Weather};
 use crate::trace::{self, Trace};
 use crate::{Digest, Kind, Moment, Random, Tally};
@@ -31,6 +32,9 @@ use queue::Queue;
 
 /// The first number of nodes that are no machines of the cluster: guests.
 pub const OUTSIDE: NodeId = NodeId(1000);
+
+/// The first number of askers of the KV. They are outside, but the network is between them and the KV.
+pub const ASKERS: NodeId = NodeId(2000);
 
 /// A bound was broken, or work was to be done that makes no sense: what a running engine itself can see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +104,8 @@ pub struct Engine<C: Cluster> {
     pub network: Network,
     /// The account of the run.
     pub trace: Trace,
+    /// What is known of the KV's members.
+    pub group: GroupChecker,
     now: Moment,
     queue: Queue<Item>,
     nodes: Vec<Node<C::Node>>,
@@ -126,8 +132,9 @@ impl<C: Cluster> Engine<C> {
         });
         let nodes = nodes.collect();
         Engine {
-            network: Network::new(weather, OUTSIDE, Random::stream(seed, "network")),
+            network: Network::new(weather, OUTSIDE..ASKERS, Random::stream(seed, "network")),
             trace: Trace::default(),
+            group: GroupChecker::default(),
             now: Moment::BEGIN,
             queue: Queue::new(),
             nodes,
@@ -223,8 +230,9 @@ impl<C: Cluster> Engine<C> {
         self.push(at, Item::Alarm(alarm));
     }
 
-    /// Sends a message for a guest.
+    /// Sends a message, also for a guest; one that is for nobody is lost.
     pub fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        let Some(to) = self.cluster.node_at(to) else { return };
         let arrivals = self.network.route(self.now, from, to);
         if let Some(at) = arrivals.second {
             self.push(at, Item::Deliver { from, to, message: message.clone() });
@@ -307,7 +315,10 @@ impl<C: Cluster> Engine<C> {
             Item::Deliver { from, to, message } => {
                 if self.is_alive(to) {
                     match self.cluster.relay(message) {
-                        Ok(message) => self.enqueue(to, Event::Message { from, message }),
+                        Ok(message) => {
+                            let from = self.cluster.address_of(from);
+                            self.enqueue(to, Event::Message { from, message });
+                        }
                         Err(why) => {
                             let what = format!("{} to {}: {why}", self.name(from), self.name(to));
                             self.complain(Promise::P6, what);
@@ -398,7 +409,8 @@ impl<C: Cluster> Engine<C> {
         self.digest.word(now.0 ^ u64::from(node.0) << 56);
         self.digest.event(&event);
         if event != Event::TurnEnd {
-            let from = if let Event::Message { from, .. } = &event { Some(*from) } else { None };
+            let from =
+                if let Event::Message { from, .. } = &event { self.cluster.node_at(*from) } else { None };
             self.say(|name| {
                 let from = from.map(|from| format!("{}: ", name(from))).unwrap_or_default();
                 format!("{} > {from}{}", name(node), trace::event(&event))
@@ -409,8 +421,12 @@ impl<C: Cluster> Engine<C> {
         let reading = self.nodes[index].clock.reading(now);
         let machine = self.nodes[index].machine.as_mut().expect("only the living step");
         machine.step(reading, event, &mut outbox);
+        let look = self.cluster.look(machine);
         self.carry_out(node, &mut outbox);
         self.outbox = outbox;
+        if let Some(wrong) = look.and_then(|look| self.group.look(node, look)) {
+            self.complain(Promise::P5, wrong);
+        }
     }
 
     fn read_gauges(&mut self, node: NodeId) {
@@ -431,6 +447,7 @@ impl<C: Cluster> Engine<C> {
 fn name_of<C: Cluster>(cluster: &C, node: NodeId) -> String {
     match cluster.layout().nodes.get(node.0 as usize) {
         Some(spec) => spec.name.clone(),
+        None if node >= ASKERS => format!("asker-{}", node.0 - ASKERS.0),
         None => format!("guest-{}", node.0.saturating_sub(OUTSIDE.0)),
     }
 }

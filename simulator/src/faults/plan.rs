@@ -28,13 +28,15 @@ pub const CRASHES_MIN: u64 = 3;
 pub const KINDS_MIN: usize = 3;
 
 /// The faults other than crashes that can be drawn, and how often they are.
-const KINDS: [(Draw, u32); 13] = [
+const KINDS: [(Draw, u32); 15] = [
     (Draw::Pause, 3),
     (Draw::Storm, 4),
     (Draw::Partition, 3),
     (Draw::OneWay, 2),
+    (Draw::Pair, 2),
     (Draw::SlowLink, 2),
     (Draw::SlowDisk, 3),
+    (Draw::Member, 3),
     (Draw::Reads, 1),
     (Draw::Write, 2),
     (Draw::Sync, 2),
@@ -45,7 +47,7 @@ const KINDS: [(Draw, u32); 13] = [
 ];
 
 /// Kinds that strike for certain: every run has [`KINDS_MIN`] of them.
-const CERTAIN: usize = 6;
+const CERTAIN: usize = 7;
 
 #[derive(Clone, Copy, Debug)]
 enum Draw {
@@ -53,6 +55,10 @@ enum Draw {
     Storm,
     Partition,
     OneWay,
+    /// Two nodes can't talk, and everybody else can talk with both.
+    Pair,
+    /// A member of the KV's group is away for longer than the others wait for it.
+    Member,
     SlowLink,
     SlowDisk,
     Reads,
@@ -149,7 +155,19 @@ impl Drawer<'_> {
         let disk = |node: NodeId, what: DiskFault| Some(Fault::Disk { node, what });
         let is_alone = self.layout.nodes.len() < 2;
         match kind {
-            Draw::Partition | Draw::OneWay | Draw::SlowLink if is_alone => None,
+            Draw::Partition | Draw::OneWay | Draw::Pair | Draw::SlowLink if is_alone => None,
+            Draw::Member if self.layout.of(Part::Kv).len() < 2 => None,
+            Draw::Member => Some(self.member_away()),
+            Draw::Pair => {
+                let mut all = self.all();
+                let members = self.layout.of(Part::Kv);
+                if members.len() > 1 && self.random.coin() {
+                    all = members;
+                }
+                self.random.shuffle(&mut all);
+                let (from, to) = (vec![all[0]], vec![all[1]]);
+                Some(Fault::Partition { from, to, one_way: self.random.chance(3_000), lasts: lasts * 8 })
+            }
             Draw::Pause => Some(Fault::Pause { node: self.node_of([1, 1, 1, 1, 1]), lasts }),
             Draw::Storm => Some(Fault::Storm { weather: Weather::STORM, lasts }),
             Draw::Partition | Draw::OneWay => {
@@ -176,6 +194,22 @@ impl Drawer<'_> {
             Draw::Rot => self.damage(DiskFault::Rot),
             Draw::Lose => self.damage(DiskFault::Lose),
             Draw::Misdirect => self.damage(DiskFault::Misdirect),
+        }
+    }
+
+    /// Elections take a second: what lasts shorter is over before the group notices.
+    fn member_away(&mut self) -> Fault {
+        let members = self.layout.of(Part::Kv);
+        let node = *self.random.pick(&members);
+        let lasts = Duration::from_millis(self.random.between(500, 6_000));
+        match self.random.below(4) {
+            0 => Fault::Pause { node, lasts },
+            // It hears and isn't heard, or is heard and hears not, or neither.
+            way => {
+                let others: Vec<NodeId> = self.all().into_iter().filter(|&other| other != node).collect();
+                let (from, to) = if way == 1 { (others, vec![node]) } else { (vec![node], others) };
+                Fault::Partition { from, to, one_way: way != 3, lasts }
+            }
         }
     }
 

@@ -16,6 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// nothing else holds.
 const LAST_WORDS: u32 = 40;
 
+/// Calls that each asker of the KV makes in the storm, and in each audit.
+const ASKED: u32 = 60;
+const ASKED_LAST: u32 = 6;
+
 /// How long the storm may last: faults and the waits that they cause.
 const STORM_MAX: Duration = Duration::from_secs(1800);
 
@@ -30,7 +34,8 @@ impl<C: Cluster> Run<C> {
         self.wake_guests();
         let share = (operations / self.guests.len() as u64) as u32 + 1;
         self.task(|_| Task::Work(share));
-        let is_through = |run: &Self| run.is_struck() && run.guests.iter().all(Guest::is_idle);
+        self.task_askers(ASKED);
+        let is_through = |run: &Self| run.is_struck() && run.is_idle();
         if !self.run_until(STORM_MAX, is_through) {
             return self.stuck("the storm");
         }
@@ -63,6 +68,10 @@ impl<C: Cluster> Run<C> {
             what: complaint.what.clone(),
         });
         self.violations.extend(complaints);
+        if let Some(what) = crate::kv::check(&self.asked) {
+            let at = self.engine.now();
+            self.violations.push(Violation { promise: Promise::P5, at, range: 0..0, what });
+        }
         self.violations.sort_by_key(|violation| (violation.at, violation.promise));
     }
 
@@ -85,7 +94,8 @@ impl<C: Cluster> Run<C> {
     /// Has every guest read everything; false when that can't be done.
     fn audit(&mut self, when: &str) -> bool {
         self.task(|_| Task::Audit(0));
-        let is_done = self.run_until(PATIENCE, |run| run.guests.iter().all(Guest::is_idle));
+        self.task_askers(ASKED_LAST);
+        let is_done = self.run_until(PATIENCE, Run::is_idle);
         if !is_done {
             self.stuck(when);
         }
@@ -156,6 +166,7 @@ impl<C: Cluster> Run<C> {
             nodes.into_iter().filter(|&node| matches!(self.part(node), Part::VolumeDriver | Part::Kv));
         let victim = *self.random.pick(&victims.collect::<Vec<_>>());
         self.last_injury = self.engine.now();
+        self.engine.group.end();
         // Data outnumbers logs by far, and only a log can be taken for one that ends earlier.
         let in_logs = self.random.coin();
         for _ in 0..self.random.between(1, 3) {
@@ -179,7 +190,9 @@ impl<C: Cluster> Run<C> {
             let first = pending.clone().next().map(|o| format!("{:?} of {}", o.request, o.sent));
             format!("{} waits for {} answers, first {first:?}", guest.spec.vdisk, pending.count())
         });
-        let waits: Vec<String> = waits.collect();
+        let askers = self.askers.iter().filter_map(|asker| Some((asker.id, asker.waits_for()?)));
+        let askers = askers.map(|(id, call)| format!("{} waits for {call:?}", self.engine.name(id)));
+        let waits: Vec<String> = waits.chain(askers).collect();
         let promise = if self.disaster < Moment::NEVER { Promise::P7 } else { Promise::P10 };
         let what = format!("guests got stuck in {when}: {}; dead: {}", waits.join(", "), dead.join(", "));
         self.complain(promise, what);

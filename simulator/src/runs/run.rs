@@ -12,8 +12,9 @@ use super::farewell::Farewell;
 use crate::checkers::{Promise, Violation};
 use crate::cluster::{Cluster, Part};
 use crate::disk::Crash;
-use crate::engine::{Engine, Happening, OUTSIDE};
+use crate::engine::{ASKERS, Engine, Happening, OUTSIDE};
 use crate::faults::{CRASHES_MIN, Fault, Plan};
+use crate::kv::{Asker, KvHistory};
 use crate::workload::{Growth, Guest, Profile, Task};
 use crate::{Moment, Random, Trace};
 
@@ -24,6 +25,7 @@ const OPERATOR: NodeId = NodeId(OUTSIDE.0 + 900);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alarm {
     Guest(usize),
+    Asker(usize),
     Start(NodeId),
     /// The operator looks after a node whose disk had trouble.
     Mend(NodeId),
@@ -40,6 +42,7 @@ impl Alarm {
             Alarm::Mend(node) => (2, node.0),
             Alarm::Ask => (3, 0),
             Alarm::Deadline(count) => (4, count),
+            Alarm::Asker(index) => (5, index as u32),
         };
         tag << 32 | u64::from(value)
     }
@@ -51,7 +54,8 @@ impl Alarm {
             1 => Alarm::Start(NodeId(value)),
             2 => Alarm::Mend(NodeId(value)),
             3 => Alarm::Ask,
-            _ => Alarm::Deadline(value),
+            4 => Alarm::Deadline(value),
+            _ => Alarm::Asker(value as usize),
         }
     }
 }
@@ -60,6 +64,10 @@ impl Alarm {
 pub(super) struct Run<C: Cluster> {
     pub(super) engine: Engine<C>,
     pub(super) guests: Vec<Guest>,
+    /// Who asks the KV beside the roles, and what came of it.
+    pub(super) askers: Vec<Asker>,
+    pub(super) asked: KvHistory,
+    next_value: u32,
     pub(super) plan: Plan,
     /// Faults of the plan that have come.
     pub(super) struck: usize,
@@ -112,12 +120,21 @@ impl<C: Cluster> Run<C> {
             Guest::new(NodeId(OUTSIDE.0 + index as u32), spec.clone(), profile, growth, random)
         });
         let guests = guests.collect();
+        let (askers, group) = layout.askers.clone();
+        let askers = (0..askers).map(|index| {
+            let random = Random::stream(seed, &format!("asker {index}"));
+            Asker::new(NodeId(ASKERS.0 + index as u32), group.clone(), random)
+        });
+        let askers = askers.collect();
         let prologue = layout.prologue.iter().rev().cloned().collect();
         let mut engine = Engine::new(cluster, seed, plan.weather);
         engine.trace = trace;
         Run {
             engine,
             guests,
+            askers,
+            asked: KvHistory::new(),
+            next_value: 0,
             plan,
             struck: 0,
             random: Random::stream(seed, "operator"),
@@ -161,9 +178,10 @@ impl<C: Cluster> Run<C> {
         }
     }
 
-    /// Starts the nodes of the prologue, and has its requests made.
+    /// Starts the nodes of the prologue and the KV, and has its requests made.
     pub(super) fn begin(&mut self) {
-        let nodes: BTreeSet<NodeId> = self.prologue.iter().map(|(node, _)| *node).collect();
+        let mut nodes: BTreeSet<NodeId> = self.prologue.iter().map(|(node, _)| *node).collect();
+        nodes.extend(self.engine.cluster.layout().of(Part::Kv));
         nodes.into_iter().for_each(|node| self.engine.start(node));
         self.alarm(Duration::from_micros(1), Alarm::Ask);
     }
@@ -178,6 +196,19 @@ impl<C: Cluster> Run<C> {
         for index in 0..self.guests.len() {
             self.alarm(Duration::from_micros(10), Alarm::Guest(index));
         }
+        for index in 0..self.askers.len() {
+            self.alarm(Duration::from_micros(10), Alarm::Asker(index));
+        }
+    }
+
+    /// Gives every asker so many calls.
+    pub(super) fn task_askers(&mut self, calls: u32) {
+        self.askers.iter_mut().for_each(|asker| asker.task(calls));
+    }
+
+    /// Whether guests and askers have nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.guests.iter().all(Guest::is_idle) && self.askers.iter().all(Asker::is_idle)
     }
 
     /// Gives every guest a task.
@@ -244,6 +275,7 @@ impl<C: Cluster> Run<C> {
     fn on_happening(&mut self, happening: Happening) {
         match happening {
             Happening::Mail { to, message, .. } if to == OPERATOR => self.on_operator_mail(message),
+            Happening::Mail { to, from, message } if to >= ASKERS => self.on_asker_mail(to, from, message),
             Happening::Mail { to, message, .. } => self.on_guest_mail(to, message),
             Happening::Alarm(number) => self.on_alarm(Alarm::from_number(number)),
             Happening::Died { node, how } => self.on_died(node, how),
@@ -261,6 +293,13 @@ impl<C: Cluster> Run<C> {
                 self.post(index);
                 let rests = self.guests[index].rests();
                 self.alarm(rests, Alarm::Guest(index));
+            }
+            Alarm::Asker(index) => {
+                let now = self.engine.now();
+                self.askers[index].on_alarm(now, &mut self.asked, &mut self.next_value);
+                self.post_asker(index);
+                let rests = self.askers[index].rests();
+                self.alarm(rests, Alarm::Asker(index));
             }
             Alarm::Start(node) => self.start(node),
             Alarm::Mend(node) => self.mend(node),
@@ -288,6 +327,27 @@ impl<C: Cluster> Run<C> {
         let now = self.engine.now();
         self.guests[index].on_message(now, message);
         self.post(index);
+    }
+
+    fn on_asker_mail(&mut self, to: NodeId, from: NodeId, message: Message) {
+        let (index, now) = ((to.0 - ASKERS.0) as usize, self.engine.now());
+        let from = self.engine.cluster.address_of(from);
+        if let Message::KvReply(reply) = message {
+            let wrong = self.askers[index].on_reply(now, from, reply, &mut self.asked);
+            wrong.into_iter().for_each(|wrong| self.complain(Promise::P6, wrong));
+            self.post_asker(index);
+        }
+    }
+
+    fn post_asker(&mut self, index: usize) {
+        let id = self.askers[index].id;
+        for (to, message) in self.askers[index].take_outbox() {
+            if self.engine.trace.is_on() {
+                self.engine
+                    .say(|name| format!("{} asks: {}", name(id), crate::trace::message_text(&message)));
+            }
+            self.engine.send(id, to, message);
+        }
     }
 
     fn post(&mut self, index: usize) {
@@ -353,8 +413,11 @@ impl<C: Cluster> Run<C> {
     }
 
     fn ask(&mut self) {
-        if let Some((to, message)) = self.prologue.last() {
-            self.engine.send(OPERATOR, *to, message.clone());
+        if let Some((to, message)) = self.prologue.last().cloned() {
+            // The member that leads the KV's group takes what is for the KV.
+            let members = self.engine.cluster.layout().of(Part::Kv);
+            let to = if members.contains(&to) { *self.random.pick(&members) } else { to };
+            self.engine.send(OPERATOR, to, message);
             return self.alarm(Duration::from_secs(1), Alarm::Ask);
         }
         let pushes: Vec<(u64, usize)> =

@@ -66,6 +66,7 @@ impl Factory for ToyFactory {
             nodes: vec![node],
             guests: vec![guest],
             prologue: Vec::new(),
+            askers: (0, Vec::new()),
             damaged_asds_max: 0,
             can_sync: false,
             tells_rot: false,

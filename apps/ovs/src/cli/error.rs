@@ -55,6 +55,7 @@ fn versions() -> String {
         ("ASD checkpoint", Kind::ASD_CHECKPOINT.version),
         ("KV log", Kind::KV_LOG.version),
         ("KV snapshot", Kind::KV_SNAPSHOT.version),
+        ("KV backup", Kind::KV_BACKUP.version),
         ("fragment", fragment::VERSION),
         ("registry", registry::VERSION.into()),
         ("message frame", frame::VERSION),

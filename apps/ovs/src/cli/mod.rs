@@ -1,5 +1,6 @@
 //! The command line: what can be said, and what is said of it.
 
+mod cluster;
 #[cfg(test)]
 mod document;
 mod error;
@@ -14,6 +15,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glossary::{ByteCount, OsdId, VdiskName};
 
+pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
 pub(crate) use up::{DEFAULT_NBD, Up};
 
@@ -114,6 +116,12 @@ pub(crate) enum Verb {
     /// Prints everything that can be counted, as Prometheus text.
     #[command(after_help = "Example:\n  ovs metrics")]
     Metrics(Asking),
+    /// Clusters of several servers: their certificates and configurations.
+    #[command(subcommand, arg_required_else_help = false)]
+    Cluster(ClusterVerb),
+    /// Configuration files.
+    #[command(subcommand, arg_required_else_help = false)]
+    Config(ConfigVerb),
     Destroy(Destroy),
 }
 
@@ -121,7 +129,8 @@ impl Verb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
         match self {
-            Verb::Up(_) => false,
+            Verb::Up(_) | Verb::Config(_) => false,
+            Verb::Cluster(cluster) => cluster.place().json,
             Verb::Destroy(destroy) => destroy.json,
             Verb::Vdisk(VdiskVerb::Create(sized) | VdiskVerb::Resize(sized)) => sized.asking.json,
             Verb::Vdisk(VdiskVerb::Info(named)) => named.asking.json,
@@ -270,7 +279,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
             }
         }
         Verb::Destroy(destroy) => destroy.dir.clone_from(&cli.globals.dir),
-        Verb::Vdisk(_) | Verb::Backend(_) | Verb::Osd(_) | Verb::Status(_) | Verb::Metrics(_) => {}
+        Verb::Vdisk(_)
+        | Verb::Backend(_)
+        | Verb::Osd(_)
+        | Verb::Status(_)
+        | Verb::Metrics(_)
+        | Verb::Cluster(_)
+        | Verb::Config(_) => {}
     }
     Parsed::Cli(cli)
 }

@@ -49,14 +49,14 @@ impl Casting<'_> {
     pub(crate) fn objects(&self, record: &ClusterRecord, absent: &[Absent]) -> NodeSpec<Role> {
         let osds = record.osds.iter().map(|osd| (*osd, ids::asd(osd.osd))).collect();
         let gone = absent.iter().map(|absent| absent.osd.osd).collect();
-        let card = RoleCard::Objects { kv: ids::KV, osds, gone };
+        let card = RoleCard::ObjectsOfGroup { kv: vec![ids::KV], osds, gone };
         self.spec(ids::OBJECTS, "objects".into(), BACKEND_SHARD, None, &card)
     }
 
     /// `accept_loss`: what the write buffer lost is accepted as lost.
     pub(crate) fn volume_driver(&self, accept_loss: bool) -> NodeSpec<Role> {
-        let (node, kv, objects) = (ids::VOLUME_DRIVER, ids::KV, ids::OBJECTS);
-        let card = RoleCard::VolumeDriver { node, kv, objects, accept_loss };
+        let (node, kv, objects) = (ids::VOLUME_DRIVER, vec![ids::KV], ids::OBJECTS);
+        let card = RoleCard::VolumeDriverOfGroup { node, kv, objects, accept_loss };
         let folder = Some(self.directory.write_buffer());
         self.spec(ids::VOLUME_DRIVER, "volume-driver".into(), GUEST_SHARD, folder, &card)
     }

@@ -1,6 +1,7 @@
 //! The client's side of verbs: each asks the running cluster, and comes to what goes to standard output.
 
 mod ask;
+pub(crate) mod cluster;
 mod confirm;
 pub(crate) mod destroy;
 pub(crate) mod osd;

@@ -1,6 +1,7 @@
 //! What a role is told when it is made.
 
 use alloc::vec::Vec;
+use consensus::{Member, Membership};
 use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use crate::registry::OsdRecord;
 /// A role and its settings, as far as a deployment chooses them: what makes the same role anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoleCard {
-    /// A KV with the functions that it hosts.
+    /// A KV with the functions that it hosts, which is a group of one.
     Kv {
         /// Whose.
         cluster: ClusterIdentity,
@@ -25,7 +26,7 @@ pub enum RoleCard {
         /// Bytes of log between checkpoints.
         checkpoint_every: ByteCount,
     },
-    /// An objects client.
+    /// An objects client, as recordings had it when a KV was one node.
     Objects {
         /// The KV.
         kv: NodeId,
@@ -34,7 +35,7 @@ pub enum RoleCard {
         /// Those of them that can't start before an operator acts.
         gone: Vec<OsdId>,
     },
-    /// A volume driver.
+    /// A volume driver, as recordings had it when a KV was one node.
     VolumeDriver {
         /// Itself.
         node: NodeId,
@@ -51,5 +52,36 @@ pub enum RoleCard {
         client: ClientId,
         /// The volume driver.
         volume_driver: NodeId,
+    },
+    /// A KV that is a member of a group.
+    KvMember {
+        /// Whose.
+        cluster: ClusterIdentity,
+        /// Itself.
+        me: Member,
+        /// With whom the group begins; none for a member that joins a group that runs.
+        first: Option<Membership>,
+        /// Where the others are.
+        nodes: Vec<(Member, NodeId)>,
+    },
+    /// An objects client of a KV with members.
+    ObjectsOfGroup {
+        /// The members of the KV's group.
+        kv: Vec<NodeId>,
+        /// Its OSDs, and the node of each.
+        osds: Vec<(OsdRecord, NodeId)>,
+        /// Those of them that can't start before an operator acts.
+        gone: Vec<OsdId>,
+    },
+    /// A volume driver of a KV with members.
+    VolumeDriverOfGroup {
+        /// Itself.
+        node: NodeId,
+        /// The members of the KV's group.
+        kv: Vec<NodeId>,
+        /// The objects client.
+        objects: NodeId,
+        /// Whether what the write buffer lost is accepted as lost.
+        accept_loss: bool,
     },
 }

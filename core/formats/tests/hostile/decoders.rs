@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use formats::journal::{self, Kind};
-use formats::{asd_record, fragment, frame, hello, kv_store, recording, registry, sco, tlog};
+use formats::{asd_record, fragment, frame, hello, kv_backup, kv_store, recording, registry, sco, tlog};
 
 /// Gives the bytes to every decoder. A frame decoder must not care how a stream was cut.
 pub(crate) fn decode_all(data: &[u8]) {
@@ -10,9 +10,15 @@ pub(crate) fn decode_all(data: &[u8]) {
     let (left, right) = data.split_at(data.len() / 2);
     assert_eq!(frames(&[left, right]), whole);
     let bytes = Bytes::copy_from_slice(data);
-    for kind in
-        [Kind::TLOG, Kind::ASD_SEGMENT, Kind::ASD_CHECKPOINT, Kind::KV_LOG, Kind::KV_SNAPSHOT, Kind::MAP]
-    {
+    for kind in [
+        Kind::TLOG,
+        Kind::ASD_SEGMENT,
+        Kind::ASD_CHECKPOINT,
+        Kind::KV_LOG,
+        Kind::KV_SNAPSHOT,
+        Kind::KV_BACKUP,
+        Kind::MAP,
+    ] {
         if let Ok(scan) = journal::scan(&bytes, kind, &[9; 16], 1) {
             assert!(scan.batches.iter().all(|batch| batch.position < batch.end));
         }
@@ -26,6 +32,7 @@ pub(crate) fn decode_all(data: &[u8]) {
     let _ = kv_store::decode_part(data);
     let _ = registry::decode::<formats::manifest::Manifest>(data);
     let _ = registry::decode::<registry::ClusterRecord>(data);
+    let _ = kv_backup::Backup::read(&bytes);
     let _ = fragment::decode(&bytes);
     assert!(asd_record::records(1, data).take(data.len() + 2).count() <= data.len() + 1);
     let mut rest = data;

@@ -73,7 +73,7 @@ pub(crate) fn config(osds: u32) -> Config {
         block_clusters: 2,
         ..Settings::default()
     };
-    Config { kv: KV, osds: (0..osds).map(osd).collect(), gone: Vec::new(), settings, bug: None }
+    Config { kv: vec![KV], osds: (0..osds).map(osd).collect(), gone: Vec::new(), settings, bug: None }
 }
 
 impl World {

@@ -52,7 +52,7 @@ impl World {
             random: Entropy::new([7; 32]),
             now: Timestamp(0),
             edge: Edge::new(edge::Config::new(ClientId(7), DRIVER)),
-            driver: VolumeDriver::new(volume::Config::new(DRIVER, KV, OBJECTS)),
+            driver: VolumeDriver::new(volume::Config::new(DRIVER, vec![KV], OBJECTS)),
             disk,
             registry: Registry::new(&name, ByteCount(SIZE * CLUSTER), sco_size, buffer),
             to_edge: vec![Event::Start { seed: [1; 32] }],

@@ -6,17 +6,14 @@ use super::tally::Tally;
 use consensus::{LogIndex, Member, Membership, RaftGroup};
 use formats::kv_client::KvClient;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
-use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvReply, KvRequest};
+use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvQuery, KvReply, KvRequest};
 use formats::{Effect, Event, Message};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClusterIdentity, NodeId, ServerId};
 use kv::{COUNTERS, Config, Kv};
 use std::collections::{BTreeMap, BTreeSet};
 use step::{Bug, DiskOperation, Effects, Machine, OperationId, TimerId, Timestamp};
 
 const TALLY: FunctionId = FunctionId(9);
-
-/// Members are nodes from here on; below are askers.
-const FIRST_NODE: u32 = 100;
 
 /// What went wrong.
 pub(crate) type Violation = String;
@@ -37,8 +34,6 @@ enum Awaited {
 struct Asker {
     client: KvClient,
     awaited: BTreeMap<u64, Awaited>,
-    /// Whom it asks.
-    server: usize,
 }
 
 pub(crate) struct Members {
@@ -62,9 +57,8 @@ pub(crate) struct Members {
 impl Members {
     pub(crate) fn new(seed: u64, count: usize, bug: Option<Bug>) -> Self {
         let askers = (0..3).map(|number| Asker {
-            client: KvClient::new(seed.wrapping_mul(31) + number),
+            client: KvClient::new(seed.wrapping_mul(31) + number, (0..count).map(node).collect()),
             awaited: BTreeMap::new(),
-            server: 0,
         });
         let server = || Server {
             kv: None,
@@ -258,11 +252,7 @@ impl Members {
             }
         }
         for index in 0..self.askers.len() {
-            for request in self.askers[index].client.resend_due(self.now) {
-                // Nobody answers: perhaps another does.
-                self.askers[index].server = self.chance.below(self.servers.len());
-                self.send(index, request);
-            }
+            self.resend(index);
         }
         Ok(())
     }
@@ -271,7 +261,7 @@ impl Members {
         let index = self.chance.below(self.askers.len());
         let id = self.issued.len();
         let (floor, now) = (self.floor, self.now);
-        let (request, awaited) = if self.chance.below(10) < 6 {
+        let (asked, awaited) = if self.chance.below(10) < 6 {
             let filler = "x".repeat(self.chance.below(8) * 700);
             let command = format!("{id} {filler}").into_bytes();
             self.issued.push((command.clone(), None));
@@ -281,12 +271,17 @@ impl Members {
             let query = KvQuery::Function { function: TALLY, query: Vec::new() };
             (self.askers[index].client.query(now, query), Awaited::Count { floor })
         };
-        self.askers[index].awaited.insert(request.request, awaited);
-        self.send(index, request);
+        self.askers[index].awaited.insert(asked.1.request, awaited);
+        self.send(index, asked);
     }
 
-    fn send(&mut self, asker: usize, request: KvRequest) {
-        let to = node(self.askers[asker].server);
+    fn resend(&mut self, asker: usize) {
+        for asked in self.askers[asker].client.resend_due(self.now) {
+            self.send(asker, asked);
+        }
+    }
+
+    fn send(&mut self, asker: usize, (to, request): (NodeId, KvRequest)) {
         self.network.push((NodeId(1 + asker as u32), to, Message::Kv(request)));
     }
 
@@ -308,19 +303,15 @@ impl Members {
         }
         match (server(to), message) {
             (Some(index), message) => self.step(index, Event::Message { from, message }),
-            (None, Message::KvReply(reply)) => self.on_reply(to.0 as usize - 1, server(from), reply),
+            (None, Message::KvReply(reply)) => self.on_reply(to.0 as usize - 1, from, reply),
             (None, other) => Err(format!("an odd message: {other:?}")),
         }
     }
 
-    fn on_reply(&mut self, index: usize, from: Option<usize>, reply: KvReply) -> Result<(), Violation> {
-        let asker = &mut self.askers[index];
-        if let KvAnswer::Failed(KvError::NotLeader { leader: Some(leader) }) = reply.body
-            && from == Some(asker.server)
-        {
-            asker.server = leader.0 as usize - 1;
-        }
-        let Some((request, answer)) = asker.client.on_reply(reply) else { return Ok(()) };
+    fn on_reply(&mut self, index: usize, from: NodeId, reply: KvReply) -> Result<(), Violation> {
+        let taken = self.askers[index].client.on_reply(self.now, from, reply);
+        self.resend(index);
+        let (asker, Some((request, answer))) = (&mut self.askers[index], taken) else { return Ok(()) };
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
         match (asker.awaited.remove(&request).expect("it was asked"), answer) {
             (Awaited::Command { id, floor }, KvAnswer::Done(bytes)) if number(&bytes) >= floor => {
@@ -380,12 +371,14 @@ impl Members {
     }
 }
 
+/// The node of a member: members are counted from 1, and their nodes are the KVs of servers of these numbers.
 fn node(server: usize) -> NodeId {
-    NodeId(FIRST_NODE + server as u32)
+    NodeId::kv_of(ServerId(server as u16 + 1))
 }
 
+/// Other nodes, which are no server's, are askers.
 fn server(node: NodeId) -> Option<usize> {
-    node.0.checked_sub(FIRST_NODE).map(|server| server as usize)
+    usize::from(node.server().0).checked_sub(1)
 }
 
 fn blank() -> Vec<u8> {

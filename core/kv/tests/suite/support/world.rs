@@ -64,7 +64,7 @@ impl World {
         config.snapshot_log_bytes = 60_000;
         config.bug = bug;
         let askers = (0..3).map(|number| Asker {
-            client: KvClient::new(seed.wrapping_mul(31) + number),
+            client: KvClient::new(seed.wrapping_mul(31) + number, vec![KV]),
             awaited: BTreeMap::new(),
             steps: 0,
         });
@@ -238,7 +238,7 @@ impl World {
             let requests = self.askers[index].client.resend_due(self.now);
             requests
                 .into_iter()
-                .for_each(|request| self.network.push((KV, Message::Kv(wrap(index, request)))));
+                .for_each(|(_, request)| self.network.push((KV, Message::Kv(wrap(index, request)))));
         }
     }
 
@@ -247,7 +247,7 @@ impl World {
         let (kind, id) = (self.chance.below(10), self.issued.len());
         let stepping = self.askers[index].awaited.values().any(|awaited| matches!(awaited, Awaited::Step));
         let asker = &mut self.askers[index];
-        let (request, awaited) = match kind {
+        let ((_, request), awaited) = match kind {
             0..5 => {
                 let mark = if kind == 0 { "!" } else { "" };
                 let filler = "x".repeat(self.chance.below(8) * 700);
@@ -298,7 +298,7 @@ impl World {
 
     fn on_reply(&mut self, index: usize, reply: KvReply) -> Result<(), Violation> {
         let asker = &mut self.askers[index];
-        let Some((request, answer)) = asker.client.on_reply(reply) else { return Ok(()) };
+        let Some((request, answer)) = asker.client.on_reply(self.now, KV, reply) else { return Ok(()) };
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
         match (asker.awaited.remove(&request).expect("it was asked"), answer) {
             (Awaited::Tally { id, floor }, KvAnswer::Done(bytes)) if number(&bytes) >= floor => {

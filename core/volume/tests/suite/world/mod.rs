@@ -293,7 +293,7 @@ impl World {
 fn config(bug: Option<step::Bug>) -> Config {
     // TLogs cover two SCOs of 8 clusters, and three are uploaded at once, so that everything happens in a short run.
     let (tlog_covers, upload_bytes_max) = (2 * 8 * CLUSTER, 3 * 8 * CLUSTER);
-    Config { tlog_covers, upload_bytes_max, bug, ..Config::new(DRIVER, KV, OBJECTS) }
+    Config { tlog_covers, upload_bytes_max, bug, ..Config::new(DRIVER, vec![KV], OBJECTS) }
 }
 
 /// The vDisk.

@@ -1,0 +1,150 @@
+//! `ovs cluster …`: the folder that holds a cluster's authority, and what its servers and clients need.
+
+mod folder;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use certificates::{Identity, Role, Roles};
+use glossary::ServerId;
+use serde_json::{Value, json};
+
+use crate::cli::{ClusterVerb, NewClient, NewServer, Renew, Revoke};
+use crate::failure::{ExitCode, Failure};
+use folder::Folder;
+
+/// The administrator that every cluster begins with.
+const ADMIN: &str = "admin";
+
+/// The first server of a cluster.
+const FIRST: ServerId = ServerId(1);
+
+/// Does it. Returns what goes to standard output.
+pub(crate) fn run(verb: &ClusterVerb) -> Result<String, Failure> {
+    let path = &verb.place().folder;
+    let (sentence, value) = match verb {
+        ClusterVerb::Init(new) => init(new)?,
+        ClusterVerb::AddServer(new) => add_server(&Folder::open(path)?, new)?,
+        ClusterVerb::AddClient(new) => add_client(&Folder::open(path)?, new)?,
+        ClusterVerb::Renew(verb) => renew(&Folder::open(path)?, verb)?,
+        ClusterVerb::Revoke(verb) => revoke(&Folder::open(path)?, verb)?,
+        ClusterVerb::Certificates(place) => return list::certificates(&Folder::open(path)?, place.json),
+        ClusterVerb::ReplaceAuthority(_) => replace_authority(&Folder::replace_authority(path)?)?,
+        ClusterVerb::RetireAuthority(_) => retire_authority(&Folder::open(path)?)?,
+    };
+    Ok(if verb.place().json { format!("{value}\n") } else { format!("{sentence}\n") })
+}
+
+type Done = Result<(String, Value), Failure>;
+
+fn init(new: &NewServer) -> Done {
+    let path = new.place.folder.display();
+    let folder = Folder::create(&new.place.folder)?;
+    let admin = identity(&folder, ADMIN, &[Role::Admin, Role::Client])?;
+    folder.make_server(FIRST, new.address, new.life.duration())?;
+    folder.make_client(&admin, new.life.duration())?;
+    let sentence = format!(
+        "cluster {} in {path}\nnext: ovs kv init --config {path}/server-1/ovs.toml\n      ovs serve --config \
+         {path}/server-1/ovs.toml",
+        folder.cluster()
+    );
+    Ok((sentence, json!({ "done": "init", "cluster": folder.cluster().to_string(), "server": FIRST.0 })))
+}
+
+fn add_server(folder: &Folder, new: &NewServer) -> Done {
+    let server = folder.next_server(new.address)?;
+    folder.make_server(server, new.address, new.life.duration())?;
+    let config = folder.config_of(&format!("server-{server}"));
+    let sentence = format!(
+        "server-{server} at {}\nnext: ovs kv join --config {config}\n      ovs serve --config {config}",
+        new.address,
+        config = config.display()
+    );
+    Ok((sentence, json!({ "done": "add-server", "server": server.0, "address": new.address.to_string() })))
+}
+
+fn add_client(folder: &Folder, new: &NewClient) -> Done {
+    let client = identity(folder, &new.name, &new.roles)?;
+    if folder.holds(&client.name) {
+        return Err(Failure::refused(format!(
+            "{} is there; ovs cluster renew gives it a new certificate",
+            client.name
+        )));
+    }
+    folder.make_client(&client, new.life.duration())?;
+    let config = folder.config_of(&client.name);
+    let sentence = format!("{} ({}): {}", client.name, client.roles, config.display());
+    Ok((sentence, json!({ "done": "add-client", "client": client.name, "roles": client.roles.to_string() })))
+}
+
+fn renew(folder: &Folder, verb: &Renew) -> Done {
+    let holders = match &verb.name {
+        Some(name) => vec![folder.holder(name)?],
+        None => folder.holders()?,
+    };
+    for holder in &holders {
+        folder.issue(holder, verb.life.duration())?;
+        if verb.revoke_old {
+            folder.revoke(&holder.name, true)?;
+        }
+    }
+    folder.share()?;
+    let names: Vec<_> = holders.into_iter().map(|holder| holder.name).collect();
+    let sentence = format!(
+        "renewed {}; put the new files in the certificates' folders of their holders, where they are taken up without \
+         a restart",
+        names.join(", ")
+    );
+    Ok((sentence, json!({ "done": "renew", "names": names })))
+}
+
+fn revoke(folder: &Folder, verb: &Revoke) -> Done {
+    let count = folder.revoke(&verb.name, false)?;
+    folder.share()?;
+    let sentence = match count {
+        0 => format!("{} was revoked before", verb.name),
+        _ => format!(
+            "revoked {}; put revoked.pem in the certificates' folder of every server and client, where it is taken up \
+             without a restart",
+            verb.name
+        ),
+    };
+    Ok((sentence, json!({ "done": "revoke", "name": verb.name, "certificates": count })))
+}
+
+fn replace_authority(folder: &Folder) -> Done {
+    folder.share()?;
+    let sentence = "the new authority is trusted beside the old one\nnext: put authority.pem and revoked.pem in every \
+                    certificates' folder; then ovs cluster renew, and its files; then ovs cluster retire-authority, \
+                    and its files"
+        .to_owned();
+    Ok((sentence, json!({ "done": "replace-authority" })))
+}
+
+fn retire_authority(folder: &Folder) -> Done {
+    folder.retire()?;
+    folder.share()?;
+    let sentence =
+        "only the newest authority is trusted; put authority.pem and revoked.pem in every certificates' \
+                    folder"
+            .to_owned();
+    Ok((sentence, json!({ "done": "retire-authority" })))
+}
+
+fn identity(folder: &Folder, name: &str, roles: &[Role]) -> Result<Identity, Failure> {
+    Identity::client(folder.cluster(), name, Roles::of(roles.iter().copied()))
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// What certificates have to say, as a verb says it.
+fn failure(error: certificates::CertificateError) -> Failure {
+    use certificates::CertificateError as Error;
+    let code = match error {
+        Error::File { .. } => ExitCode::System,
+        Error::NotIssued(_) => ExitCode::NotFound,
+        Error::Name(_) => ExitCode::Usage,
+        Error::Making(_) => ExitCode::Failed,
+        Error::Content { .. } | Error::Foreign(_) | Error::OtherCluster { .. } => ExitCode::Refused,
+    };
+    Failure::new(code, error.to_string())
+}
