@@ -39,6 +39,7 @@ fn run(cli: &Cli) -> Result<String, Failure> {
         Verb::Osd(OsdVerb::Stop(one)) => verbs::osd::stop(one, directory),
         Verb::Osd(OsdVerb::Start(one)) => verbs::osd::start(one, directory),
         Verb::Status(asking) => verbs::status::run(asking, directory),
+        Verb::Kv(verb) => verbs::kv::run(verb, directory),
         Verb::Metrics(asking) => verbs::status::metrics(asking, directory),
         Verb::Cluster(verb) => verbs::cluster::run(verb),
         Verb::Config(ConfigVerb::Example) => Ok(config::example()),

@@ -4,6 +4,7 @@ mod cluster;
 #[cfg(test)]
 mod document;
 mod error;
+pub(crate) mod kv;
 mod sizes;
 mod up;
 
@@ -17,6 +18,7 @@ use glossary::{ByteCount, OsdId, VdiskName};
 
 pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
+pub(crate) use kv::{KvVerb, Place as KvPlace};
 pub(crate) use up::{DEFAULT_NBD, Up};
 
 /// Open vStorage: block devices on erasure-coded disks.
@@ -116,6 +118,9 @@ pub(crate) enum Verb {
     /// Prints everything that can be counted, as Prometheus text.
     #[command(after_help = "Example:\n  ovs metrics")]
     Metrics(Asking),
+    /// The replicated KV: an ordered map of keys and values for anybody to use.
+    #[command(subcommand, arg_required_else_help = false)]
+    Kv(KvVerb),
     /// Clusters of several servers: their certificates and configurations.
     #[command(subcommand, arg_required_else_help = false)]
     Cluster(ClusterVerb),
@@ -130,6 +135,7 @@ impl Verb {
     pub(crate) fn is_json(&self) -> bool {
         match self {
             Verb::Up(_) | Verb::Config(_) => false,
+            Verb::Kv(kv) => kv.place().asking.json,
             Verb::Cluster(cluster) => cluster.place().json,
             Verb::Destroy(destroy) => destroy.json,
             Verb::Vdisk(VdiskVerb::Create(sized) | VdiskVerb::Resize(sized)) => sized.asking.json,
@@ -284,6 +290,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         | Verb::Osd(_)
         | Verb::Status(_)
         | Verb::Metrics(_)
+        | Verb::Kv(_)
         | Verb::Cluster(_)
         | Verb::Config(_) => {}
     }

@@ -1,0 +1,117 @@
+//! What goes to standard output: a line for each pair, text or JSON.
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::Path;
+
+use kv_client::{Event, KvRange};
+use serde_json::{Value, json};
+
+use super::text::text;
+use super::{bounds, bytes, client, failure, reader};
+use crate::cli::KvPlace;
+use crate::cli::kv::{Printed, Range, Watch};
+use crate::failure::Failure;
+
+/// Whether JSON is wanted.
+pub(super) fn is_json(place: &KvPlace) -> bool {
+    place.asking.json
+}
+
+/// One line.
+pub(super) fn said(place: &KvPlace, shown: &str, value: &Value) -> String {
+    if is_json(place) { format!("{value}\n") } else { format!("{shown}\n") }
+}
+
+/// A line for a key and its value; `-` alone, or null, for none.
+pub(super) fn pair(place: &KvPlace, key: &[u8], value: Option<&[u8]>) -> String {
+    let (key, value) = (text(key), value.map(text));
+    match is_json(place) {
+        true => format!("{}\n", json!({ "key": key, "value": value })),
+        false => value.map_or_else(|| format!("{key}\n"), |value| format!("{key}\t{value}\n")),
+    }
+}
+
+/// Bytes as they are.
+pub(super) fn raw(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    written(out.write_all(bytes).and_then(|()| out.flush())).map(drop)
+}
+
+/// Whether somebody still reads. A reader that left, as `head` does, has what it wanted.
+fn written(result: std::io::Result<()>) -> Result<bool, Failure> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::system("writing to standard output", &error)),
+    }
+}
+
+pub(super) fn range(range: &Range, is_reverse: bool, directory: &Path) -> Result<String, Failure> {
+    pairs(bounds(range)?, is_reverse, &range.printed, directory)
+}
+
+/// Prints pairs as they come, so that a range of any size needs a page of memory.
+pub(super) fn pairs(
+    range: KvRange,
+    is_reverse: bool,
+    printed: &Printed,
+    directory: &Path,
+) -> Result<String, Failure> {
+    let place = &printed.reading.place;
+    let mut client = reader(&printed.reading, directory)?;
+    let most = printed.limit.unwrap_or(usize::MAX);
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut line = |line: String| written(out.write_all(line.as_bytes()));
+    if printed.keys_only {
+        for key in client.keys(range, is_reverse).take(most) {
+            let key = key.map_err(failure)?;
+            let shown = text(&key);
+            if !line(said(place, &shown, &json!(shown)))? {
+                return Ok(String::new());
+            }
+        }
+    } else {
+        for found in client.range(range, is_reverse).take(most) {
+            let (key, value) = found.map_err(failure)?;
+            if !line(pair(place, &key, Some(&value)))? {
+                return Ok(String::new());
+            }
+        }
+    }
+    written(out.flush()).map(|_| String::new())
+}
+
+/// Prints changes as they come.
+pub(super) fn watch(watch: &Watch, directory: &Path) -> Result<String, Failure> {
+    let (prefix, mut left) = (bytes(&watch.prefix)?, watch.limit.unwrap_or(usize::MAX));
+    let mut client = client(&watch.place, directory)?;
+    let after = match watch.after {
+        Some(after) => after,
+        None => {
+            // From what is there now on: the index of a read tells.
+            client.exists(&prefix).map_err(failure)?;
+            client.index()
+        }
+    };
+    for event in client.watch(&prefix, after) {
+        let lines = match event.map_err(failure)? {
+            Event::Missed { through } => {
+                return Err(Failure::refused(format!(
+                    "too much was changed to tell it all: read the range anew, then watch on with --after {through}"
+                )));
+            }
+            Event::Changed { changes, .. } => {
+                let told = changes.iter().take(left);
+                let lines: Vec<_> =
+                    told.map(|(key, value)| pair(&watch.place, key, value.as_deref())).collect();
+                left -= lines.len();
+                lines.concat()
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        if !written(out.write_all(lines.as_bytes()).and_then(|()| out.flush()))? || left == 0 {
+            break;
+        }
+    }
+    Ok(String::new())
+}
