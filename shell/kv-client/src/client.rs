@@ -280,6 +280,7 @@ impl Client {
     /// A stream is of no use. What was sent on it is sent again when it is due.
     fn lose(&mut self, to: NodeId, error: &io::Error) {
         self.connection = None;
+        self.asks.on_gone(self.now(), to);
         self.trouble = Some(format!("server {}: {error}", to.server()));
     }
 
