@@ -15,6 +15,7 @@ pub mod identity;
 pub mod journal;
 pub mod kv_backup;
 pub mod kv_client;
+pub mod kv_member;
 pub mod kv_route;
 pub mod kv_store;
 pub mod manifest;
