@@ -14,12 +14,12 @@ pub struct Planted {
     pub name: &'static str,
     /// What it does.
     pub about: &'static str,
+    /// Members of the KV's group where it can show; drawn by seed where it always can.
+    pub members: Option<u16>,
 }
 
-/// Those that guests can come to notice. [`Bug::SessionsLostInSnapshot`] is none of them: every command that roles
-/// send to the KV is conditional, and being refused the second time is the same to them as losing a race. The KV's
-/// own crash tests find it.
-pub const ALL: [Planted; 17] = [
+/// Those that guests, or askers of the KV, can come to notice.
+pub const ALL: [Planted; 25] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -45,10 +45,31 @@ pub const ALL: [Planted; 17] = [
         "edge-forgets-early",
         "the Edge forgets what is acknowledged but not stable",
     ),
+    planted(Bug::SessionsLostInSnapshot, "sessions-lost-in-snapshot", "a snapshot of the KV has no sessions"),
+    of_group(Bug::KvVotesBeforeSync, "kv-votes-before-sync", "a KV member votes before its vote is synced"),
+    of_group(
+        Bug::KvReadsWithoutQuorum,
+        "kv-reads-without-quorum",
+        "a KV leader answers without being confirmed",
+    ),
+    of_group(Bug::KvFollowerAnswers, "kv-follower-answers", "any KV member answers questions"),
+    of_group(
+        Bug::KvAnswersBeforeQuorum,
+        "kv-answers-before-quorum",
+        "a KV leader answers before others have it",
+    ),
+    planted(Bug::KvAppliesTwice, "kv-applies-twice", "the KV applies what is sent again once more"),
+    of_group(Bug::KvInstallKeepsOld, "kv-install-keeps-old", "a snapshot is added to what a member had"),
+    of_group(Bug::KvOvertakenMismatch, "kv-overtaken-mismatch", "raft-rs before its #557, unguarded"),
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {
-    Planted { bug, name, about }
+    Planted { bug, name, about, members: None }
+}
+
+/// A mistake of a member among others.
+const fn of_group(bug: Bug, name: &'static str, about: &'static str) -> Planted {
+    Planted { bug, name, about, members: Some(3) }
 }
 
 /// A bug by its name.

@@ -189,9 +189,10 @@ fn replay_file(file: &Path) -> Result<()> {
 
 /// Plants a bug and demands that a promise is seen broken.
 fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
-    let factory = RolesFactory { bug: Some(planted.bug), members: arguments.members };
+    let members = arguments.members.or(planted.members);
+    let factory = RolesFactory { bug: Some(planted.bug), members };
     let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
-    let right = RolesFactory { bug: None, members: arguments.members };
+    let right = RolesFactory { bug: None, members };
     let search = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
     if !search.skipped.is_empty() {
         println!("{}: seeds that fail without it as well: {:?}", planted.name, search.skipped);

@@ -30,7 +30,7 @@ const VOLUME_DRIVER: NodeId = NodeId(2);
 const EDGES: u32 = 3;
 
 /// Askers of the KV beside the roles.
-const ASKERS: usize = 3;
+const ASKERS: usize = 4;
 
 const CLUSTER: ClusterIdentity = ClusterIdentity([0xc1; 16]);
 const BUFFER: BufferIdentity = BufferIdentity([0xbf; 16]);

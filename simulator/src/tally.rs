@@ -50,11 +50,15 @@ pub enum Kind {
     LostWrite,
     /// A vDisk grew, and its guest saw it: no trouble, but what troubles may meet.
     Growth,
+    /// A member of the KV's group began to lead.
+    Lead,
+    /// A member of the KV's group was given a snapshot.
+    Installation,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 24] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -77,7 +81,14 @@ impl Kind {
         Kind::MisdirectedWrite,
         Kind::LostWrite,
         Kind::Growth,
+        Kind::Lead,
+        Kind::Installation,
     ];
+
+    /// Whether it is a trouble other than a crash.
+    pub fn is_fault(self) -> bool {
+        !self.is_crash() && !matches!(self, Kind::Growth | Kind::Lead | Kind::Installation)
+    }
 
     /// Whether it ends a node's life.
     pub fn is_crash(self) -> bool {
@@ -107,7 +118,7 @@ impl Tally {
 
     /// How many kinds of faults happened that are not crashes.
     pub fn fault_kinds(&self) -> usize {
-        self.0.keys().filter(|kind| !kind.is_crash() && **kind != Kind::Growth).count()
+        self.0.keys().filter(|kind| kind.is_fault()).count()
     }
 
     /// Kinds that never happened.

@@ -46,6 +46,10 @@ impl Counters {
         *value = value.wrapping_add(amount);
     }
 
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
     pub(crate) fn values(&self) -> Vec<u64> {
         self.0.to_vec()
     }

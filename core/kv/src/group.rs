@@ -3,6 +3,7 @@
 use core::fmt::Debug;
 
 use consensus::{BadRecovery, Consensus, Member, Recovered};
+use step::Bug;
 
 use crate::limits::{MAX_BATCH_REQUESTS, MAX_COMMAND_BYTES, MAX_PROPOSAL_BYTES};
 
@@ -13,12 +14,24 @@ pub trait Group: Consensus + Debug + Sized {
     /// # Errors
     /// Says what is wrong with the settings or with what was recovered.
     fn open(config: consensus::Config, recovered: Recovered) -> Result<Self, BadRecovery>;
+
+    /// Makes a mistake from now on, where it is one inside the library.
+    fn plant(&mut self, _bug: Option<Bug>) {}
 }
 
 #[cfg(not(target_os = "none"))]
 impl Group for consensus::RaftGroup {
     fn open(config: consensus::Config, recovered: Recovered) -> Result<Self, BadRecovery> {
         consensus::RaftGroup::new(config, recovered, None)
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn plant(&mut self, bug: Option<Bug>) {
+        let is_inside = bug == Some(Bug::KvOvertakenMismatch);
+        consensus::RaftGroup::plant(
+            self,
+            is_inside.then_some(consensus::PlantedBug::OvertakenMismatchCounts),
+        );
     }
 }
 

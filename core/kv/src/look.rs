@@ -9,6 +9,10 @@ pub struct Look {
     pub applied: LogIndex,
     /// Hash of the state that this gives: pairs, sessions, and how many commands there were.
     pub hash: u64,
+    /// Snapshots that it took over from others, in this life.
+    pub installed: u64,
+    /// As leader: whether what it will send to each member is beyond what that has.
+    pub is_ahead_of_all: bool,
     /// What it is in its group.
     pub leadership: Leadership,
 }

@@ -16,6 +16,7 @@ use crate::look::Look;
 use crate::overlay::Pair;
 use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
 use crate::start::{Start, Started};
+use crate::waiting::WAIT_TIMER;
 
 /// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// For checkers: this member as it is now. None while it doesn't serve.
     pub fn look(&self) -> Option<Look> {
         match &self.phase {
-            Phase::Serving(serving) => Some(serving.look()),
+            Phase::Serving(serving) => Some(serving.look(&self.counters)),
             _ => None,
         }
     }
@@ -184,6 +185,7 @@ impl<F: Function, C: Group> Kv<F, C> {
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
             MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
+            WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
             ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
             TICK_TIMER => {
                 let ended = serving.on_tick(&mut self.counters, effects);

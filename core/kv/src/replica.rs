@@ -7,7 +7,7 @@ use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, Recovered, Snaps
 use formats::message::member::{MemberBody, MemberMessage, member_of, server_of};
 use formats::{Effect, Message};
 use glossary::{ClusterIdentity, NodeId, ServerId};
-use step::Effects;
+use step::{Bug, Effects};
 
 use crate::config::Config;
 use crate::group::{Group, settings};
@@ -23,6 +23,9 @@ pub(crate) struct Replica<C> {
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
+    /// Drawn at its start.
+    pub(crate) seed: u64,
+    bug: Option<Bug>,
     nodes: BTreeMap<Member, NodeId>,
     kept_entries: u64,
     pub(crate) leadership: Leadership,
@@ -43,13 +46,16 @@ impl<C: Group> Replica<C> {
     ) -> Result<Self, String> {
         let Recovered { hard_state, mark, entries } = recovered.clone();
         let unwritten = Unwritten::new(hard_state, mark.index, entries);
-        let group = C::open(settings(config.me, seed), recovered)
+        let mut group = C::open(settings(config.me, seed), recovered)
             .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
+        group.plant(config.bug);
         let leadership = group.status().leadership;
         let mut replica = Replica {
             group,
             cluster: config.cluster,
             me: config.me,
+            seed,
+            bug: config.bug,
             nodes: config.nodes.clone(),
             kept_entries: config.kept_entries,
             leadership,
@@ -60,6 +66,11 @@ impl<C: Group> Replica<C> {
         };
         replica.on_members();
         Ok(replica)
+    }
+
+    /// Whether this planted mistake is to be made.
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
     }
 
     /// Others belong to the group than before. Who leads is told apart from that ([`consensus::Ready::leadership`]):
@@ -136,6 +147,11 @@ impl<C: Group> Replica<C> {
         self.group.status()
     }
 
+    /// This member.
+    pub(crate) fn me(&self) -> Member {
+        self.me
+    }
+
     /// The member that a node is.
     pub(crate) fn member_at(&self, node: NodeId) -> Option<Member> {
         let placed = self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member);
@@ -156,7 +172,7 @@ impl<C: Group> Replica<C> {
     }
 
     /// Where a member is: where its server's KV is, when nothing else was said.
-    fn node_of(&self, member: Member) -> Option<NodeId> {
+    pub(crate) fn node_of(&self, member: Member) -> Option<NodeId> {
         let of_server = Some(server_of(member)).filter(|server| *server != ServerId(0)).map(NodeId::kv_of);
         self.nodes.get(&member).copied().or(of_server)
     }

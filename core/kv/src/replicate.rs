@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use consensus::{Entry, EntryBody, Leadership, ReadAnswer, Ready, Refused, Role};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
-use formats::message::kv::KvError;
+use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
 use formats::message::member::{MemberBody, MemberMessage};
 use glossary::NodeId;
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::asked::Asked;
 use crate::counters::{Counter, Counters};
@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::group::Group;
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
 use crate::proposals::Proposal;
-use crate::serving::Serving;
+use crate::serving::{Serving, reply};
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// Whether nobody else has a vote.
@@ -41,6 +41,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         while let Some(questions) = self.proposals.ready(self.replica.unwritten.applied()) {
             questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
+        self.wake(counters, effects);
         self.keep_time(effects);
         Ok(())
     }
@@ -77,6 +78,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         if let Some(persist) = ready.persist {
+            let is_vote = persist.append.is_none() && persist.install.is_none();
+            if is_vote && self.replica.has(Bug::KvVotesBeforeSync) {
+                self.replica.persisted(persist.number);
+            }
             let installed = persist.install.clone();
             self.replica.unwritten.push(persist);
             if let Some(mark) = installed {
@@ -129,6 +134,13 @@ impl<F: Function, C: Group> Serving<F, C> {
                     )
                 })?;
                 for command in &commands {
+                    if let Some((function, version)) = self.state.lacks(&command.command) {
+                        return Err(format!(
+                            "entry {} of the KV's group needs version {version} of function {}, which this program \
+                             lacks: a newer one wrote it; start that program",
+                            entry.index, function.0
+                        ));
+                    }
                     counters.add(Counter::Commands, 1);
                     self.state.apply(command);
                 }
@@ -169,7 +181,11 @@ impl<F: Function, C: Group> Serving<F, C> {
                 let (commands, questions): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|asked| asked.command().is_some());
                 self.propose_all(commands, effects);
-                self.ask(questions, effects);
+                if self.replica.has(Bug::KvReadsWithoutQuorum) {
+                    questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
+                } else {
+                    self.ask(questions, effects);
+                }
             }
         }
         self.pump(counters, effects)
@@ -200,7 +216,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         let commands: Vec<_> = asked.iter().filter_map(Asked::command).collect();
         let command = encode_entry(commands.into_iter());
         match self.replica.group.propose(command.into()) {
-            Ok(position) => self.proposals.push(Proposal { position, asked }),
+            Ok(position) => {
+                if self.replica.has(Bug::KvAnswersBeforeQuorum) {
+                    answer_early(&asked, effects);
+                }
+                self.proposals.push(Proposal { position, asked });
+            }
             Err(refused) => self.turn_away(asked, &refusal(refused), effects),
         }
     }
@@ -215,6 +236,19 @@ impl<F: Function, C: Group> Serving<F, C> {
             let asked = self.proposals.lose(context);
             self.turn_away(asked, &refusal(refused), effects);
         }
+    }
+}
+
+/// A planted mistake: of commands that nothing is asserted of it is known what will be answered.
+fn answer_early(asked: &[Asked], effects: &mut Effects<Effect>) {
+    let is_sure = |command: &KvCommand| match command {
+        KvCommand::Sequence(steps) => {
+            steps.iter().all(|step| matches!(step, KvStep::Set { .. } | KvStep::Delete { .. }))
+        }
+        KvCommand::Function { .. } | KvCommand::Steps(_) => false,
+    };
+    for asked in asked.iter().filter(|asked| asked.command().is_some_and(|logged| is_sure(&logged.command))) {
+        reply(asked.from, asked.request, KvAnswer::Done(Vec::new()), effects);
     }
 }
 

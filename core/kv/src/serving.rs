@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use consensus::Role;
 use core::time::Duration;
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::{Effect, Message};
@@ -13,6 +14,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::group::Group;
+use crate::knows::Announcing;
 use crate::log::{self, Begins, Log, Writing};
 use crate::look::Look;
 use crate::proposals::Proposals;
@@ -23,6 +25,7 @@ use crate::start::Started;
 use crate::state::State;
 use crate::transfer::{Held, Transfer};
 use crate::unwritten::Anew;
+use crate::waiting::Waiting;
 
 /// A sync that nothing follows for so long is followed by a mark.
 const MARK_AFTER: Duration = Duration::from_millis(200);
@@ -50,6 +53,8 @@ pub(crate) struct Serving<F, C> {
     pub(crate) queue: Queue,
     pub(crate) replica: Replica<C>,
     pub(crate) proposals: Proposals,
+    pub(crate) waiting: Waiting,
+    pub(crate) announcing: Announcing,
     pub(crate) log: Log,
     pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
@@ -94,9 +99,12 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// See [`crate::Kv::look`].
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn look(&self, counters: &Counters) -> Look {
         let (applied, leadership) = (self.replica.applied(), self.leadership());
-        Look { applied, hash: self.state.hash(), leadership }
+        let is_ahead_of_all = leadership.role != Role::Leader
+            || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
+        let installed = counters.get(Counter::Installed);
+        Look { applied, hash: self.state.hash(), installed, is_ahead_of_all, leadership }
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.
@@ -107,8 +115,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
+        let Started { mut state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
         let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
+        state.plant(config.bug);
         let replica = Replica::open(config, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
@@ -122,6 +131,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             queue: Queue::default(),
             replica,
             proposals: Proposals::default(),
+            waiting: Waiting::default(),
+            announcing: Announcing::default(),
             log,
             snapshot: None,
             snapshot_due,
@@ -319,6 +330,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.is_ticking = false;
         self.replica.tick();
         self.tick_transfer(effects);
+        self.announce(effects);
         self.pump(counters, effects)
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use consensus::{Member, SnapshotMark, SnapshotOffer};
 use formats::Effect;
 use formats::message::member::MemberBody;
-use step::{DiskOperation, DiskOutcome, DiskResult, Effects, Function};
+use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, Function, OrderedMap};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
@@ -210,6 +210,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let bytes = Bytes::from(core::mem::take(&mut transfer.bytes));
         let (sequence, length) = transfer.file.expect("it is complete");
         let mut state = State::new(config.functions.clone());
+        state.plant(config.bug);
         let whole = recover::restore(&bytes, &config.cluster.0, sequence, &mut state);
         if whole != Ok(Some(Some(transfer.mark.clone()))) {
             self.give_up();
@@ -265,6 +266,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         let (mut state, written) =
             transfer.and_then(|transfer| transfer.arrived).expect("the group installs what arrived");
         state.map.thaw();
+        if self.replica.has(Bug::KvInstallKeepsOld) {
+            for (key, value) in self.state.map.pairs() {
+                if state.map.get(key).is_none() {
+                    state.map.restore(key.to_vec(), value.to_vec());
+                }
+            }
+        }
         self.state = state;
         counters.add(Counter::Installed, 1);
         let (sequence, length) = (written.sequence(), written.length());

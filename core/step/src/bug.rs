@@ -40,4 +40,18 @@ pub enum Bug {
     SessionsLostInSnapshot,
     /// The Edge forgets a change when it is acknowledged instead of when it is stable.
     EdgeForgetsEarly,
+    /// A member of the KV's group says for whom it votes before that is synced.
+    KvVotesBeforeSync,
+    /// A leader of the KV's group answers questions without asking whether it still leads.
+    KvReadsWithoutQuorum,
+    /// Any member of the KV's group answers questions.
+    KvFollowerAnswers,
+    /// A leader of the KV's group answers commands that only its own log may have.
+    KvAnswersBeforeQuorum,
+    /// The KV applies a command again that was applied before.
+    KvAppliesTwice,
+    /// A snapshot that another member of the KV's group gives is added to what there was.
+    KvInstallKeepsOld,
+    /// A leader of the KV's group believes a follower's old answer over a newer one (raft-rs before its #557).
+    KvOvertakenMismatch,
 }

@@ -1,10 +1,12 @@
 //! Carrying out what a step wants, one effect after another, with death between any two.
 
-use formats::Effect;
+use formats::message::member::MemberBody;
+use formats::{Effect, Message};
 use glossary::NodeId;
 use step::Effects;
 
 use super::{Engine, Happening, Item};
+use crate::checkers::Promise;
 use crate::cluster::Cluster;
 use crate::disk::Crash;
 use crate::{Kind, trace};
@@ -54,7 +56,15 @@ impl<C: Cluster> Engine<C> {
         let now = self.now;
         let life = self.node(node).life;
         match effect {
-            Effect::Send { to, message } => self.send(node, to, message),
+            Effect::Send { to, message } => {
+                if let (Message::Member(said), Some(to)) = (&message, self.cluster.node_at(to))
+                    && let MemberBody::Consensus(said) = &said.body
+                    && let Some(wrong) = self.group.on_message(node, to, said)
+                {
+                    self.complain(Promise::P5, wrong);
+                }
+                self.send(node, to, message);
+            }
             Effect::Disk { operation, what } => {
                 let (ticket, takes) = self.node_mut(node).folder.begin(now, operation, what);
                 self.push(now.after(takes), Item::DiskEnds { node, life, ticket });

@@ -168,6 +168,7 @@ impl<C: Cluster> Engine<C> {
     pub fn tally(&self) -> Tally {
         let mut tally = self.tally.clone();
         tally.merge(self.network.tally());
+        tally.merge(self.group.tally());
         self.nodes.iter().for_each(|node| tally.merge(node.folder.tally()));
         tally
     }
@@ -355,7 +356,7 @@ impl<C: Cluster> Engine<C> {
         self.enqueue(node, Event::Worked { job, result });
     }
 
-    fn complain(&mut self, promise: Promise, what: String) {
+    pub(super) fn complain(&mut self, promise: Promise, what: String) {
         // One complaint of a kind tells enough.
         if self.complaints.len() < 8 {
             self.complaints.push(Complaint { at: self.now, promise, what });

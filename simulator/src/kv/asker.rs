@@ -27,6 +27,8 @@ pub struct Asker {
     pub id: NodeId,
     group: Vec<NodeId>,
     client: KvClient,
+    /// It changes nothing.
+    only_reads: bool,
     lives: u32,
     awaited: Option<(u64, CallId, Operation)>,
     /// Calls that it is still to make.
@@ -39,10 +41,21 @@ pub struct Asker {
 
 impl Asker {
     /// An asker that has nothing to do yet.
-    pub fn new(id: NodeId, group: Vec<NodeId>, mut random: Random) -> Self {
+    pub fn new(id: NodeId, group: Vec<NodeId>, only_reads: bool, mut random: Random) -> Self {
         let client = KvClient::new(random.word(), group.clone());
         let (awaited, outbox) = (None, Vec::new());
-        Asker { id, group, client, lives: 0, awaited, left: 0, seen: [None; KEYS], random, outbox }
+        Asker {
+            id,
+            group,
+            client,
+            only_reads,
+            lives: 0,
+            awaited,
+            left: 0,
+            seen: [None; KEYS],
+            random,
+            outbox,
+        }
     }
 
     /// Has so many calls to make from now on.
@@ -144,7 +157,8 @@ impl Asker {
             (self.random.below(KEYS as u64) as usize, self.random.below(KEYS as u64) as usize);
         *next += 1;
         let value = (!self.random.chance(1_000)).then_some(*next);
-        match self.random.weighted(&[6, 2, 4, 4, 2]) {
+        let weights = if self.only_reads { [6, 2, 0, 0, 0] } else { [6, 2, 4, 4, 2] };
+        match self.random.weighted(&weights) {
             0 => Operation::Get(key),
             1 => Operation::All,
             2 => Operation::Set(key, value),

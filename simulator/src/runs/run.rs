@@ -68,6 +68,8 @@ pub(super) struct Run<C: Cluster> {
     pub(super) askers: Vec<Asker>,
     pub(super) asked: KvHistory,
     next_value: u32,
+    /// Of the KV's group.
+    members: usize,
     pub(super) plan: Plan,
     /// Faults of the plan that have come.
     pub(super) struck: usize,
@@ -123,9 +125,11 @@ impl<C: Cluster> Run<C> {
         let (askers, group) = layout.askers.clone();
         let askers = (0..askers).map(|index| {
             let random = Random::stream(seed, &format!("asker {index}"));
-            Asker::new(NodeId(ASKERS.0 + index as u32), group.clone(), random)
+            // One that never waits for a change sees most of a leader that is cut off.
+            Asker::new(NodeId(ASKERS.0 + index as u32), group.clone(), index == 0, random)
         });
         let askers = askers.collect();
+        let members = layout.of(Part::Kv).len();
         let prologue = layout.prologue.iter().rev().cloned().collect();
         let mut engine = Engine::new(cluster, seed, plan.weather);
         engine.trace = trace;
@@ -135,6 +139,7 @@ impl<C: Cluster> Run<C> {
             askers,
             asked: KvHistory::new(),
             next_value: 0,
+            members,
             plan,
             struck: 0,
             random: Random::stream(seed, "operator"),
@@ -319,6 +324,12 @@ impl<C: Cluster> Run<C> {
             let how = *self.random.pick(&[Crash::Process, Crash::Power]);
             let effects = self.random.below(40) as u32;
             self.engine.doom(node, effects, Duration::from_millis(20), how, Vec::new());
+        } else if faults_left && self.members > 1 && self.part(node) == Part::Kv && self.random.chance(2_000)
+        {
+            // Or in the election that it meets or causes. It comes back while that is still going on.
+            let (effects, back) = (self.random.below(120) as u32, self.random.microseconds(1_000, 30_000));
+            self.downs.insert(node, back);
+            self.engine.doom(node, effects, Duration::from_secs(2), Crash::Power, Vec::new());
         }
     }
 
