@@ -130,6 +130,13 @@ impl KvClient {
         }
     }
 
+    /// The connection to a member broke: what was sent through it is lost, and the next is asked soon.
+    pub fn on_gone(&mut self, now: Timestamp, from: NodeId) {
+        if let Some(at) = self.route.on_not_leader(from, None, now) {
+            self.outstanding.values_mut().for_each(|outstanding| outstanding.due = outstanding.due.min(at));
+        }
+    }
+
     /// When the next request has waited long enough; `None` when nothing is outstanding.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.outstanding.values().map(|outstanding| outstanding.due).min()
@@ -310,6 +317,30 @@ mod tests {
         assert_eq!(client.on_reply(START, kv(1), not_leader(&asked[0], Some(2))), None);
         assert_eq!(client.resend_due(START), []);
         assert_eq!(client.command(START, empty()).0, kv(3));
+    }
+
+    #[test]
+    fn who_loses_the_connection_need_not_wait_for_silence() {
+        let mut client = client(2);
+        let (_, request) = client.command(START, empty());
+        client.on_gone(START, kv(2));
+        assert_eq!(client.next_due(), Some(START.after(FIRST_WAIT)), "it was not the one that is asked");
+        client.on_gone(START, kv(1));
+        let soon = client.next_due().expect("outstanding");
+        assert!(START < soon && soon < START.after(FIRST_WAIT), "soon, and no storm");
+        assert_eq!(client.resend_due(soon), [(kv(2), request)]);
+        // Where all are gone, the attempts get rarer.
+        let mut waits = vec![];
+        let mut now = soon;
+        for _ in 0..20 {
+            let target = client.route.target();
+            client.on_gone(now, target);
+            let due = client.next_due().expect("outstanding");
+            waits.push(due.since(now));
+            now = due;
+            client.resend_due(now);
+        }
+        assert!(waits.is_sorted() && waits[19] >= FIRST_WAIT, "{waits:?}");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, Recovered, SnapshotMark, Status};
-use formats::message::member::{MemberBody, MemberMessage};
+use formats::message::member::{MemberBody, MemberMessage, member_of, server_of};
 use formats::{Effect, Message};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClusterIdentity, NodeId, ServerId};
 use step::{Bug, Effects};
 
 use crate::config::Config;
@@ -152,21 +152,36 @@ impl<C: Group> Replica<C> {
         self.me
     }
 
-    /// Where another member is, if that is known.
-    pub(crate) fn node_of(&self, member: Member) -> Option<NodeId> {
-        self.nodes.get(&member).copied()
-    }
-
     /// The member that a node is.
     pub(crate) fn member_at(&self, node: NodeId) -> Option<Member> {
-        self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member)
+        let placed = self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member);
+        placed.or_else(|| self.member_of_server(node))
+    }
+
+    /// The member that the KV of a server is: the newest of those that its server was, as an older one lost its disk. A
+    /// newcomer knows nobody yet and takes whoever speaks for what his server was first, until it has heard of the group.
+    fn member_of_server(&self, node: NodeId) -> Option<Member> {
+        let server = node.server();
+        if node != NodeId::kv_of(server) || server == ServerId(0) {
+            return None;
+        }
+        let membership = self.group.status().membership;
+        let known = membership.voters.iter().chain(&membership.learners);
+        let member = known.filter(|member| server_of(**member) == server).max().copied();
+        member.or_else(|| membership.voters.is_empty().then(|| member_of(server, 0)))
+    }
+
+    /// Where a member is: where its server's KV is, when nothing else was said.
+    pub(crate) fn node_of(&self, member: Member) -> Option<NodeId> {
+        let of_server = Some(server_of(member)).filter(|server| *server != ServerId(0)).map(NodeId::kv_of);
+        self.nodes.get(&member).copied().or(of_server)
     }
 
     /// Sends to another member, if it is known where that is.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        if let Some(node) = self.nodes.get(&to) {
+        if let Some(node) = self.node_of(to) {
             let message = Message::Member(MemberMessage { cluster: self.cluster, body });
-            effects.push(Effect::Send { to: *node, message });
+            effects.push(Effect::Send { to: node, message });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A client of the KV for ordinary threads: it blocks, follows the leader, and repeats itself without harm.
 //!
-//! A [`Client`] is one session over streams that a [`Dial`] opens: unix sockets here, TLS from whoever has it. A command
+//! A [`Client`] is one session over streams that a [`Dial`] opens: unix sockets ([`UnixDial`]) and TLS ([`TlsDial`]). A command
 //! that is sent again is applied once. What ends in [`Error::TimedOut`] or [`Error::Unknown`] may have happened.
 //!
 //! ```no_run
@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backup;
 mod client;
 mod connection;
 mod dial;
@@ -27,9 +28,11 @@ mod error;
 mod pages;
 mod pipeline;
 mod steps;
+mod tls;
 mod verbs;
 mod watch;
 
+pub use backup::{BackupFailure, Taken};
 pub use client::{Client, Scope};
 pub use dial::{Dial, Stream, UnixDial};
 pub use error::Error;
@@ -39,4 +42,5 @@ pub use formats::message::kv_range::KvRange;
 pub use pages::{Keys, Pair, Pairs};
 pub use pipeline::{MAX_OUTSTANDING, Outcome};
 pub use steps::Steps;
+pub use tls::TlsDial;
 pub use watch::{Event, Watch};

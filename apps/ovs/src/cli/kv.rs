@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Asking;
+use super::member::MemberVerb;
 
 /// An example, and how keys and values are written.
 macro_rules! example {
@@ -18,9 +19,18 @@ macro_rules! example {
     };
 }
 
-/// The replicated KV: an ordered map of keys and values, of which users have a part of their own.
+/// What to do with the KV.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KvVerb {
+    #[command(flatten)]
+    Data(DataVerb),
+    #[command(flatten)]
+    Member(MemberVerb),
+}
+
+/// What to do with keys and values.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataVerb {
     /// Prints the value of a key.
     #[command(after_help = example!("Example:\n  ovs kv get colour"))]
     Get(Get),
@@ -314,24 +324,34 @@ pub(crate) struct Bench {
 }
 
 impl KvVerb {
+    /// Whether JSON is wanted.
+    pub(crate) fn is_json(&self) -> bool {
+        match self {
+            KvVerb::Data(verb) => verb.place().asking.json,
+            KvVerb::Member(verb) => verb.is_json(),
+        }
+    }
+}
+
+impl DataVerb {
     /// Where it is asked, and how it is answered.
     pub(crate) fn place(&self) -> &Place {
         match self {
-            KvVerb::Get(get) => &get.reading.place,
-            KvVerb::MultiGet(get) => &get.reading.place,
-            KvVerb::Exists(key) => &key.reading.place,
-            KvVerb::Set(set) => &set.place,
-            KvVerb::Delete(change) | KvVerb::AssertExists(change) => &change.place,
-            KvVerb::TestAndSet(set) => &set.place,
-            KvVerb::Replace(replace) | KvVerb::Assert(replace) => &replace.place,
-            KvVerb::AssertRange(range) => &range.place,
-            KvVerb::Sequence(sequence) => &sequence.place,
-            KvVerb::Range(range) | KvVerb::ReverseRange(range) => &range.printed.reading.place,
-            KvVerb::Prefix(prefix) => &prefix.printed.reading.place,
-            KvVerb::DeletePrefix(prefix) => &prefix.place,
-            KvVerb::Count(prefix) => &prefix.reading.place,
-            KvVerb::Watch(watch) => &watch.place,
-            KvVerb::Bench(bench) => &bench.place,
+            DataVerb::Get(get) => &get.reading.place,
+            DataVerb::MultiGet(get) => &get.reading.place,
+            DataVerb::Exists(key) => &key.reading.place,
+            DataVerb::Set(set) => &set.place,
+            DataVerb::Delete(change) | DataVerb::AssertExists(change) => &change.place,
+            DataVerb::TestAndSet(set) => &set.place,
+            DataVerb::Replace(replace) | DataVerb::Assert(replace) => &replace.place,
+            DataVerb::AssertRange(range) => &range.place,
+            DataVerb::Sequence(sequence) => &sequence.place,
+            DataVerb::Range(range) | DataVerb::ReverseRange(range) => &range.printed.reading.place,
+            DataVerb::Prefix(prefix) => &prefix.printed.reading.place,
+            DataVerb::DeletePrefix(prefix) => &prefix.place,
+            DataVerb::Count(prefix) => &prefix.reading.place,
+            DataVerb::Watch(watch) => &watch.place,
+            DataVerb::Bench(bench) => &bench.place,
         }
     }
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod document;
 mod error;
 pub(crate) mod kv;
+mod member;
 mod sizes;
 mod up;
 
@@ -18,7 +19,8 @@ use glossary::{ByteCount, OsdId, VdiskName};
 
 pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
-pub(crate) use kv::{KvVerb, Place as KvPlace};
+pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
+pub(crate) use member::{MemberAsking, MemberInit, MemberJoin, MemberVerb, Serve};
 pub(crate) use up::{DEFAULT_NBD, Up};
 
 /// Open vStorage: block devices on erasure-coded disks.
@@ -118,15 +120,16 @@ pub(crate) enum Verb {
     /// Prints everything that can be counted, as Prometheus text.
     #[command(after_help = "Example:\n  ovs metrics")]
     Metrics(Asking),
-    /// The replicated KV: an ordered map of keys and values for anybody to use.
-    #[command(subcommand, arg_required_else_help = false)]
-    Kv(KvVerb),
     /// Clusters of several servers: their certificates and configurations.
     #[command(subcommand, arg_required_else_help = false)]
     Cluster(ClusterVerb),
     /// Configuration files.
     #[command(subcommand, arg_required_else_help = false)]
     Config(ConfigVerb),
+    Serve(Serve),
+    /// The replicated KV: the members of its group.
+    #[command(subcommand, arg_required_else_help = false)]
+    Kv(KvVerb),
     Destroy(Destroy),
 }
 
@@ -134,8 +137,8 @@ impl Verb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
         match self {
-            Verb::Up(_) | Verb::Config(_) => false,
-            Verb::Kv(kv) => kv.place().asking.json,
+            Verb::Up(_) | Verb::Config(_) | Verb::Serve(_) => false,
+            Verb::Kv(kv) => kv.is_json(),
             Verb::Cluster(cluster) => cluster.place().json,
             Verb::Destroy(destroy) => destroy.json,
             Verb::Vdisk(VdiskVerb::Create(sized) | VdiskVerb::Resize(sized)) => sized.asking.json,
@@ -288,9 +291,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         Verb::Vdisk(_)
         | Verb::Backend(_)
         | Verb::Osd(_)
+        | Verb::Serve(_)
+        | Verb::Kv(_)
         | Verb::Status(_)
         | Verb::Metrics(_)
-        | Verb::Kv(_)
         | Verb::Cluster(_)
         | Verb::Config(_) => {}
     }

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 mod confirm;
 pub(crate) mod destroy;
 pub(crate) mod kv;
+pub(crate) mod member;
 pub(crate) mod osd;
 mod progress;
 pub(crate) mod status;

@@ -17,63 +17,63 @@ use super::ask::QUICK;
 use crate::cli::kv::{
     AssertRange, Get, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
 };
-use crate::cli::{KvPlace, KvVerb};
+use crate::cli::{DataVerb, KvPlace};
 use crate::failure::{ExitCode, Failure};
 use print::{is_json, said};
 use text::text;
 
-pub(crate) fn run(verb: &KvVerb, directory: &Path) -> Result<String, Failure> {
+pub(crate) fn run(verb: &DataVerb, directory: &Path) -> Result<String, Failure> {
     let place = verb.place();
     match verb {
-        KvVerb::Get(get) => self::get(get, directory),
-        KvVerb::MultiGet(get) => multi_get(get, directory),
-        KvVerb::Exists(Key { key, reading }) => {
+        DataVerb::Get(get) => self::get(get, directory),
+        DataVerb::MultiGet(get) => multi_get(get, directory),
+        DataVerb::Exists(Key { key, reading }) => {
             let key = bytes(key)?;
             let exists = reader(reading, directory)?.exists(&key).map_err(failure)?;
             Ok(said(place, &exists.to_string(), &json!(exists)))
         }
-        KvVerb::Set(set) => self::set(set, directory),
-        KvVerb::Delete(change) => {
+        DataVerb::Set(set) => self::set(set, directory),
+        DataVerb::Delete(change) => {
             let key = bytes(&change.key)?;
             changed(place, directory, |client| client.delete(&key))
         }
-        KvVerb::TestAndSet(set) => test_and_set(set, directory),
-        KvVerb::Replace(Replace { key, value, .. }) => {
+        DataVerb::TestAndSet(set) => test_and_set(set, directory),
+        DataVerb::Replace(Replace { key, value, .. }) => {
             let (key, value) = (bytes(key)?, maybe(value.as_deref())?);
             old_value(place, directory, |client| client.replace(&key, value.as_deref()))
         }
-        KvVerb::Assert(Replace { key, value, .. }) => {
+        DataVerb::Assert(Replace { key, value, .. }) => {
             let (key, value) = (bytes(key)?, maybe(value.as_deref())?);
             changed(place, directory, |client| client.assert(&key, value.as_deref()))
         }
-        KvVerb::AssertExists(change) => {
+        DataVerb::AssertExists(change) => {
             let key = bytes(&change.key)?;
             changed(place, directory, |client| client.assert_exists(&key))
         }
-        KvVerb::AssertRange(AssertRange { prefix, keys, .. }) => {
+        DataVerb::AssertRange(AssertRange { prefix, keys, .. }) => {
             let range = KvRange::prefix(&bytes(prefix)?);
             let expected = KvExpected::Keys(keys.iter().map(|key| bytes(key)).collect::<Result<_, _>>()?);
             changed(place, directory, |client| client.assert_range(range, expected))
         }
-        KvVerb::Sequence(sequence) => self::sequence(sequence, directory),
-        KvVerb::Range(range) => print::range(range, false, directory),
-        KvVerb::ReverseRange(range) => print::range(range, true, directory),
-        KvVerb::Prefix(prefix) => {
+        DataVerb::Sequence(sequence) => self::sequence(sequence, directory),
+        DataVerb::Range(range) => print::range(range, false, directory),
+        DataVerb::ReverseRange(range) => print::range(range, true, directory),
+        DataVerb::Prefix(prefix) => {
             let range = KvRange::prefix(&bytes(&prefix.prefix)?);
             print::pairs(range, false, &prefix.printed, directory)
         }
-        KvVerb::DeletePrefix(prefix) => {
+        DataVerb::DeletePrefix(prefix) => {
             let prefix = bytes(&prefix.prefix)?;
             let deleted = client(place, directory)?.delete_prefix(&prefix).map_err(failure)?;
             Ok(said(place, &deleted.to_string(), &json!(deleted)))
         }
-        KvVerb::Count(Prefixed { prefix, reading }) => {
+        DataVerb::Count(Prefixed { prefix, reading }) => {
             let range = KvRange::prefix(&bytes(prefix)?);
             let count = reader(reading, directory)?.count(range).map_err(failure)?;
             Ok(said(place, &count.to_string(), &json!(count)))
         }
-        KvVerb::Watch(watch) => print::watch(watch, directory),
-        KvVerb::Bench(bench) => bench::run(bench, directory),
+        DataVerb::Watch(watch) => print::watch(watch, directory),
+        DataVerb::Bench(bench) => bench::run(bench, directory),
     }
 }
 
