@@ -94,8 +94,6 @@ impl Cluster {
     /// A client that knows these servers alone.
     fn client(&self, servers: &[usize]) -> Client {
         let certificates = self.folder.path().join("clients/admin/certificates");
-        let certificates =
-            if certificates.exists() { certificates } else { certificates.parent().unwrap().into() };
         let addresses = servers.iter().map(|it| (ServerId(*it as u16), self.addresses[it - 1].clone()));
         let dial = TlsDial::new(Credentials::load(&certificates).unwrap(), addresses.collect());
         Client::connect(Box::new(dial)).unwrap()
@@ -162,11 +160,7 @@ fn a_server_is_refused_what_is_not_its_own_and_its_folder_to_a_second_process() 
     refused(&["serve", "--config", path(&first), "--listen", &elsewhere[0]], 5, "another ovs runs on it");
     let data = cluster.folder.path().join("server-1/data");
     refused(&["serve", "--config", path(&second), "--data", path(&data)], 4, "holds the data of server-1");
-    let certificates = |server: usize| {
-        let folder = cluster.folder.path().join(format!("server-{server}"));
-        if folder.join("certificates").exists() { folder.join("certificates") } else { folder }
-    };
-    let theirs = certificates(1);
+    let theirs = cluster.folder.path().join("server-1/certificates");
     let with_another = ["serve", "--config", path(&second), "--certificates", path(&theirs)];
     refused(&with_another, 4, "is that of server-1 of cluster");
     assert_eq!(cluster.status(1)["role"], "alone");
