@@ -8,7 +8,7 @@ use formats::kv_client::KvClient;
 use formats::kv_limits::{check_command, check_query};
 use formats::kv_scope::{self, ToMap};
 use formats::message::kv::{Consistency, KvAnswer, KvCommand, KvError, KvFound, KvQuery, KvReply, KvRequest};
-use glossary::{NodeId, ServerId};
+use glossary::{ClusterIdentity, NodeId, ServerId};
 use step::Timestamp;
 
 use crate::connection::Connection;
@@ -103,6 +103,11 @@ impl Client {
     /// [`Consistency::AtLeast`] there sees what this client has seen and done.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// The cluster of the member that was asked last; zeros before one was.
+    pub(crate) fn cluster(&self) -> ClusterIdentity {
+        self.connection.as_ref().map_or(ClusterIdentity::default(), Connection::cluster)
     }
 
     /// Does steps, all or none. What each of the list found.

@@ -8,7 +8,7 @@ use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::hello::{self, Hello, Offers};
 use formats::message::kv::{KvReply, KvRequest};
-use glossary::{NodeId, ServerId};
+use glossary::{ClusterIdentity, NodeId, ServerId};
 
 use crate::dial::Stream;
 
@@ -23,6 +23,7 @@ pub(crate) struct Connection {
     stream: Box<dyn Stream>,
     decoder: Decoder,
     server: ServerId,
+    cluster: ClusterIdentity,
     buffer: Vec<u8>,
 }
 
@@ -54,12 +55,18 @@ impl Connection {
             held.extend_from_slice(&buffer[..length]);
         };
         ours.agree(&theirs).map_err(invalid)?;
+        let cluster = theirs.cluster.unwrap_or_default();
         let Some(server) = theirs.server.filter(|_| theirs.offers.has(Offers::KV)) else {
             return Err(io::Error::new(ErrorKind::InvalidData, "no member of the KV's group is there"));
         };
         let mut decoder = Decoder::new();
         decoder.feed(Bytes::copy_from_slice(&held[length..]));
-        Ok(Connection { stream, decoder, server, buffer })
+        Ok(Connection { stream, decoder, server, cluster, buffer })
+    }
+
+    /// The cluster at the other end.
+    pub(crate) fn cluster(&self) -> ClusterIdentity {
+        self.cluster
     }
 
     /// The member at the other end.

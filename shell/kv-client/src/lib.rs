@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backup;
 mod client;
 mod connection;
 mod dial;
@@ -31,6 +32,7 @@ mod tls;
 mod verbs;
 mod watch;
 
+pub use backup::{BackupFailure, Taken};
 pub use client::{Client, Scope};
 pub use dial::{Dial, Stream, UnixDial};
 pub use error::Error;

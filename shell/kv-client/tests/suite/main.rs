@@ -1,5 +1,6 @@
 //! The client against a KV in the same process, through sockets that are cut.
 
+mod backup;
 mod server;
 
 use std::collections::BTreeMap;
