@@ -3,6 +3,7 @@
 use core::fmt::Debug;
 
 use bytes::Bytes;
+use consensus::Member;
 use formats::work::{Done, Work};
 use formats::{Effect, Event, Message};
 use glossary::{NodeId, VdiskName};
@@ -39,6 +40,14 @@ pub trait Cluster {
     fn address_of(&self, node: NodeId) -> NodeId {
         node
     }
+
+    /// The member of the KV's group that a node is.
+    fn member_of(&self, node: NodeId) -> Member {
+        Member(u64::from(node.0) + 1)
+    }
+
+    /// A node lost its disk: it is another member from now on.
+    fn lose_disk(&mut self, _node: NodeId) {}
 
     /// What a member of the KV's group shows; none for others, and while it doesn't serve.
     fn look(&self, _machine: &Self::Node) -> Option<::kv::Look> {
@@ -83,6 +92,8 @@ pub struct Layout {
     pub guests: Vec<GuestSpec>,
     /// Requests that an operator makes before all else, of the nodes that they are for; answered with success.
     pub prologue: Vec<(NodeId, Message)>,
+    /// With how many members the KV's group begins: the first nodes that are KVs. Others are spare.
+    pub voters: usize,
     /// How many askers the KV has beside the roles, and the addresses of its members.
     pub askers: (usize, Vec<NodeId>),
     /// How many ASDs may hold damaged data at any time without any object becoming unreadable.

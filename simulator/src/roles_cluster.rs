@@ -2,8 +2,9 @@
 //! centre (a SCO is full, a TLog is published, a segment is compacted) happens often in a run.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use consensus::Membership;
+use consensus::{Member, Membership};
 use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::identity::{Folder, Identity};
@@ -68,6 +69,8 @@ struct Sizes {
     through_frames: bool,
     /// Members of the KV's group. The first is node [`KV`], the others are behind all nodes.
     members: u16,
+    /// Servers that may join the group, behind its members.
+    spares: u16,
     /// Entries that members keep in memory for those that are behind.
     kept_entries: u64,
 }
@@ -76,6 +79,8 @@ impl Sizes {
     fn draw(seed: u64, members: Option<u16>) -> Self {
         let mut group = Random::stream(seed, "group");
         let drawn = [1, 3, 5][group.weighted(&[5, 5, 1])];
+        let (alone, members) = (members == Some(1), members.unwrap_or(drawn));
+        let spares = if alone { [0; 3] } else { [0, 1, 2] };
         let mut random = Random::stream(seed, "sizes");
         let (policy, asds, asds_per_node) = SHAPES[random.weighted(&[5, 2, 2, 1, 1])];
         let sco_clusters = *random.pick(&[16, 32, 64]);
@@ -95,7 +100,8 @@ impl Sizes {
             together: random.coin(),
             retry: Duration::from_millis(*random.pick(&[20, 100, 1000])),
             through_frames: random.chance(2_500),
-            members: members.unwrap_or(drawn),
+            members,
+            spares: spares[group.weighted(&[2, 1, 1])],
             kept_entries: *group.pick(&[4, 64]),
         }
     }
@@ -106,7 +112,17 @@ impl Sizes {
 
     /// The addresses of the KV's members: that of a group of one is its node.
     fn kv(&self) -> Vec<NodeId> {
-        if self.members == 1 { vec![KV] } else { (1..=self.members).map(kv_address).collect() }
+        if self.is_one() { vec![KV] } else { (1..=self.servers()).map(kv_address).collect() }
+    }
+
+    /// Servers of the KV, spare ones included.
+    fn servers(&self) -> u16 {
+        self.members + self.spares
+    }
+
+    /// Whether the KV is one node for ever, as `up` runs it.
+    fn is_one(&self) -> bool {
+        self.servers() == 1
     }
 
     fn asd(&self, index: u32) -> NodeId {
@@ -141,6 +157,8 @@ pub struct RolesCluster {
     sizes: Sizes,
     layout: Layout,
     bug: Option<Bug>,
+    /// How often servers of the KV lost their disk.
+    disks_lost: BTreeMap<NodeId, u32>,
 }
 
 /// Makes clusters of roles, all with the same planted bug or none.
@@ -157,7 +175,7 @@ impl Factory for RolesFactory {
 
     fn make(&self, seed: u64) -> RolesCluster {
         let sizes = Sizes::draw(seed, self.members);
-        RolesCluster { layout: layout(&sizes), sizes, bug: self.bug }
+        RolesCluster { layout: layout(&sizes), sizes, bug: self.bug, disks_lost: BTreeMap::new() }
     }
 }
 
@@ -176,7 +194,7 @@ fn layout(sizes: &Sizes) -> Layout {
         let host = 100 + index / sizes.asds_per_node;
         nodes.push(node(format!("asd-{index}"), Part::Asd, host, Some(folder)));
     }
-    for index in 1..sizes.members {
+    for index in 1..sizes.servers() {
         nodes.push(node(format!("kv-{}", index + 1), Part::Kv, 200 + u32::from(index), Some(Folder::Kv)));
     }
     let guests = (0..sizes.edges).map(|index| GuestSpec {
@@ -190,6 +208,7 @@ fn layout(sizes: &Sizes) -> Layout {
         guests: guests.collect(),
         prologue: vec![(KV, found_cluster(sizes))],
         askers: (ASKERS, sizes.kv()),
+        voters: usize::from(sizes.members),
         damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
         can_sync: true,
         tells_rot: true,
@@ -231,7 +250,7 @@ impl RolesCluster {
         };
         let osds = self.sizes.osds().into_iter().zip((0..).map(|index| self.sizes.asd(index)));
         match self.layout.node(node).part {
-            Part::Kv if self.sizes.members == 1 => RoleCard::Kv { cluster: CLUSTER },
+            Part::Kv if self.sizes.is_one() => RoleCard::Kv { cluster: CLUSTER },
             Part::Kv => {
                 let kv::Config { cluster, me, first, nodes, .. } = self.kv(node);
                 RoleCard::KvMember { cluster, me, first, nodes: nodes.into_iter().collect() }
@@ -254,20 +273,20 @@ impl RolesCluster {
     fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
         let usual = roles::kv_config(CLUSTER, self.bug);
         let config = kv::Config { snapshot_log_bytes: self.sizes.snapshot_log_bytes, ..usual };
-        if self.sizes.members == 1 {
+        if self.sizes.is_one() {
             return config;
         }
-        let number = |index: u16| member_of(ServerId(index + 1), 0);
-        let all = 0..self.sizes.members;
-        let me = all.clone().find(|index| self.sizes.member(*index) == node).expect("a KV is a member");
-        let others = all.clone().filter(|index| *index != me);
-        kv::Config {
-            me: number(me),
-            first: Some(Membership::of_voters(all.map(number))),
-            nodes: others.map(|index| (number(index), kv_address(index + 1))).collect(),
-            kept_entries: self.sizes.kept_entries,
-            ..config
-        }
+        // Where the others are follows from their numbers.
+        let me = self.member_of(node);
+        let first = (1..=self.sizes.members).map(|server| member_of(ServerId(server), 0));
+        let first = Membership::of_voters(first);
+        let first = first.contains(me).then_some(first);
+        kv::Config { me, first, kept_entries: self.sizes.kept_entries, ..config }
+    }
+
+    /// The number of the server that a node of the KV is.
+    fn server_at(&self, node: NodeId) -> Option<u16> {
+        (1..=self.sizes.servers()).find(|server| self.sizes.member(server - 1) == node)
     }
 
     fn volume_driver(&self) -> Role {
@@ -362,7 +381,7 @@ impl Cluster for RolesCluster {
     fn node_at(&self, address: NodeId) -> Option<NodeId> {
         match address.server().0 {
             0 => Some(address),
-            server if server <= self.sizes.members && address == kv_address(server) => {
+            server if server <= self.sizes.servers() && address == kv_address(server) => {
                 Some(self.sizes.member(server - 1))
             }
             _ => None,
@@ -370,11 +389,19 @@ impl Cluster for RolesCluster {
     }
 
     fn address_of(&self, node: NodeId) -> NodeId {
-        let place = (0..self.sizes.members).find(|index| self.sizes.member(*index) == node);
-        match place {
-            Some(index) if self.sizes.members > 1 => kv_address(index + 1),
+        match self.server_at(node) {
+            Some(server) if !self.sizes.is_one() => kv_address(server),
             _ => node,
         }
+    }
+
+    fn member_of(&self, node: NodeId) -> Member {
+        let server = self.server_at(node).expect("a KV is on a server");
+        member_of(ServerId(server), self.disks_lost.get(&node).copied().unwrap_or_default())
+    }
+
+    fn lose_disk(&mut self, node: NodeId) {
+        *self.disks_lost.entry(node).or_default() += 1;
     }
 
     fn look(&self, machine: &Role) -> Option<kv::Look> {

@@ -54,11 +54,13 @@ pub enum Kind {
     Lead,
     /// A member of the KV's group was given a snapshot.
     Installation,
+    /// The KV's group was changed.
+    Change,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -83,11 +85,12 @@ impl Kind {
         Kind::Growth,
         Kind::Lead,
         Kind::Installation,
+        Kind::Change,
     ];
 
     /// Whether it is a trouble other than a crash.
     pub fn is_fault(self) -> bool {
-        !self.is_crash() && !matches!(self, Kind::Growth | Kind::Lead | Kind::Installation)
+        !self.is_crash() && !matches!(self, Kind::Growth | Kind::Lead | Kind::Installation | Kind::Change)
     }
 
     /// Whether it ends a node's life.

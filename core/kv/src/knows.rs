@@ -91,9 +91,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let command = KvCommand::Sequence(alloc::vec![set]);
         let session = self.replica.seed ^ me.0;
         let body = KvBody::Command { session, sequence, answered_below: sequence, command };
-        if let Some(to) = self.replica.node_of(leader) {
-            let message = Message::Kv(KvRequest { request: sequence, body });
-            effects.push(Effect::Send { to, message });
-        }
+        let message = Message::Kv(KvRequest { request: sequence, body });
+        effects.push(Effect::Send { to: self.replica.node_of(leader), message });
     }
 }

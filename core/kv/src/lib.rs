@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod asked;
+mod changes;
 mod config;
 mod counters;
 mod disk;

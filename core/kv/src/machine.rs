@@ -1,8 +1,9 @@
 //! The KV as a machine: which event goes where.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use consensus::LogIndex;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
@@ -156,6 +157,15 @@ impl<F: Function, C: Group> Kv<F, C> {
                 };
                 if let Some(body) = answer {
                     reply(from, asked, body, effects);
+                }
+            }
+            Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
+                let answer = match serving {
+                    Some(serving) => serving.on_group_verb(from, request, verb),
+                    None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
+                };
+                if let Some(answer) = answer {
+                    effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
                 }
             }
             Message::Admin(request) => {

@@ -3,10 +3,12 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, Recovered, SnapshotMark, Status};
-use formats::message::member::{MemberBody, MemberMessage, member_of, server_of};
+use consensus::{
+    Entry, EntryBody, Leadership, LogIndex, Member, Membership, MessageBody, Recovered, SnapshotMark, Status,
+};
+use formats::message::member::{MemberBody, MemberMessage, server_of};
 use formats::{Effect, Message};
-use glossary::{ClusterIdentity, NodeId, ServerId};
+use glossary::{ClusterIdentity, NodeId};
 use step::{Bug, Effects};
 
 use crate::config::Config;
@@ -16,6 +18,9 @@ use crate::unwritten::{Anew, Unwritten};
 
 /// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
 const FORGET_BYTES: usize = 1 << 20;
+
+/// Nodes that are remembered to have said who they are: more than a group can have members.
+const HEARD_MAX: usize = 64;
 
 /// A member of the group.
 #[derive(Debug)]
@@ -29,7 +34,12 @@ pub(crate) struct Replica<C> {
     nodes: BTreeMap<Member, NodeId>,
     kept_entries: u64,
     pub(crate) leadership: Leadership,
+    /// Whether nobody else has a vote.
     pub(crate) is_alone: bool,
+    /// Whether there are others, with a vote or without.
+    pub(crate) has_others: bool,
+    /// The members that nodes said they are.
+    heard: BTreeMap<NodeId, Member>,
     pub(crate) unwritten: Unwritten,
     /// The next batch begins the log anew with this.
     begins: Option<Anew>,
@@ -60,6 +70,8 @@ impl<C: Group> Replica<C> {
             kept_entries: config.kept_entries,
             leadership,
             is_alone: false,
+            has_others: false,
+            heard: BTreeMap::new(),
             unwritten,
             begins,
             kept_bytes: 0,
@@ -76,7 +88,9 @@ impl<C: Group> Replica<C> {
     /// Others belong to the group than before. Who leads is told apart from that ([`consensus::Ready::leadership`]):
     /// whoever waits for a leader's answer must hear when it leads no more.
     pub(crate) fn on_members(&mut self) {
-        self.is_alone = self.group.status().membership.is_led_by_none_but(self.me);
+        let membership = self.group.status().membership;
+        self.is_alone = membership.is_led_by_none_but(self.me);
+        self.has_others = !self.is_alone || !membership.learners.is_empty();
     }
 
     /// What a snapshot of the state stands for, as it is now.
@@ -86,7 +100,7 @@ impl<C: Group> Replica<C> {
 
     /// A snapshot is durable.
     pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
-        let kept = if self.is_alone { 0 } else { self.kept_entries };
+        let kept = if self.has_others { self.kept_entries } else { 0 };
         // It is refused where a group of one has forgotten more by itself.
         let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
     }
@@ -118,7 +132,7 @@ impl<C: Group> Replica<C> {
             self.on_members();
         }
         self.kept_bytes += entry.weight();
-        if self.is_alone && self.kept_bytes >= FORGET_BYTES {
+        if !self.has_others && self.kept_bytes >= FORGET_BYTES {
             self.kept_bytes = 0;
             if let Some(mark) = self.mark() {
                 // The files have them. A member that joins needs a snapshot of its own.
@@ -152,36 +166,51 @@ impl<C: Group> Replica<C> {
         self.me
     }
 
-    /// The member that a node is.
+    /// Whether it belongs to the group, as far as it knows.
+    pub(crate) fn is_member(&self) -> bool {
+        self.group.status().membership.contains(self.me)
+    }
+
+    /// The member that a node is, as it said last, or as is known from the settings.
     pub(crate) fn member_at(&self, node: NodeId) -> Option<Member> {
-        let placed = self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member);
-        placed.or_else(|| self.member_of_server(node))
+        let told = || self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member);
+        self.heard.get(&node).copied().or_else(told)
     }
 
-    /// The member that the KV of a server is: the newest of those that its server was, as an older one lost its disk. A
-    /// newcomer knows nobody yet and takes whoever speaks for what his server was first, until it has heard of the group.
-    fn member_of_server(&self, node: NodeId) -> Option<Member> {
-        let server = node.server();
-        if node != NodeId::kv_of(server) || server == ServerId(0) {
-            return None;
+    /// Who said something to whom: none where that can't be, or is not for this member.
+    pub(crate) fn address(&mut self, node: NodeId, from: Member, to: Member) -> Option<Member> {
+        let is_it = self.node_of(from) == node && from != self.me && to == self.me;
+        if is_it && (self.heard.len() < HEARD_MAX || self.heard.contains_key(&node)) {
+            self.heard.insert(node, from);
         }
-        let membership = self.group.status().membership;
-        let known = membership.voters.iter().chain(&membership.learners);
-        let member = known.filter(|member| server_of(**member) == server).max().copied();
-        member.or_else(|| membership.voters.is_empty().then(|| member_of(server, 0)))
+        is_it.then_some(from)
     }
 
-    /// Where a member is: where its server's KV is, when nothing else was said.
-    pub(crate) fn node_of(&self, member: Member) -> Option<NodeId> {
-        let of_server = Some(server_of(member)).filter(|server| *server != ServerId(0)).map(NodeId::kv_of);
-        self.nodes.get(&member).copied().or(of_server)
+    /// Where a member is: where the settings say, or at its server's place for a KV.
+    pub(crate) fn node_of(&self, member: Member) -> NodeId {
+        let place = || NodeId::kv_of(server_of(member));
+        self.nodes.get(&member).copied().unwrap_or_else(place)
     }
 
-    /// Sends to another member, if it is known where that is.
+    /// Whether this member has nothing of the log yet, and yet is asked for its vote by one that knows of commits. It
+    /// may be a member that lost its disk, and what it had acknowledged with it: it must not help to elect a leader that
+    /// lacks that. One that leads already brings it up to date.
+    pub(crate) fn is_asked_too_early(&self, message: &consensus::Message) -> bool {
+        let (MessageBody::AskVote { canvass, .. } | MessageBody::AskPreVote(canvass)) = &message.body else {
+            return false;
+        };
+        let genesis = SnapshotMark::genesis(Membership::default()).index;
+        canvass.commit.index > genesis && self.group.status().last <= genesis
+    }
+
+    /// Sends to another member.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        if let Some(node) = self.node_of(to) {
-            let message = Message::Member(MemberMessage { cluster: self.cluster, body });
-            effects.push(Effect::Send { to: node, message });
-        }
+        let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+        effects.push(Effect::Send { to: self.node_of(to), message });
+    }
+
+    /// Says something about the log to another member.
+    pub(crate) fn say(&self, to: Member, message: consensus::Message, effects: &mut Effects<Effect>) {
+        self.send(to, MemberBody::Addressed { from: self.me, to, message }, effects);
     }
 }

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Entry, EntryBody, Leadership, ReadAnswer, Ready, Refused, Role};
+use consensus::{Entry, EntryBody, Leadership, Member, ReadAnswer, Ready, Refused, Rejected, Role};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
 use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
@@ -55,20 +55,46 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
-        let member = self.replica.member_at(from).filter(|_| message.cluster == self.replica.cluster);
+        let member = match message.body {
+            _ if message.cluster != self.replica.cluster => None,
+            MemberBody::Addressed { from: member, to, .. } => self.replica.address(from, member, to),
+            _ => self.replica.member_at(from),
+        };
         let Some(member) = member else {
             counters.add(Counter::Rejected, 1);
             return Ok(());
         };
         match message.body {
-            MemberBody::Consensus(message) => {
-                if self.replica.group.receive(member, message).is_err() {
-                    counters.add(Counter::Rejected, 1);
-                }
+            MemberBody::Consensus(message) | MemberBody::Addressed { message, .. } => {
+                self.receive(member, message, counters)?;
             }
             body => self.on_transfer(member, body, disk, effects),
         }
         self.pump(counters, effects)
+    }
+
+    fn receive(
+        &mut self,
+        from: Member,
+        message: consensus::Message,
+        counters: &mut Counters,
+    ) -> Result<(), String> {
+        if self.replica.is_asked_too_early(&message) {
+            counters.add(Counter::Rejected, 1);
+            return Ok(());
+        }
+        match self.replica.group.receive(from, message) {
+            Ok(()) => Ok(()),
+            Err(Rejected::LostEntries { commit, last }) => Err(format!(
+                "this member of the KV's group lost what it had written: its leader counts on entries up to {commit}, \
+                 the log here ends at {last}, perhaps since its disk was replaced; remove the member from the group, and \
+                 let this server join it under a new number"
+            )),
+            Err(_) => {
+                counters.add(Counter::Rejected, 1);
+                Ok(())
+            }
+        }
     }
 
     fn on_ready(
@@ -90,7 +116,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
         }
         for outgoing in ready.send {
-            self.replica.send(outgoing.to, MemberBody::Consensus(outgoing.message), effects);
+            self.replica.say(outgoing.to, outgoing.message, effects);
         }
         for entry in ready.committed {
             self.on_committed(entry, counters, effects)?;
@@ -148,6 +174,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             (EntryBody::Nothing | EntryBody::Membership(_), _) => {}
         }
         self.replica.on_applied(&entry);
+        self.settle_changes(entry.position(), effects);
         Ok(())
     }
 
@@ -159,6 +186,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             // What was proposed may be committed or not: whoever asked asks again, and hears it from its session.
             let open = self.proposals.take_all();
             self.turn_away(open, &KvError::Unavailable, effects);
+            self.give_up_changes(effects);
             let waiting = self.queue.take_all();
             self.turn_away(waiting, &KvError::NotLeader { leader: leadership.leader }, effects);
         }

@@ -10,6 +10,7 @@ use glossary::NodeId;
 use step::{Bug, DiskOperation, DiskResult, Effects, FileName, Function, TimerId};
 
 use crate::asked::Queue;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
@@ -55,6 +56,7 @@ pub(crate) struct Serving<F, C> {
     pub(crate) proposals: Proposals,
     pub(crate) waiting: Waiting,
     pub(crate) announcing: Announcing,
+    pub(crate) changes: Changes,
     pub(crate) log: Log,
     pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
@@ -133,6 +135,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             proposals: Proposals::default(),
             waiting: Waiting::default(),
             announcing: Announcing::default(),
+            changes: Changes::default(),
             log,
             snapshot: None,
             snapshot_due,
@@ -214,6 +217,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) {
         let Some(mut mark) = self.replica.mark() else { return };
+        // Who wanted one while the batch before it was written gets this one.
+        self.snapshot_due = false;
         self.replaced = core::mem::take(&mut self.log.grown);
         self.state.map.freeze();
         let sessions = match config.bug {
@@ -235,7 +240,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     ) -> Result<(), String> {
         let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
         let sequence = snapshot.sequence();
-        match snapshot.on_done(result, &mut self.state.map, disk, effects) {
+        let progress = snapshot.on_done(result, &mut self.state.map, disk, effects);
+        let is_durable = progress == snapshot::Progress::Durable;
+        match progress {
             snapshot::Progress::None => return Ok(()),
             snapshot::Progress::Failed(error) => return Err(log::failure(error)),
             snapshot::Progress::Durable => {
@@ -256,6 +263,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         self.state.map.thaw();
         self.snapshot = None;
+        self.on_snapshot_ended(is_durable, effects);
         Ok(())
     }
 
@@ -313,9 +321,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
-    /// Time passes only for a group of several.
+    /// Time passes only where there are others.
     pub(crate) fn keep_time(&mut self, effects: &mut Effects<Effect>) {
-        if !self.is_alone() && !self.is_ticking {
+        if self.replica.has_others && !self.is_ticking {
             self.is_ticking = true;
             effects.push(Effect::SetTimer { timer: TICK_TIMER, after: TICK });
         }
@@ -331,6 +339,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.replica.tick();
         self.tick_transfer(effects);
         self.announce(effects);
+        self.promote();
         self.pump(counters, effects)
     }
 

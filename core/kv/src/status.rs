@@ -17,11 +17,13 @@ pub(crate) fn answer<F: Function, C: Group>(
     no_room: bool,
 ) -> AdminAnswer {
     if *body != AdminBody::Status {
-        return AdminAnswer::Failed("the KV knows no verb but status".to_string());
+        return AdminAnswer::Failed(
+            "the KV knows no verbs but its status and those of its group".to_string(),
+        );
     }
     let (keys, index) = serving.map_or((0, 0), |serving| (serving.state.map.len(), serving.state.index));
     let (trouble, counters) = (trouble(serving, no_room), counters.values());
-    let Some(serving) = serving.filter(|serving| !serving.is_alone()) else {
+    let Some(serving) = serving.filter(|serving| serving.replica.has_others) else {
         return AdminAnswer::Status(RoleStatus::Kv { keys, index, trouble, counters });
     };
     let status = serving.replica.status();
@@ -43,6 +45,11 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
     match serving {
         None if no_room => Some("its disk is full: it can't start, and tries again by itself".to_string()),
         None => Some("it is reading its log".to_string()),
+        Some(serving) if serving.replica.has_others && !serving.replica.is_member() => Some(
+            "it does not belong to the KV's group: it was removed, and can be switched off, or it has not been added \
+             yet"
+                .to_string(),
+        ),
         Some(serving) if serving.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }

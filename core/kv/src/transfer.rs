@@ -142,7 +142,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                     self.give_up();
                 }
             }
-            MemberBody::Consensus(_) => {}
+            MemberBody::Consensus(_) | MemberBody::Addressed { .. } => {}
         }
     }
 

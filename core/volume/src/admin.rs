@@ -44,6 +44,9 @@ impl VolumeDriver {
                 send_admin(from, request, status, effects);
                 return;
             }
+            AdminBody::KvGroup(_) => Some(AdminAnswer::Failed(
+                "a volume driver has no say in the KV's group; ask a KV".to_string(),
+            )),
             // Before the registry is read nobody can say that there is no such vDisk.
             _ if self.cluster.is_none() || self.asks_open() => {
                 Some(AdminAnswer::NotYet("the volume driver is still starting; try again".to_string()))

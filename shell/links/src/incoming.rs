@@ -320,10 +320,10 @@ impl Incoming {
         if let Some(request) = &request {
             hall.budget.give(request.bytes);
         }
-        if let (Some(Request { verb: Some(verb), .. }), Message::AdminReply(reply)) = (&request, message) {
-            if !self.log(number, verb, Some(&reply.body), hall) {
-                tracing::error!(who = self.name(), ?verb, outcome = ?reply.body, "not in the audit trail");
-            }
+        if let (Some(Request { verb: Some(verb), .. }), Message::AdminReply(reply)) = (&request, message)
+            && !self.log(number, verb, Some(&reply.body), hall)
+        {
+            tracing::error!(who = self.name(), ?verb, outcome = ?reply.body, "not in the audit trail");
         }
         if self.pipe.unsent() < hall.settings.bounds.unsent_hard_max {
             self.pipe.send(from, self.node, message)?;

@@ -58,7 +58,7 @@ impl<C: Cluster> Engine<C> {
         match effect {
             Effect::Send { to, message } => {
                 if let (Message::Member(said), Some(to)) = (&message, self.cluster.node_at(to))
-                    && let MemberBody::Consensus(said) = &said.body
+                    && let MemberBody::Addressed { message: said, .. } = &said.body
                     && let Some(wrong) = self.group.on_message(node, to, said)
                 {
                     self.complain(Promise::P5, wrong);

@@ -198,6 +198,21 @@ impl<C: Cluster> Engine<C> {
         &self.node(node).folder
     }
 
+    /// A dead node gets an empty disk.
+    pub fn replace_disk(&mut self, node: NodeId) {
+        assert!(!self.is_alive(node), "a disk is replaced while nobody uses it");
+        let spec = self.cluster.layout().node(node).clone();
+        let disk = Random::stream(self.random.word(), "replaced disk");
+        let gone = core::mem::replace(
+            &mut self.node_mut(node).folder,
+            Folder::new(&spec.files, spec.capacity, disk),
+        );
+        self.tally.merge(gone.tally());
+        self.cluster.lose_disk(node);
+        self.group.forget(node);
+        self.say(|name| format!("=== {} gets an empty disk", name(node)));
+    }
+
     /// A node's disk, to do something to it.
     pub fn folder_mut(&mut self, node: NodeId) -> &mut Folder {
         &mut self.node_mut(node).folder

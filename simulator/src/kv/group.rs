@@ -78,6 +78,12 @@ impl GroupChecker {
         &self.tally
     }
 
+    /// A node lost its disk, and is another member from now on.
+    pub fn forget(&mut self, node: NodeId) {
+        self.terms.remove(&node);
+        self.votes.retain(|(voter, _), _| *voter != node);
+    }
+
     /// Nothing more is demanded: disks were damaged beyond what the group can make up for.
     pub fn end(&mut self) {
         self.is_over = true;

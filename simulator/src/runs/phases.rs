@@ -192,7 +192,7 @@ impl<C: Cluster> Run<C> {
         });
         let askers = self.askers.iter().filter_map(|asker| Some((asker.id, asker.waits_for()?)));
         let askers = askers.map(|(id, call)| format!("{} waits for {call:?}", self.engine.name(id)));
-        let waits: Vec<String> = waits.chain(askers).collect();
+        let waits: Vec<String> = waits.chain(askers).chain(self.changes.waits_for()).collect();
         let promise = if self.disaster < Moment::NEVER { Promise::P7 } else { Promise::P10 };
         let what = format!("guests got stuck in {when}: {}; dead: {}", waits.join(", "), dead.join(", "));
         self.complain(promise, what);

@@ -8,6 +8,7 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::KvAnswer;
 use glossary::NodeId;
 
+use super::changes::{self, Changes};
 use super::farewell::Farewell;
 use crate::checkers::{Promise, Violation};
 use crate::cluster::{Cluster, Part};
@@ -19,7 +20,7 @@ use crate::workload::{Growth, Guest, Profile, Task};
 use crate::{Moment, Random, Trace};
 
 /// The operator, who has disks replaced, machines restarted and vDisks pushed to the ASDs.
-const OPERATOR: NodeId = NodeId(OUTSIDE.0 + 900);
+pub(super) const OPERATOR: NodeId = NodeId(OUTSIDE.0 + 900);
 
 /// What an alarm is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) enum Alarm {
     Mend(NodeId),
     /// The operator asks again.
     Ask,
+    /// The operator changes the KV's group.
+    Change,
     Deadline(u32),
 }
 
@@ -43,6 +46,7 @@ impl Alarm {
             Alarm::Ask => (3, 0),
             Alarm::Deadline(count) => (4, count),
             Alarm::Asker(index) => (5, index as u32),
+            Alarm::Change => (6, 0),
         };
         tag << 32 | u64::from(value)
     }
@@ -55,7 +59,8 @@ impl Alarm {
             2 => Alarm::Mend(NodeId(value)),
             3 => Alarm::Ask,
             4 => Alarm::Deadline(value),
-            _ => Alarm::Asker(value as usize),
+            5 => Alarm::Asker(value as usize),
+            _ => Alarm::Change,
         }
     }
 }
@@ -88,6 +93,7 @@ pub(super) struct Run<C: Cluster> {
     /// vDisks that are to be pushed to the ASDs, by the number of the operator's request.
     pushes: BTreeMap<u64, usize>,
     pub(super) farewell: Farewell,
+    pub(super) changes: Changes,
     /// What is to be asked before all else, the first last.
     prologue: Vec<(NodeId, Message)>,
     requests: u64,
@@ -130,6 +136,7 @@ impl<C: Cluster> Run<C> {
         });
         let askers = askers.collect();
         let members = layout.of(Part::Kv).len();
+        let changes = Changes::draw(layout, layout.voters, Random::stream(seed, "changes"));
         let prologue = layout.prologue.iter().rev().cloned().collect();
         let mut engine = Engine::new(cluster, seed, plan.weather);
         engine.trace = trace;
@@ -152,6 +159,7 @@ impl<C: Cluster> Run<C> {
             downs: BTreeMap::new(),
             pushes: BTreeMap::new(),
             farewell: Farewell::default(),
+            changes,
             prologue,
             requests: 0,
             deadlines: 0,
@@ -204,6 +212,7 @@ impl<C: Cluster> Run<C> {
         for index in 0..self.askers.len() {
             self.alarm(Duration::from_micros(10), Alarm::Asker(index));
         }
+        self.alarm(changes::FIRST, Alarm::Change);
     }
 
     /// Gives every asker so many calls.
@@ -211,9 +220,11 @@ impl<C: Cluster> Run<C> {
         self.askers.iter_mut().for_each(|asker| asker.task(calls));
     }
 
-    /// Whether guests and askers have nothing to do.
+    /// Whether guests, askers and the operator have nothing to do.
     pub(super) fn is_idle(&self) -> bool {
-        self.guests.iter().all(Guest::is_idle) && self.askers.iter().all(Asker::is_idle)
+        self.changes.is_done()
+            && self.guests.iter().all(Guest::is_idle)
+            && self.askers.iter().all(Asker::is_idle)
     }
 
     /// Gives every guest a task.
@@ -309,6 +320,7 @@ impl<C: Cluster> Run<C> {
             Alarm::Start(node) => self.start(node),
             Alarm::Mend(node) => self.mend(node),
             Alarm::Ask => self.ask(),
+            Alarm::Change => self.change(),
             Alarm::Deadline(_) => {} // of a wait that ended well
         }
     }
@@ -454,6 +466,7 @@ impl<C: Cluster> Run<C> {
                     self.pushes.remove(&reply.request);
                 }
                 self.farewell.on_reply(&reply);
+                self.on_change(&reply);
             }
             Message::KvReply(reply) if matches!(reply.body, KvAnswer::Done(_)) => {
                 self.prologue.pop();

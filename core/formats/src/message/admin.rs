@@ -45,6 +45,35 @@ pub enum AdminBody {
     },
     /// What the role has to say of itself.
     Status,
+    /// Changes the group that keeps the KV, or has its member do something. To be asked again until it is done.
+    KvGroup(KvGroupVerb),
+}
+
+/// What can be asked of the KV's group, of the member that leads it where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvGroupVerb {
+    /// A member that is new: a learner, which gets a vote once it has caught up.
+    Add {
+        /// Who. Its KV must run, with no log of its own.
+        member: Member,
+    },
+    /// A member without a vote, for good.
+    AddLearner {
+        /// Who.
+        member: Member,
+    },
+    /// A member leaves. Its server may come back under another number.
+    Remove {
+        /// Who.
+        member: Member,
+    },
+    /// Another voter leads from now on.
+    Transfer {
+        /// Which.
+        to: Member,
+    },
+    /// The member that is asked, whichever, replaces its log by a snapshot.
+    Snapshot,
 }
 
 /// The answer to management.

@@ -55,4 +55,14 @@ pub enum MemberBody {
         /// Which.
         mark: SnapshotMark,
     },
+    /// About the log, with who says it to whom: a server whose disk was lost is another member than before, and what
+    /// was meant for the one is not for the other.
+    Addressed {
+        /// Who says it: a member of the node that sent it.
+        from: Member,
+        /// To whom.
+        to: Member,
+        /// What.
+        message: consensus::Message,
+    },
 }

@@ -9,7 +9,7 @@ use glossary::{ByteCount, ClientId, Generation, OsdId, SessionId, VdiskId};
 use super::{all, name, payload, size};
 use crate::Message;
 use crate::message::admin::{
-    AdminAnswer, AdminBody, AdminReply, AdminRequest, OsdState, RoleStatus, Serves, VdiskStatus,
+    AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupVerb, OsdState, RoleStatus, Serves, VdiskStatus,
 };
 use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
@@ -120,7 +120,14 @@ fn admin_body(last: Option<&AdminBody>) -> Option<AdminBody> {
         Some(AdminBody::ResizeVdisk { .. }) => AdminBody::DeleteVdisk { name: name() },
         Some(AdminBody::DeleteVdisk { .. }) => AdminBody::SyncVdisk { name: name() },
         Some(AdminBody::SyncVdisk { .. }) => AdminBody::Status,
-        Some(AdminBody::Status) => return None,
+        Some(AdminBody::Status) => AdminBody::KvGroup(KvGroupVerb::Add { member: Member(0x1_0003) }),
+        Some(AdminBody::KvGroup(verb)) => AdminBody::KvGroup(match verb {
+            KvGroupVerb::Add { member } => KvGroupVerb::AddLearner { member: *member },
+            KvGroupVerb::AddLearner { member } => KvGroupVerb::Remove { member: *member },
+            KvGroupVerb::Remove { member } => KvGroupVerb::Transfer { to: *member },
+            KvGroupVerb::Transfer { .. } => KvGroupVerb::Snapshot,
+            KvGroupVerb::Snapshot => return None,
+        }),
     })
 }
 

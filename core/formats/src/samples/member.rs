@@ -75,6 +75,11 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
             MemberBody::Piece { mark: mark(), sequence: 7, offset: 8192, length: 12_288, bytes: vec![5, 6] }
         }
         Some(MemberBody::Piece { .. }) => MemberBody::NoSnapshot { mark: mark() },
-        Some(MemberBody::NoSnapshot { .. }) => return None,
+        Some(MemberBody::NoSnapshot { .. }) => MemberBody::Addressed {
+            from: Member(2),
+            to: Member(0x1_0003),
+            message: consensus::Message { term: Term(1), body: MessageBody::TakeOver },
+        },
+        Some(MemberBody::Addressed { .. }) => return None,
     })
 }

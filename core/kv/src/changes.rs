@@ -1,0 +1,203 @@
+//! Changes of the group that an operator asks for. Each is one entry of the log; who asks hears when it is committed, or
+//! why it isn't. Who asks again for what is so already is told that it is done.
+//!
+//! A newcomer becomes a learner first. The leader gives it a vote once it has caught up; that wish is the leader's
+//! memory alone, so whoever wants it asks until it is done, as after a change of leaders somebody must.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use consensus::{Member, Membership, MembershipChange, Position, Role};
+use formats::Effect;
+use formats::message::admin::{AdminAnswer, KvGroupVerb};
+use formats::message::member::server_of;
+use glossary::NodeId;
+use step::{Effects, Function};
+
+use crate::group::Group;
+use crate::serving::Serving;
+use crate::status;
+
+/// Operators that wait at once: more are told to ask again.
+const WAITERS_MAX: usize = 16;
+
+/// What was asked for and is not settled yet.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    proposed: Vec<Waiter>,
+    /// Who waits for a snapshot.
+    snapshots: Vec<(NodeId, u64)>,
+    /// Learners that get a vote once they have caught up.
+    newcomers: BTreeSet<Member>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    to: NodeId,
+    request: u64,
+    verb: KvGroupVerb,
+    position: Position,
+}
+
+impl<F: Function, C: Group> Serving<F, C> {
+    /// An operator wants the group changed. None: the answer comes later.
+    pub(crate) fn on_group_verb(
+        &mut self,
+        to: NodeId,
+        request: u64,
+        verb: KvGroupVerb,
+    ) -> Option<AdminAnswer> {
+        if self.changes.proposed.len() + self.changes.snapshots.len() >= WAITERS_MAX {
+            return Some(AdminAnswer::NotYet(
+                "too many changes of the KV's group wait; ask again".to_string(),
+            ));
+        }
+        if verb == KvGroupVerb::Snapshot {
+            return self.ask_snapshot(to, request);
+        }
+        let status = self.replica.status();
+        if let KvGroupVerb::Transfer { to } = verb
+            && status.leadership.leader == Some(to)
+        {
+            return Some(AdminAnswer::Done);
+        }
+        if status.leadership.role != Role::Leader {
+            let why = status.refusal().unwrap_or_default();
+            return Some(AdminAnswer::Failed(format!("the KV's group is changed by its leader: {why}")));
+        }
+        match self.change(verb, &status.membership) {
+            Ok(change) => match self.replica.group.propose_membership(change) {
+                Ok(position) => {
+                    self.changes.proposed.push(Waiter { to, request, verb, position });
+                    None
+                }
+                Err(refused) => Some(AdminAnswer::Failed(refused.to_string())),
+            },
+            Err(answer) => Some(*answer),
+        }
+    }
+
+    /// The change that a verb begins with, or what is to be said at once.
+    fn change(
+        &mut self,
+        verb: KvGroupVerb,
+        members: &Membership,
+    ) -> Result<MembershipChange, Box<AdminAnswer>> {
+        let answer = |answer| Err(Box::new(answer));
+        let fail = |why: String| answer(AdminAnswer::Failed(why));
+        match verb {
+            KvGroupVerb::Add { member } if members.voters.contains(&member) => answer(AdminAnswer::Done),
+            KvGroupVerb::AddLearner { member } if members.voters.contains(&member) => {
+                fail(format!("{member} has a vote; remove it, and add it under a new number"))
+            }
+            KvGroupVerb::Add { member } if members.learners.contains(&member) => {
+                self.changes.newcomers.insert(member);
+                answer(self.catching_up(member))
+            }
+            KvGroupVerb::AddLearner { member } if members.learners.contains(&member) => {
+                self.changes.newcomers.remove(&member);
+                answer(AdminAnswer::Done)
+            }
+            KvGroupVerb::Add { member } | KvGroupVerb::AddLearner { member } => {
+                let mut all = members.voters.iter().chain(&members.learners);
+                match all.find(|other| server_of(**other) == server_of(member)) {
+                    Some(other) => fail(format!(
+                        "server {} is in the group as member {other}; remove that first",
+                        server_of(member)
+                    )),
+                    None => Ok(MembershipChange::AddLearner(member)),
+                }
+            }
+            KvGroupVerb::Remove { member } if members.is_led_by_none_but(member) => {
+                fail(format!("{member} is the only voter: without it the KV's group would be lost"))
+            }
+            KvGroupVerb::Remove { member } => Ok(MembershipChange::Remove(member)),
+            KvGroupVerb::Transfer { to } => match self.replica.group.transfer_leader(to) {
+                Ok(()) => answer(AdminAnswer::NotYet(format!("leadership is being handed to {to}"))),
+                Err(refused) => fail(refused.to_string()),
+            },
+            KvGroupVerb::Snapshot => answer(AdminAnswer::Done),
+        }
+    }
+
+    fn ask_snapshot(&mut self, to: NodeId, request: u64) -> Option<AdminAnswer> {
+        if self.snapshot.is_none() && !self.snapshot_due && !self.may_snapshot() {
+            let why =
+                "no snapshot can begin now: another member gives one, or the disk has no room; ask again";
+            return Some(AdminAnswer::NotYet(why.to_string()));
+        }
+        self.snapshot_due |= self.snapshot.is_none();
+        self.changes.snapshots.push((to, request));
+        None
+    }
+
+    /// A snapshot of this member's own ended.
+    pub(crate) fn on_snapshot_ended(&mut self, is_durable: bool, effects: &mut Effects<Effect>) {
+        for (to, request) in core::mem::take(&mut self.changes.snapshots) {
+            let answer = match is_durable {
+                true => AdminAnswer::Done,
+                false => AdminAnswer::Failed("the disk had no room for the snapshot; free some".to_string()),
+            };
+            effects.push(Effect::Send { to, message: status::reply(request, answer) });
+        }
+    }
+
+    /// An entry was committed and applied: who waits for it, or for what it came in place of, is answered.
+    pub(crate) fn settle_changes(&mut self, committed: Position, effects: &mut Effects<Effect>) {
+        if self.changes.proposed.is_empty() {
+            return;
+        }
+        let all = core::mem::take(&mut self.changes.proposed);
+        let (settled, open) = all.into_iter().partition(|waiter| waiter.position.index <= committed.index);
+        self.changes.proposed = open;
+        for Waiter { to, request, verb, position } in settled {
+            let answer = match verb {
+                _ if position != committed => AdminAnswer::NotYet(
+                    "another leader's entry came in the place of this change; ask again".to_string(),
+                ),
+                KvGroupVerb::Add { member } => {
+                    self.changes.newcomers.insert(member);
+                    self.catching_up(member)
+                }
+                _ => AdminAnswer::Done,
+            };
+            effects.push(Effect::Send { to, message: status::reply(request, answer) });
+        }
+    }
+
+    /// This member leads no more.
+    pub(crate) fn give_up_changes(&mut self, effects: &mut Effects<Effect>) {
+        self.changes.newcomers.clear();
+        for Waiter { to, request, .. } in core::mem::take(&mut self.changes.proposed) {
+            let why = "the leader changed meanwhile: the change may have been made or not; ask again";
+            let message = status::reply(request, AdminAnswer::NotYet(why.to_string()));
+            effects.push(Effect::Send { to, message });
+        }
+    }
+
+    /// Gives a vote to a learner that has caught up.
+    pub(crate) fn promote(&mut self) {
+        if self.changes.newcomers.is_empty() || !self.changes.proposed.is_empty() {
+            return;
+        }
+        let members = self.replica.status().membership;
+        self.changes.newcomers.retain(|member| members.learners.contains(member));
+        for member in &self.changes.newcomers {
+            // One that is behind is tried at the next tick.
+            if self.replica.group.propose_membership(MembershipChange::Promote(*member)).is_ok() {
+                break;
+            }
+        }
+    }
+
+    fn catching_up(&self, member: Member) -> AdminAnswer {
+        let status = self.replica.status();
+        let matched = status.progress.get(&member).map_or(0, |progress| progress.matched.0);
+        let behind = status.last.0.saturating_sub(matched);
+        AdminAnswer::NotYet(format!(
+            "{member} is a learner, {behind} entries behind; it gets a vote once it has caught up; ask again"
+        ))
+    }
+}

@@ -1,0 +1,153 @@
+//! An operator changes the KV's group in the middle of everything: members join, leave, hand over and lose their disks.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use formats::Message;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupVerb};
+use glossary::NodeId;
+
+use super::run::{Alarm, OPERATOR, Run};
+use crate::cluster::{Cluster, Layout, Part};
+use crate::disk::Crash;
+use crate::{Kind, Random};
+
+/// One after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Add(NodeId),
+    Remove(NodeId),
+    Transfer(NodeId),
+    Snapshot(NodeId),
+    /// The disk of a member that was removed is replaced by an empty one.
+    Replace(NodeId),
+}
+
+/// What the operator still wants.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    wishes: VecDeque<Wish>,
+    /// The number of the last request.
+    asked: u64,
+    /// To whom a leader that is to be removed hands over first.
+    heir: Option<NodeId>,
+    tries: u32,
+}
+
+/// Tries after which a handing over or a snapshot is let be: the first may be to who is already gone.
+const TRIES_MAX: u32 = 20;
+
+impl Changes {
+    /// Draws what will be wanted of a group that begins with so many members; others are spare.
+    pub(super) fn draw(layout: &Layout, voters: usize, mut random: Random) -> Self {
+        let mut spare = layout.of(Part::Kv);
+        let members = spare.drain(..voters.min(spare.len())).collect::<Vec<_>>();
+        let mut wishes = VecDeque::new();
+        if members.len() + spare.len() < 2 {
+            return Changes::default();
+        }
+        let others = [&members[..], &spare[..]].concat();
+        for added in spare {
+            wishes.push_back(Wish::Add(added));
+            if random.coin() {
+                wishes.push_back(Wish::Transfer(*random.pick(&others)));
+            }
+        }
+        if !wishes.is_empty() || random.chance(3_000) {
+            wishes.push_back(Wish::Snapshot(*random.pick(&others)));
+        }
+        // Three are left, if there were so many.
+        if others.len() > 3 && random.chance(8_000) {
+            let leaving = *random.pick(&members);
+            wishes.push_back(Wish::Remove(leaving));
+            if random.coin() {
+                wishes.extend([Wish::Replace(leaving), Wish::Add(leaving)]);
+            }
+        }
+        Changes { wishes, ..Changes::default() }
+    }
+
+    /// Whether nothing is left to be wanted.
+    pub(super) fn is_done(&self) -> bool {
+        self.wishes.is_empty()
+    }
+
+    /// What it waits for, for whoever asks why.
+    pub(super) fn waits_for(&self) -> Option<String> {
+        self.wishes.front().map(|wish| format!("the operator waits for {wish:?}"))
+    }
+}
+
+impl<C: Cluster> Run<C> {
+    /// Asks for the next change, or again for the one that is not done.
+    pub(super) fn change(&mut self) {
+        let Some(wish) = self.changes.wishes.front().copied() else { return };
+        let after = self.random.microseconds(50_000, 600_000);
+        self.alarm(after, Alarm::Change);
+        let member = |run: &Self, node| run.engine.cluster.member_of(node);
+        let members = self.engine.cluster.layout().of(Part::Kv);
+        let mut to = *self.random.pick(&members);
+        let verb = match wish {
+            Wish::Replace(node) => return self.replace_disk(node),
+            Wish::Remove(_) if self.changes.heir.is_some() => {
+                let heir = self.changes.heir.take().expect("there is one");
+                KvGroupVerb::Transfer { to: member(self, heir) }
+            }
+            Wish::Add(node) => KvGroupVerb::Add { member: member(self, node) },
+            Wish::Remove(node) => KvGroupVerb::Remove { member: member(self, node) },
+            Wish::Transfer(node) => KvGroupVerb::Transfer { to: member(self, node) },
+            Wish::Snapshot(node) => {
+                to = node;
+                KvGroupVerb::Snapshot
+            }
+        };
+        self.changes.tries += 1;
+        if self.changes.tries > TRIES_MAX && matches!(wish, Wish::Transfer(_) | Wish::Snapshot(_)) {
+            return self.next_change();
+        }
+        self.changes.asked = self.next_request();
+        let message =
+            Message::Admin(AdminRequest { request: self.changes.asked, body: AdminBody::KvGroup(verb) });
+        self.engine.say(|name| format!("=== the operator asks {}: {verb:?}", name(to)));
+        self.engine.send(OPERATOR, to, message);
+    }
+
+    /// Somebody answered the operator.
+    pub(super) fn on_change(&mut self, reply: &AdminReply) {
+        let Some(wish) = self.changes.wishes.front().copied() else { return };
+        if reply.request != self.changes.asked {
+            return;
+        }
+        self.engine.say(|_| format!("=== the operator hears: {:?}", reply.body));
+        match (&reply.body, wish) {
+            (AdminAnswer::Done, _) => self.next_change(),
+            (AdminAnswer::Failed(why), Wish::Remove(_)) if why.contains("is not a member") => {
+                self.next_change()
+            }
+            (AdminAnswer::Failed(why), Wish::Remove(node)) if why.contains("transfer leadership") => {
+                let mut members = self.engine.cluster.layout().of(Part::Kv);
+                members.retain(|other| *other != node);
+                self.changes.heir = Some(*self.random.pick(&members));
+            }
+            _ => {}
+        }
+    }
+
+    fn next_change(&mut self) {
+        self.changes.wishes.pop_front();
+        (self.changes.tries, self.changes.heir) = (0, None);
+        self.engine.count(Kind::Change);
+    }
+
+    /// A server gets an empty disk and another number: what it was is gone for good.
+    fn replace_disk(&mut self, node: NodeId) {
+        if self.engine.is_alive(node) {
+            self.engine.kill(node, Crash::Power);
+        }
+        self.engine.replace_disk(node);
+        self.next_change();
+    }
+}
+
+/// How long the operator waits before the first change.
+pub(super) const FIRST: Duration = Duration::from_millis(700);
