@@ -7,17 +7,8 @@ folder=${1:-./three-servers}
 port=${PORT:-7411}
 
 if [ ! -e "$folder" ]; then
-    "$ovs" cluster init "$folder" --address "127.0.0.1:$port" > /dev/null
-    for server in 2 3; do
-        "$ovs" cluster add-server "$folder" --address "127.0.0.1:$((port + server - 1))" > /dev/null
-    done
-    # Servers that begin a group together must find each other before it runs.
-    for server in 1 2 3; do
-        for other in 1 2 3; do
-            grep -q "^$other = " "$folder/server-$server/ovs.toml" ||
-                echo "$other = \"127.0.0.1:$((port + other - 1))\"" >> "$folder/server-$server/ovs.toml"
-        done
-    done
+    "$ovs" cluster init "$folder" --address "127.0.0.1:$port" --address "127.0.0.1:$((port + 1))" \
+        --address "127.0.0.1:$((port + 2))" > /dev/null
     for server in 1 2 3; do
         "$ovs" kv init --config "$folder/server-$server/ovs.toml" --with 1,2,3 > /dev/null
     done

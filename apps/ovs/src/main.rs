@@ -42,6 +42,7 @@ fn run(cli: &Cli) -> Result<String, Failure> {
         Verb::Kv(KvVerb::Data(verb)) => verbs::kv::run(verb, directory),
         Verb::Metrics(asking) => verbs::status::metrics(asking, directory),
         Verb::Serve(serve) => serve::run(serve).map(|()| String::new()),
+        Verb::Kv(KvVerb::CheckBackup(verb)) => verbs::kv::check_backup(verb),
         Verb::Kv(KvVerb::Member(verb)) => verbs::member::run(verb),
         Verb::Cluster(verb) => verbs::cluster::run(verb),
         Verb::Config(ConfigVerb::Example) => Ok(config::example()),

@@ -17,12 +17,19 @@ use crate::dial::{Dial, Stream};
 pub struct TlsDial {
     credentials: Credentials,
     servers: BTreeMap<ServerId, String>,
+    first: Option<ServerId>,
 }
 
 impl TlsDial {
     /// Servers by their addresses, `HOST:PORT`; a host's name is looked up at each attempt.
     pub fn new(credentials: Credentials, servers: BTreeMap<ServerId, String>) -> Self {
-        TlsDial { credentials, servers }
+        TlsDial { credentials, servers, first: None }
+    }
+
+    /// Begins with this server: the nearest, or any, so that not all clients ask the same for what may be stale.
+    #[must_use]
+    pub fn beginning_with(self, server: ServerId) -> Self {
+        TlsDial { first: Some(server), ..self }
     }
 
     /// Takes up a renewed certificate. What can't be read now is read at the next attempt.
@@ -59,7 +66,10 @@ impl TlsDial {
 
 impl Dial for TlsDial {
     fn servers(&self) -> Vec<ServerId> {
-        self.servers.keys().copied().collect()
+        let (mut servers, others): (Vec<_>, Vec<_>) =
+            self.servers.keys().copied().partition(|server| Some(*server) == self.first);
+        servers.extend(others);
+        servers
     }
 
     fn dial(&mut self, server: ServerId, patience: Duration) -> io::Result<Box<dyn Stream>> {
@@ -168,6 +178,15 @@ mod tests {
     fn another_server_than_the_one_that_was_meant_is_refused() {
         let refused = dialled(ServerId(3)).expect_err("it is server 2");
         assert!(refused.to_string().contains("server-2 is there"), "{refused}");
+    }
+
+    #[test]
+    fn a_client_begins_with_the_server_that_it_was_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = Authority::create(&folder.path().join("authority")).expect("made");
+        let servers: BTreeMap<_, _> = [1, 2, 3].map(|server| (ServerId(server), "a:1".to_owned())).into();
+        let dial = TlsDial::new(credentials(&authority, folder.path()).1, servers);
+        assert_eq!(dial.beginning_with(ServerId(3)).servers(), [3, 1, 2].map(ServerId));
     }
 
     #[test]

@@ -14,13 +14,15 @@ const USUAL_DAYS: &str = "365";
 /// What to do with a cluster's folder, which holds its authority and what its servers and clients need.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterVerb {
-    /// Makes a cluster: its authority, its first server, and an administrator's certificate.
+    /// Makes a cluster: its authority, its first servers, and an administrator's certificate.
     ///
-    /// FOLDER then holds `authority` (keep its key safe: it says who belongs to the cluster), `server-1` (copy it to
-    /// the server and run `ovs serve --config server-1/ovs.toml`) and `clients/admin`. To be repeated when it was
-    /// interrupted: what is there stays.
-    #[command(after_help = "Example:\n  ovs cluster init ./cluster --address 10.0.0.1:7410")]
-    Init(NewServer),
+    /// FOLDER then holds `authority` (keep its key safe: it says who belongs to the cluster), `server-1` and so on (copy
+    /// each to its server and run `ovs serve --config server-1/ovs.toml` there) and `clients/admin`. To be repeated when
+    /// it was interrupted: what is there stays.
+    #[command(
+        after_help = "Example:\n  ovs cluster init ./cluster --address 10.0.0.1:7410 --address 10.0.0.2:7410 --address 10.0.0.3:7410"
+    )]
+    Init(NewCluster),
     /// Adds a server to the folder: its certificate and its configuration.
     #[command(after_help = "Example:\n  ovs cluster add-server ./cluster --address 10.0.0.2:7410")]
     AddServer(NewServer),
@@ -68,6 +70,19 @@ impl Life {
     pub(crate) fn duration(self) -> Duration {
         Duration::from_hours(24 * u64::from(self.days))
     }
+}
+
+/// A cluster to be.
+#[derive(Debug, Args)]
+pub(crate) struct NewCluster {
+    #[command(flatten)]
+    pub(crate) place: InFolder,
+    /// Where a server listens, for other servers and for clients; repeat it for more servers: one is for trying things,
+    /// three or five go on when one or two of them are lost.
+    #[arg(long = "address", value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:7410"])]
+    pub(crate) addresses: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) life: Life,
 }
 
 /// A server to be.
@@ -131,7 +146,8 @@ impl ClusterVerb {
     /// The folder, and whether JSON is wanted.
     pub(crate) fn place(&self) -> &InFolder {
         match self {
-            ClusterVerb::Init(new) | ClusterVerb::AddServer(new) => &new.place,
+            ClusterVerb::Init(new) => &new.place,
+            ClusterVerb::AddServer(new) => &new.place,
             ClusterVerb::AddClient(new) => &new.place,
             ClusterVerb::Renew(renew) => &renew.place,
             ClusterVerb::Revoke(revoke) => &revoke.place,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 
 use super::Asking;
@@ -26,6 +27,9 @@ pub(crate) enum KvVerb {
     Data(DataVerb),
     #[command(flatten)]
     Member(MemberVerb),
+    /// Reads the file of a backup through, and prints what is in it. It asks no KV.
+    #[command(after_help = "Example:\n  ovs kv check-backup monday.kv")]
+    CheckBackup(CheckBackup),
 }
 
 /// What to do with keys and values.
@@ -92,9 +96,50 @@ pub(crate) enum DataVerb {
     /// Prints what is changed under a prefix from now on, until it is ended: a key, and its value or nothing.
     #[command(after_help = example!("Example:\n  ovs kv watch jobs/"))]
     Watch(Watch),
+    /// Writes all keys, as they were at one moment, to a new file, while others go on reading and writing.
+    #[command(after_help = example!("Example:\n  ovs kv backup monday.kv"))]
+    Backup(Backup),
+    /// Restores a backup into a KV that holds nothing. Interrupted, it is to be repeated.
+    #[command(after_help = example!("Example:\n  ovs kv restore monday.kv"))]
+    Restore(Restore),
     /// Measures sets and gets, one by one and many at once, under keys of its own that it deletes.
     #[command(after_help = example!("Example:\n  ovs kv bench --count 5000 --value-size 1024"))]
     Bench(Bench),
+}
+
+/// A backup to take.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file: a new one.
+    pub(crate) file: PathBuf,
+    /// The whole map, the cluster's own records included; else users' keys.
+    #[arg(long)]
+    pub(crate) whole: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// A backup to look at.
+#[derive(Debug, Args)]
+pub(crate) struct CheckBackup {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// Print JSON, errors too.
+    #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
+}
+
+/// A backup to restore.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The backup is of a whole map. What it has of servers and members is left out; vDisks that it knows and this
+    /// cluster's disks don't hold can't be read.
+    #[arg(long)]
+    pub(crate) whole: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// Where the KV is.
@@ -329,6 +374,7 @@ impl KvVerb {
         match self {
             KvVerb::Data(verb) => verb.place().asking.json,
             KvVerb::Member(verb) => verb.is_json(),
+            KvVerb::CheckBackup(check) => check.json,
         }
     }
 }
@@ -352,6 +398,8 @@ impl DataVerb {
             DataVerb::Count(prefix) => &prefix.reading.place,
             DataVerb::Watch(watch) => &watch.place,
             DataVerb::Bench(bench) => &bench.place,
+            DataVerb::Backup(backup) => &backup.place,
+            DataVerb::Restore(restore) => &restore.place,
         }
     }
 }

@@ -17,7 +17,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glossary::{ByteCount, OsdId, VdiskName};
 
-pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewServer, Renew, Revoke};
+pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewCluster, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
 pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
 pub(crate) use member::{MemberAsking, MemberInit, MemberJoin, MemberVerb, Serve};

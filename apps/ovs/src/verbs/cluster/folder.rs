@@ -82,22 +82,20 @@ impl Folder {
         Ok(server)
     }
 
-    /// Makes what a server needs, as far as it isn't there.
+    /// Makes what a server needs, as far as it isn't there. `others`: where servers are, as far as that is known.
     pub(super) fn make_server(
         &self,
-        server: ServerId,
-        at: SocketAddr,
+        (server, at): (ServerId, SocketAddr),
+        others: &BTreeMap<ServerId, Address>,
         life: Duration,
     ) -> Result<(), Failure> {
         let roles = Roles::of([Role::Kv]);
         let holder = Identity::server(self.cluster(), server, roles.clone());
-        let mut servers = self.servers()?;
-        match servers.get(&server).filter(|known| **known != Address::from(at)) {
-            Some(known) => {
-                return Err(Failure::refused(format!("server-{server} is there, at {known}, not {at}")));
-            }
-            None => servers.insert(server, at.into()),
-        };
+        if let Some(known) = self.servers()?.get(&server).filter(|known| **known != Address::from(at)) {
+            return Err(Failure::refused(format!("server-{server} is there, at {known}, not {at}")));
+        }
+        let mut servers = others.clone();
+        servers.insert(server, at.into());
         let config = ServerConfig {
             cluster: self.cluster(),
             server,
@@ -175,7 +173,7 @@ impl Folder {
     }
 
     /// Where the servers in the folder are.
-    fn servers(&self) -> Result<BTreeMap<ServerId, Address>, Failure> {
+    pub(super) fn servers(&self) -> Result<BTreeMap<ServerId, Address>, Failure> {
         let mut servers = BTreeMap::new();
         for holder in self.holders()? {
             let path = self.config_of(&holder.name);

@@ -5,11 +5,14 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use certificates::{Identity, Role, Roles};
 use glossary::ServerId;
 use serde_json::{Value, json};
 
-use crate::cli::{ClusterVerb, NewClient, NewServer, Renew, Revoke};
+use crate::cli::{ClusterVerb, NewClient, NewCluster, NewServer, Renew, Revoke};
+use crate::config::Address;
 use crate::failure::{ExitCode, Failure};
 use folder::Folder;
 
@@ -37,23 +40,40 @@ pub(crate) fn run(verb: &ClusterVerb) -> Result<String, Failure> {
 
 type Done = Result<(String, Value), Failure>;
 
-fn init(new: &NewServer) -> Done {
+fn init(new: &NewCluster) -> Done {
     let path = new.place.folder.display();
+    let servers: BTreeMap<_, _> = (FIRST.0..).map(ServerId).zip(new.addresses.iter().copied()).collect();
+    let addresses = servers.iter().map(|(server, at)| (*server, Address::from(*at))).collect();
+    if servers.values().collect::<BTreeSet<_>>().len() < new.addresses.len() {
+        return Err(Failure::usage("every server needs an --address of its own"));
+    }
     let folder = Folder::create(&new.place.folder)?;
     let admin = identity(&folder, ADMIN, &[Role::Admin, Role::Client])?;
-    folder.make_server(FIRST, new.address, new.life.duration())?;
+    for (server, at) in &servers {
+        folder.make_server((*server, *at), &addresses, new.life.duration())?;
+    }
     folder.make_client(&admin, new.life.duration())?;
-    let sentence = format!(
-        "cluster {} in {path}\nnext: ovs kv init --config {path}/server-1/ovs.toml\n      ovs serve --config \
-         {path}/server-1/ovs.toml",
-        folder.cluster()
-    );
-    Ok((sentence, json!({ "done": "init", "cluster": folder.cluster().to_string(), "server": FIRST.0 })))
+    let numbers: Vec<_> = servers.keys().map(ToString::to_string).collect();
+    let with = if numbers.len() > 1 { format!(" --with {}", numbers.join(",")) } else { String::new() };
+    let mut sentence = format!("cluster {} in {path}", folder.cluster());
+    for server in &numbers {
+        let config = format!("--config {path}/server-{server}/ovs.toml");
+        sentence += &format!("\nserver {server}: ovs kv init {config}{with}\n          ovs serve {config}");
+    }
+    if numbers.len() % 2 == 0 {
+        sentence += &format!(
+            "\n{} servers stand the loss of no more of them than {} do: an odd number is better",
+            numbers.len(),
+            numbers.len() - 1
+        );
+    }
+    let numbers: Vec<_> = servers.keys().map(|server| server.0).collect();
+    Ok((sentence, json!({ "done": "init", "cluster": folder.cluster().to_string(), "servers": numbers })))
 }
 
 fn add_server(folder: &Folder, new: &NewServer) -> Done {
     let server = folder.next_server(new.address)?;
-    folder.make_server(server, new.address, new.life.duration())?;
+    folder.make_server((server, new.address), &folder.servers()?, new.life.duration())?;
     let config = folder.config_of(&format!("server-{server}"));
     let sentence = format!(
         "server-{server} at {}\nnext: ovs kv join --config {config}\n      ovs serve --config {config}",

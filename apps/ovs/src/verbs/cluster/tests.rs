@@ -19,9 +19,15 @@ fn ovs(root: &Path, line: &str) -> Result<String, Failure> {
 fn three_servers_and_a_client_know_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let root = &folder.path().join("cluster");
-    let said = ovs(root, "ovs cluster init FOLDER --address 127.0.0.1:7001").unwrap();
-    assert!(said.contains("ovs kv init --config") && said.contains("server-1/ovs.toml"), "{said}");
-    ovs(root, "ovs cluster add-server FOLDER --address 127.0.0.1:7002").unwrap();
+    let init = "ovs cluster init FOLDER --address 127.0.0.1:7001 --address 127.0.0.1:7002";
+    let said = ovs(root, init).unwrap();
+    assert!(
+        said.contains("server-1/ovs.toml --with 1,2") && said.contains("an odd number is better"),
+        "{said}"
+    );
+    let second = ServerConfig::load(&root.join("server-2/ovs.toml"), &Overrides::default()).unwrap();
+    assert_eq!((second.server, second.servers.len()), (ServerId(2), 2), "they know each other");
+    assert!(ovs(root, "ovs cluster init FOLDER --address 127.0.0.1:7001 --address 127.0.0.1:7001").is_err());
     ovs(root, "ovs cluster add-server FOLDER --address 127.0.0.1:7003").unwrap();
     ovs(root, "ovs cluster add-client FOLDER backup").unwrap();
     let third = ServerConfig::load(&root.join("server-3/ovs.toml"), &Overrides::default()).unwrap();

@@ -1,5 +1,6 @@
 //! Verbs on the KV. What is long goes to standard output as it comes.
 
+mod backup;
 mod bench;
 mod dial;
 mod print;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::ask::QUICK;
 use crate::cli::kv::{
-    AssertRange, Get, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
+    AssertRange, CheckBackup, Get, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
 };
 use crate::cli::{DataVerb, KvPlace};
 use crate::failure::{ExitCode, Failure};
@@ -74,7 +75,14 @@ pub(crate) fn run(verb: &DataVerb, directory: &Path) -> Result<String, Failure> 
         }
         DataVerb::Watch(watch) => print::watch(watch, directory),
         DataVerb::Bench(bench) => bench::run(bench, directory),
+        DataVerb::Backup(verb) => backup::take(verb, directory),
+        DataVerb::Restore(verb) => backup::restore(verb, directory),
     }
+}
+
+/// Reads a backup through.
+pub(crate) fn check_backup(verb: &CheckBackup) -> Result<String, Failure> {
+    backup::check(verb)
 }
 
 /// A client for users' keys.

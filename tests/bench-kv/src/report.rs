@@ -1,0 +1,164 @@
+//! The report: ratios beside the goals, and what they were made of.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::load::{KEYS, Load, Measured, Work};
+use crate::store::{Consistency, Footprint};
+
+/// One load on both stores, round by round.
+pub struct Row {
+    pub load: Load,
+    pub ours: Vec<Measured>,
+    pub etcd: Vec<Measured>,
+}
+
+/// How long a follower took that had missed so many keys.
+#[derive(Clone, Copy)]
+pub struct CatchUp {
+    pub keys: usize,
+    pub time: Duration,
+}
+
+/// Everything that was measured.
+pub struct Report {
+    pub etcd: String,
+    pub floor: Duration,
+    pub rows: Vec<Row>,
+    pub growth: Option<((Footprint, CatchUp), (Footprint, CatchUp))>,
+    pub rounds: usize,
+    pub seconds: u64,
+}
+
+/// At least so many times what etcd does.
+const GOAL: f64 = 2.0;
+
+/// A write alone takes at most so many times a round trip and a sync.
+const GOAL_ALONE: f64 = 1.3;
+
+impl Row {
+    /// Ours over etcd's, round by round.
+    fn ratios(&self) -> Vec<f64> {
+        self.ours.iter().zip(&self.etcd).map(|(ours, etcd)| ours.rate / etcd.rate).collect()
+    }
+
+    fn has_goal(&self) -> bool {
+        matches!(self.load.work, Work::Set | Work::Get(Consistency::Linearizable))
+    }
+}
+
+impl Report {
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "# The KV beside etcd\n\nWritten by `tests/bench-kv`, {}. {}. Three servers each on one machine ({}), clients \
+             on it too; {} rounds of {} s in turns; each client is a thread with a connection of its own and waits for \
+             each answer. etcd speaks without TLS, `ovs serve` with mTLS (it has no other way). Values have 100 bytes.\n\n",
+            today(),
+            self.etcd,
+            machine(),
+            self.rounds,
+            self.seconds
+        );
+        self.goals(&mut text);
+        self.loads(&mut text);
+        self.growth(&mut text);
+        text
+    }
+
+    fn goals(&self, text: &mut String) {
+        text.push_str("## Goals\n\n| what | goal | measured | |\n|---|---|---|---|\n");
+        for row in self.rows.iter().filter(|row| row.has_goal()) {
+            let ratio = median(&row.ratios());
+            let verdict = verdict(ratio / GOAL);
+            writeln!(text, "| {} | ≥ {GOAL} × etcd | {ratio:.2} × | {verdict} |", row.load.name()).expect("a string");
+        }
+        let alone = self.rows.iter().find(|row| row.load.work == Work::Set && row.load.clients == 1);
+        if let Some(row) = alone {
+            let p50: Vec<f64> = row.ours.iter().map(|measured| micros(measured.percentile(0.5))).collect();
+            let ratio = median(&p50) / micros(self.floor);
+            writeln!(
+                text,
+                "| a set alone | ≤ {GOAL_ALONE} × (round trip + sync, {:.0} µs) | {ratio:.2} × | {} |",
+                micros(self.floor),
+                verdict(GOAL_ALONE / ratio)
+            )
+            .expect("a string");
+        }
+    }
+
+    fn loads(&self, text: &mut String) {
+        text.push_str("\n## Loads\n\nOperations per second over etcd's: the median, the rounds in brackets.\n\n");
+        text.push_str("| load | ratio | ovs /s | p50 | p99 | etcd /s | p50 | p99 |\n|---|---|---|---|---|---|---|---|\n");
+        for row in &self.rows {
+            let ratios = row.ratios();
+            let all: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+            writeln!(
+                text,
+                "| {} | **{:.2}** ({}) | {} | {} |",
+                row.load.name(),
+                median(&ratios),
+                all.join(" "),
+                cells(&row.ours),
+                cells(&row.etcd)
+            )
+            .expect("a string");
+        }
+    }
+
+    fn growth(&self, text: &mut String) {
+        let Some(((ours, ours_up), (etcd, etcd_up))) = &self.growth else { return };
+        let keys = KEYS + ours_up.keys;
+        let per_million = |bytes: u64| bytes as f64 / keys as f64 * 1e6 / f64::from(1 << 20);
+        writeln!(
+            text,
+            "\n## Size and catching up\n\nWith {keys} keys of 16 bytes and 100 bytes of value, all three servers \
+             together; a follower that was killed, and missed {} keys.\n\n| | ovs | etcd |\n|---|---|---|\n\
+             | memory, MiB per million keys | {:.0} | {:.0} |\n| disk, MiB per million keys | {:.0} | {:.0} |\n\
+             | start and catch up, s | {:.1} | {:.1} |",
+            ours_up.keys,
+            per_million(ours.memory),
+            per_million(etcd.memory),
+            per_million(ours.disk),
+            per_million(etcd.disk),
+            ours_up.time.as_secs_f64(),
+            etcd_up.time.as_secs_f64()
+        )
+        .expect("a string");
+    }
+}
+
+fn cells(measured: &[Measured]) -> String {
+    let rate = median(&measured.iter().map(|measured| measured.rate).collect::<Vec<_>>());
+    let at = |part| median(&measured.iter().map(|measured| micros(measured.percentile(part))).collect::<Vec<_>>());
+    format!("{rate:.0} | {:.0} µs | {:.0} µs", at(0.5), at(0.99))
+}
+
+fn verdict(reached: f64) -> String {
+    if reached >= 1.0 { "reached".into() } else { format!("**short by a factor of {:.2}**", 1.0 / reached) }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn today() -> String {
+    run("date", &["-u", "+%Y-%m-%d"])
+}
+
+fn machine() -> String {
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1).map(str::to_owned));
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("{cores} cores of {}", model.unwrap_or_else(|| "an unknown processor".into()))
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = std::process::Command::new(program).args(arguments).output();
+    output.map_or_else(|_| "unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

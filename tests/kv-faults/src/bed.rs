@@ -1,0 +1,49 @@
+//! What a case runs on: a folder, the binary, a network, and a cluster once it is asked for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cluster::Cluster;
+use crate::network::Network;
+
+/// Room of a server's disk in a small cluster.
+const SMALL_DISK: u64 = 64 << 20;
+
+/// What a case runs on.
+pub(crate) struct Bed {
+    folder: PathBuf,
+    ovs: PathBuf,
+    network: Network,
+}
+
+impl Bed {
+    pub(crate) fn new(folder: &Path, ovs: &Path, network: Network) -> Self {
+        Bed { folder: folder.into(), ovs: ovs.into(), network }
+    }
+
+    /// Three servers that serve.
+    pub(crate) fn cluster(&self) -> Result<Cluster> {
+        Cluster::start(&self.ovs, &self.root(), &self.network, None).context("starting three servers")
+    }
+
+    /// Three servers, each on a small disk of its own.
+    pub(crate) fn small_cluster(&self) -> Result<Cluster> {
+        Cluster::start(&self.ovs, &self.root(), &self.network, Some(SMALL_DISK))
+            .context("starting three servers")
+    }
+
+    /// The network, to be cut.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The folder of a client.
+    pub(crate) fn client(&self) -> PathBuf {
+        self.root().join("clients/tester")
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.join("cluster")
+    }
+}

@@ -1,0 +1,43 @@
+//! How long nothing can be written when a leader dies.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::bed::Bed;
+use crate::cluster::connect;
+
+/// How many leaders die.
+const TIMES: usize = 20;
+
+/// Prints the times. It asserts none: they are this machine's.
+pub(crate) fn failover_times(bed: &Bed) -> Result<()> {
+    let cluster = bed.cluster()?;
+    let mut client = connect(&bed.client())?;
+    let mut times = Vec::new();
+    for number in 0..TIMES {
+        client.set(b"k", &number.to_le_bytes())?;
+        let leader = cluster.leader()?;
+        cluster.kill(leader)?;
+        let dead = Instant::now();
+        client.set(b"k", b"again")?;
+        times.push(dead.elapsed());
+        ensure!(client.get(b"k")?.as_deref() == Some(b"again"), "what was written is read");
+        cluster.start_dead()?;
+        cluster.wait_until_whole()?;
+    }
+    times.sort();
+    let at = |part: usize| times[(times.len() - 1) * part / 100];
+    println!(
+        "fail-over, leader killed {TIMES} times: p50 {} ms, p90 {} ms, p99 {} ms, longest {} ms",
+        millis(at(50)),
+        millis(at(90)),
+        millis(at(99)),
+        millis(at(100))
+    );
+    Ok(())
+}
+
+fn millis(time: Duration) -> u128 {
+    time.as_millis()
+}

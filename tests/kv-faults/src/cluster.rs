@@ -1,0 +1,238 @@
+//! Three servers of the binary, and a client of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use certificates::Credentials;
+use kv_client::{Client, TlsDial};
+use rustix::process::Signal;
+
+use crate::network::{Network, SERVERS, address};
+use crate::server::Server;
+
+/// The port of each server.
+const PORT: u16 = 7410;
+
+/// Time for the group to agree on a leader, or for a server to catch up, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// The servers.
+pub(crate) struct Cluster {
+    ovs: PathBuf,
+    root: PathBuf,
+    servers: RefCell<BTreeMap<u16, Server>>,
+    has_small_disks: bool,
+}
+
+/// What a server says of itself.
+struct Status {
+    leads: bool,
+    applied: u64,
+    voters: usize,
+}
+
+impl Cluster {
+    /// Makes a cluster of three and starts it. With `disk`, each server's data lies on a disk of so many bytes.
+    pub(crate) fn start(ovs: &Path, root: &Path, network: &Network, disk: Option<u64>) -> Result<Self> {
+        let cluster = Cluster {
+            ovs: ovs.into(),
+            root: root.into(),
+            servers: RefCell::default(),
+            has_small_disks: disk.is_some(),
+        };
+        let at: Vec<_> =
+            (1..=SERVERS).map(|server| format!("--address={}:{PORT}", address(server))).collect();
+        let at = at.iter().map(String::as_str);
+        cluster.ovs(&["cluster", "init", &cluster.path("")].into_iter().chain(at).collect::<Vec<_>>())?;
+        cluster.ovs(&["cluster", "add-client", &cluster.path(""), "tester"])?;
+        for server in 1..=SERVERS {
+            if let Some(bytes) = disk {
+                cluster.mount(server, bytes)?;
+            }
+            cluster.ovs(&["kv", "init", "--config", &cluster.config(server), "--with", "1,2,3"])?;
+            let log = root.join(format!("server-{server}.log"));
+            let process = Server::new(ovs, cluster.config(server).into(), network.of(server), log);
+            cluster.servers.borrow_mut().insert(server, process);
+        }
+        cluster.start_dead()?;
+        cluster.wait_until_whole()?;
+        Ok(cluster)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.root.join(name).display().to_string()
+    }
+
+    fn config(&self, server: u16) -> String {
+        self.path(&format!("server-{server}/ovs.toml"))
+    }
+
+    fn data(&self, server: u16) -> PathBuf {
+        self.root.join(format!("server-{server}/data"))
+    }
+
+    fn ovs(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(&self.ovs).args(arguments).output().context("the binary")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ovs {}: {}", arguments.join(" "), said.trim());
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// What a running server says; none where it says nothing.
+    fn status(&self, server: u16) -> Option<Status> {
+        let text = self.ovs(&["kv", "status", "--json", "--config", &self.config(server)]).ok()?;
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(Status {
+            leads: value["role"] == "leader",
+            applied: value["applied"].as_u64()?,
+            voters: value["voters"].as_array()?.len(),
+        })
+    }
+
+    fn with<T>(&self, server: u16, act: impl FnOnce(&mut Server) -> Result<T>) -> Result<T> {
+        let mut servers = self.servers.borrow_mut();
+        let server = servers.get_mut(&server).context("servers are 1 to 3")?;
+        act(server)
+    }
+
+    fn running(&self) -> Vec<u16> {
+        self.servers
+            .borrow()
+            .iter()
+            .filter(|(_, server)| server.is_running())
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// The server that leads.
+    pub(crate) fn leader(&self) -> Result<u16> {
+        self.wait_for("no server leads", || {
+            let leads = |server: &u16| self.status(*server).is_some_and(|status| status.leads);
+            self.running().into_iter().find(leads)
+        })
+    }
+
+    /// A server that doesn't.
+    pub(crate) fn follower(&self) -> Result<u16> {
+        let leader = self.leader()?;
+        self.running().into_iter().find(|server| *server != leader).context("more than one runs")
+    }
+
+    /// Waits until all servers run and have what the leader has.
+    pub(crate) fn wait_until_whole(&self) -> Result<()> {
+        self.wait_for("the servers don't come to the same state", || {
+            let all: Option<Vec<Status>> = (1..=SERVERS).map(|server| self.status(server)).collect();
+            let all = all?;
+            let leader = all.iter().find(|status| status.leads)?;
+            let is_whole = |status: &Status| status.applied >= leader.applied && status.voters == all.len();
+            all.iter().all(is_whole).then_some(())
+        })
+    }
+
+    fn wait_for<T>(&self, otherwise: &str, look: impl Fn() -> Option<T>) -> Result<T> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            if Instant::now() >= deadline {
+                bail!("{otherwise}");
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Ends a server without warning.
+    pub(crate) fn kill(&self, server: u16) -> Result<()> {
+        self.with(server, Server::kill)
+    }
+
+    /// Ends a server as an operator does.
+    pub(crate) fn stop(&self, server: u16) -> Result<()> {
+        self.with(server, Server::stop)
+    }
+
+    /// Starts all that don't run.
+    pub(crate) fn start_dead(&self) -> Result<()> {
+        for server in (1..=SERVERS).filter(|server| !self.running().contains(server)) {
+            self.with(server, Server::start).with_context(|| format!("server {server}"))?;
+        }
+        Ok(())
+    }
+
+    /// A server stands still.
+    pub(crate) fn pause(&self, server: u16) -> Result<()> {
+        self.with(server, |server| server.signal(Signal::STOP))
+    }
+
+    /// All go on.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.running()
+            .into_iter()
+            .try_for_each(|server| self.with(server, |server| server.signal(Signal::CONT)))
+    }
+
+    /// Each sync of a server takes long.
+    pub(crate) fn slow_down(&self, server: u16) -> Result<()> {
+        self.with(server, Server::slow_down)
+    }
+
+    /// Syncs take as long as they take.
+    pub(crate) fn speed_up(&self) -> Result<()> {
+        (1..=SERVERS).try_for_each(|server| self.with(server, Server::release))
+    }
+
+    fn mount(&self, server: u16, bytes: u64) -> Result<()> {
+        let data = self.data(server);
+        std::fs::create_dir_all(&data)?;
+        let options = format!("size={bytes}");
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&data).status()?;
+        ensure!(status.success(), "mounting a small disk");
+        Ok(())
+    }
+
+    /// Leaves a server little room on its small disk.
+    pub(crate) fn fill_disk(&self, server: u16) -> Result<()> {
+        let filler = std::fs::File::create(self.data(server).join("filler"))?;
+        let space = rustix::fs::statvfs(&self.data(server))?;
+        let free = space.f_bavail * space.f_frsize;
+        Ok(rustix::fs::fallocate(
+            &filler,
+            rustix::fs::FallocateFlags::empty(),
+            0,
+            free.saturating_sub(12 << 20),
+        )?)
+    }
+
+    /// Gives the room back.
+    pub(crate) fn free_disk(&self, server: u16) -> Result<()> {
+        Ok(std::fs::remove_file(self.data(server).join("filler"))?)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.servers.borrow_mut().clear();
+        if self.has_small_disks {
+            for server in 1..=SERVERS {
+                // One that is not mounted needs no more.
+                let _ = Command::new("umount").arg(self.data(server)).status();
+            }
+        }
+    }
+}
+
+/// A client of a configuration: of users' keys, through TLS.
+pub(crate) fn connect(folder: &Path) -> Result<Client> {
+    let credentials = Credentials::load(&folder.join("certificates"))?;
+    let servers =
+        (1..=SERVERS).map(|server| (glossary::ServerId(server), format!("{}:{PORT}", address(server))));
+    Ok(Client::connect(Box::new(TlsDial::new(credentials, servers.collect())))?)
+}
