@@ -78,7 +78,7 @@ impl Drop for Directory {
 }
 
 /// Where others reach this server.
-fn own_address(config: &ServerConfig) -> Result<String, Failure> {
+pub(crate) fn own_address(config: &ServerConfig) -> Result<String, Failure> {
     match config.servers.get(&config.server) {
         Some(address) => Ok(address.to_string()),
         None if !config.listen.ip().is_unspecified() => Ok(config.listen.to_string()),
