@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/member               which member of the KV's group it is; written last: without it nothing was begun
 //! DATA/member.left          the same, of one that has left the group
+//! DATA/servers              where the servers are, as the KV said last
 //! DATA/lock                 held by the process that serves it
 //! DATA/kv.sock              where clients on this machine talk to its KV
 //! DATA/audit.log            who asked for what, of verbs
