@@ -3,7 +3,9 @@
 
 mod cli;
 mod config;
+mod conversation;
 mod failure;
+mod group;
 mod log;
 mod serve;
 mod up;

@@ -34,7 +34,8 @@ fn free_addresses(count: usize) -> Vec<String> {
 }
 
 impl Cluster {
-    /// Makes the certificates and configurations of so many servers. Each configuration names all of them.
+    /// Makes the certificates and configurations of so many servers. Each configuration names those that were there
+    /// when it was made, as an operator leaves them.
     fn new(servers: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let running = (0..servers).map(|_| None).collect();
@@ -44,15 +45,18 @@ impl Cluster {
         for address in &cluster.addresses[1..] {
             ovs(&["cluster", "add-server", root, "--address", address]);
         }
-        for server in 1..=servers {
-            let path = cluster.config(server);
+        cluster
+    }
+
+    /// Has each configuration name all servers.
+    fn introduce(&self) {
+        for server in 1..=self.addresses.len() {
+            let path = self.config(server);
             let text = std::fs::read_to_string(&path).unwrap();
             let known = text.split_once("[servers]").unwrap().0;
-            let all =
-                cluster.addresses.iter().zip(1..).map(|(address, it)| format!("{it} = \"{address}\"\n"));
+            let all = self.addresses.iter().zip(1..).map(|(address, it)| format!("{it} = \"{address}\"\n"));
             std::fs::write(&path, format!("{known}[servers]\n{}", all.collect::<String>())).unwrap();
         }
-        cluster
     }
 
     fn config(&self, server: usize) -> PathBuf {
@@ -116,6 +120,7 @@ fn path(path: &Path) -> &str {
 #[test]
 fn what_a_group_acknowledged_outlives_any_one_server() {
     let mut cluster = Cluster::new(3);
+    cluster.introduce();
     for server in 1..=3 {
         ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
     }
@@ -136,6 +141,36 @@ fn what_a_group_acknowledged_outlives_any_one_server() {
         "two of three are enough, any two"
     );
     assert_eq!(cluster.status(leader)["voters"], serde_json::json!([1, 2, 3]));
+}
+
+#[test]
+fn servers_join_a_group_that_runs_and_leave_it() {
+    let mut cluster = Cluster::new(3);
+    ovs(&["kv", "init", "--config", path(&cluster.config(1))]);
+    cluster.start(1);
+    cluster.client(&[1]).set(b"colour", b"green").unwrap();
+    for server in [2, 3] {
+        ovs(&["kv", "join", "--config", path(&cluster.config(server))]);
+        cluster.start(server);
+    }
+    let until_voters = |cluster: &Cluster, server: usize, voters: Value| {
+        while cluster.status(server)["voters"] != voters {
+            std::thread::yield_now();
+        }
+    };
+    until_voters(&cluster, 2, serde_json::json!([1, 2, 3]));
+    cluster.kill(1);
+    assert_eq!(cluster.client(&[2, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
+    cluster.start(1);
+    // A leader does not remove itself.
+    let (stays, leaves) = if cluster.leader(2) == 3 { (3, 2) } else { (2, 3) };
+    ovs(&["kv", "leave", "--config", path(&cluster.config(leaves))]);
+    until_voters(&cluster, stays, serde_json::json!([1, stays]));
+    cluster.kill(leaves);
+    let serve = ["serve", "--config", path(&cluster.config(leaves))].map(str::to_owned);
+    let output = Command::new(OVS).args(serve).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "who has left is never again the member that it was");
+    assert_eq!(cluster.client(&[1, stays]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
 }
 
 #[test]

@@ -35,5 +35,5 @@ pub(crate) fn peer(socket: impl AsFd) -> Peer {
         Ok(found) => format!("user {} (process {})", found.uid.as_raw(), found.pid.as_raw_nonzero()),
         Err(_) => "a local user".to_owned(),
     };
-    Peer { name, server: None, rights: Rights::LOCAL }
+    Peer { name, server: None, member_of: None, rights: Rights::LOCAL }
 }

@@ -1,6 +1,8 @@
 //! Who is at the other end of a connection, and what it may say.
 
 use formats::Message;
+use formats::message::admin::{AdminBody, KvGroupVerb};
+use formats::message::member::server_of;
 use glossary::ServerId;
 
 /// Who is at the other end.
@@ -10,6 +12,8 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// The server that it is; `None`: a client.
     pub(crate) server: Option<ServerId>,
+    /// The server whose membership of the KV's group is its own business: to join and to leave.
+    pub(crate) member_of: Option<ServerId>,
     pub(crate) rights: Rights,
 }
 
@@ -44,7 +48,7 @@ impl Peer {
             Message::KvReply(_) => is_server && self.rights.member,
             Message::Member(_) => is_server && self.rights.member,
             // The answer goes back to who asked here, by name: nobody asks for management in the name of a node.
-            Message::Admin(_) => !is_server && self.rights.admin,
+            Message::Admin(request) => !is_server && self.may_ask(&request.body),
             Message::AdminReply(_)
             | Message::Guest(_)
             | Message::GuestReply(_)
@@ -55,6 +59,20 @@ impl Peer {
             | Message::Asd(_)
             | Message::AsdReply(_) => false,
         }
+    }
+}
+
+impl Peer {
+    /// Whether it may ask for a verb of management.
+    fn may_ask(&self, verb: &AdminBody) -> bool {
+        let is_own = match verb {
+            AdminBody::Status => self.rights.kv,
+            AdminBody::KvGroup(KvGroupVerb::Add { member } | KvGroupVerb::Remove { member }) => {
+                self.member_of == Some(server_of(*member))
+            }
+            _ => false,
+        };
+        is_own || self.rights.admin
     }
 }
 
@@ -80,22 +98,28 @@ pub(crate) fn kind(message: &Message) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use formats::message::admin::{AdminBody, AdminRequest};
+    use formats::message::admin::AdminRequest;
     use formats::message::kv::{KvBody, KvQuery, KvRequest};
 
     fn peer(server: Option<u16>, rights: Rights) -> Peer {
-        Peer { name: "someone".into(), server: server.map(ServerId), rights }
+        Peer { name: "someone".into(), server: server.map(ServerId), member_of: None, rights }
     }
 
     #[test]
     fn each_kind_of_message_needs_its_right() {
         let kv = Message::Kv(KvRequest { request: 1, body: KvBody::Query(KvQuery::Get { key: vec![1] }) });
-        let admin = Message::Admin(AdminRequest { request: 1, body: AdminBody::Status });
+        let verb = |verb| Message::Admin(AdminRequest { request: 1, body: AdminBody::KvGroup(verb) });
+        let admin = verb(KvGroupVerb::Snapshot);
         let all = Rights { kv: true, admin: true, member: true };
         let may = |peer: Peer| (peer.may_send(&kv), peer.may_send(&admin));
         assert_eq!(may(peer(None, Rights { kv: true, ..Rights::default() })), (true, false));
         assert_eq!(may(peer(None, Rights { admin: true, ..Rights::default() })), (false, true));
         assert_eq!(may(peer(Some(2), all)), (true, false));
         assert!(!Rights::default().any());
+        let own = |server, rights| Peer { member_of: Some(ServerId(server)), ..peer(None, rights) };
+        let joins = verb(KvGroupVerb::Add { member: formats::message::member::member_of(ServerId(3), 1) });
+        let member = Rights { kv: true, member: true, ..Rights::default() };
+        assert!(own(3, member).may_send(&joins) && !own(3, member).may_send(&admin));
+        assert!(!own(2, member).may_send(&joins), "another server's membership is not its business");
     }
 }

@@ -85,5 +85,6 @@ pub(crate) fn peer(identity: Identity, as_server: bool) -> Peer {
         admin: roles.has(Role::Admin),
         member: identity.server.is_some() && roles.has(Role::Kv),
     };
-    Peer { server: identity.server.filter(|_| as_server), name: identity.name, rights }
+    let member_of = identity.server.filter(|_| rights.member);
+    Peer { member_of, server: identity.server.filter(|_| as_server), name: identity.name, rights }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
@@ -57,6 +58,14 @@ pub(crate) enum MemberVerb {
     /// Shows what a running server's KV is in its group.
     #[command(after_help = "Example:\n  ovs kv status --config server-1/ovs.toml")]
     Status(MemberAsking),
+    /// Takes a server out of the group; it goes on running until it is stopped.
+    #[command(after_help = "Example:\n  ovs kv leave --config server-2/ovs.toml")]
+    Leave(MemberLeave),
+    /// Has another server lead the group. It takes an administrator's certificate (--certificates).
+    #[command(
+        after_help = "Example:\n  ovs kv transfer --config server-1/ovs.toml --certificates clients/admin/certificates --to 2"
+    )]
+    Transfer(MemberTransfer),
 }
 
 /// A server that begins a group.
@@ -77,6 +86,50 @@ pub(crate) struct MemberJoin {
     /// How often this server lost its data. Who did has forgotten its votes and joins as another member.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub(crate) disks_lost: u32,
+}
+
+/// A server that leaves the group.
+#[derive(Debug, Args)]
+pub(crate) struct MemberLeave {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Another leader.
+#[derive(Debug, Args)]
+pub(crate) struct MemberTransfer {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// The server that is to lead.
+    #[arg(long, value_name = "SERVER", value_parser = server)]
+    pub(crate) to: ServerId,
+    /// How often that server lost its data, as it joined with.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub(crate) disks_lost: u32,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, Args)]
+struct Waiting {
+    /// How long to wait for the group to do it.
+    #[arg(long, value_name = "SECONDS", env = "OVS_TIMEOUT", hide_env_values = true, default_value_t = 60)]
+    timeout: u64,
+}
+
+impl MemberLeave {
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.waiting.timeout)
+    }
+}
+
+impl MemberTransfer {
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.waiting.timeout)
+    }
 }
 
 /// A question to a running server on this machine.

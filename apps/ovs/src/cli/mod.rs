@@ -20,7 +20,9 @@ use glossary::{ByteCount, OsdId, VdiskName};
 pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewCluster, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
 pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
-pub(crate) use member::{MemberAsking, MemberInit, MemberJoin, MemberVerb, Serve};
+pub(crate) use member::{
+    MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberTransfer, MemberVerb, Serve,
+};
 pub(crate) use up::{DEFAULT_NBD, Up};
 
 /// Open vStorage: block devices on erasure-coded disks.

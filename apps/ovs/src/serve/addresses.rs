@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ::roles::Role;
-use formats::message::kv::{KvAnswer, KvCommand, KvQuery, KvStep};
+use formats::Message;
+use formats::message::kv::{
+    Consistency, KvAnswer, KvBody, KvCommand, KvFound, KvQuery, KvReply, KvRequest, KvStep,
+};
+use formats::message::kv_range::KvRange;
 use formats::registry::{self, ServerRecord};
 use glossary::{NodeId, ServerId};
 use io::Handle;
@@ -17,15 +22,19 @@ use super::asker::Asker;
 use crate::config::{Address, ServerConfig};
 use crate::failure::Failure;
 use crate::up;
+use crate::up::directory::write_file;
 
 /// How often the KV is asked where servers are, and names are looked up.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The first place of askers among the nodes of a server. Each has its own: an answer that comes late finds nobody.
 const FIRST_PLACE: u16 = 0xff01;
 
 /// The last.
 const LAST_PLACE: u16 = 0xfffe;
+
+/// The file that remembers where servers are, among the data.
+const REMEMBERED: &str = "servers";
 
 /// Servers read at once.
 const PAGE: u32 = 1000;
@@ -48,7 +57,8 @@ impl Directory {
             server: config.server,
             own: own_address(config)?,
             configured: config.servers.clone(),
-            recorded: BTreeMap::new(),
+            recorded: remembered(&config.data),
+            data: config.data.clone(),
             handle,
             addresses,
             next_place: FIRST_PLACE,
@@ -78,7 +88,7 @@ impl Drop for Directory {
 }
 
 /// Where others reach this server.
-fn own_address(config: &ServerConfig) -> Result<String, Failure> {
+pub(crate) fn own_address(config: &ServerConfig) -> Result<String, Failure> {
     match config.servers.get(&config.server) {
         Some(address) => Ok(address.to_string()),
         None if !config.listen.ip().is_unspecified() => Ok(config.listen.to_string()),
@@ -96,6 +106,7 @@ struct Keeper {
     configured: BTreeMap<ServerId, Address>,
     /// As the KV had them when it was last heard.
     recorded: BTreeMap<ServerId, Address>,
+    data: PathBuf,
     handle: Handle<Role>,
     addresses: Addresses,
     next_place: u16,
@@ -110,8 +121,12 @@ impl Keeper {
                 if own.as_deref() != Some(&self.own) {
                     self.record_own();
                 }
-                self.recorded = records;
-                self.publish();
+                // A member that has just started may know nothing yet.
+                if !records.is_empty() && records != self.recorded {
+                    self.recorded = records;
+                    self.remember();
+                    self.publish();
+                }
             }
             None => tracing::debug!("the KV doesn't say where servers are"),
         }
@@ -127,6 +142,18 @@ impl Keeper {
         self.addresses.replace(resolved.collect());
     }
 
+    /// Keeps a copy beside the data: after a restart the others must be found before the KV can be asked where they are.
+    fn remember(&self) {
+        let record = |(server, address): (&ServerId, &Address)| ServerRecord {
+            server: *server,
+            address: address.to_string(),
+        };
+        let records: Vec<ServerRecord> = self.recorded.iter().map(record).collect();
+        if let Err(error) = write_file(&self.data.join(REMEMBERED), &registry::encode(&records)) {
+            tracing::warn!("where the servers are can't be written to {}: {error}", self.data.display());
+        }
+    }
+
     /// An asker of all servers that are known: those that are no members say nothing.
     fn asker(&mut self) -> Option<Asker> {
         let servers = self.configured.keys().chain(self.recorded.keys()).chain([&self.server]);
@@ -139,11 +166,17 @@ impl Keeper {
         Some(Asker::new(self.server, place, session, group, &self.handle))
     }
 
+    /// What this server's own member has applied: no leader is needed for that, as finding one needs addresses.
     fn records(&mut self) -> Option<BTreeMap<ServerId, Address>> {
-        let prefix = registry::SERVER_PREFIX.to_vec();
-        let query = KvQuery::Range { from: prefix.clone(), prefix, limit: PAGE };
-        match self.asker()?.query(query)? {
-            KvAnswer::Range { pairs, .. } => {
+        let range = KvRange::prefix(registry::SERVER_PREFIX);
+        let query = KvQuery::Page { range, is_reverse: false, keys_only: false, limit: PAGE };
+        let body = KvBody::Read { consistency: Consistency::Stale, query };
+        let ask = |request| Message::Kv(KvRequest { request, body });
+        match self.handle.port().ask(NodeId::kv_of(self.server), ASK_EVERY, ask).ok()? {
+            Message::KvReply(KvReply {
+                body: KvAnswer::Read { found: KvFound::Pairs { pairs, .. }, .. },
+                ..
+            }) => {
                 let records = pairs.iter().filter_map(|(_, value)| registry::decode::<ServerRecord>(value));
                 Some(records.filter_map(|it| Some((it.server, it.address.parse().ok()?))).collect())
             }
@@ -159,6 +192,13 @@ impl Keeper {
             tracing::info!(address = self.own, "the KV knows where this server is");
         }
     }
+}
+
+/// What an earlier life remembered. A copy that can't be read is made anew when the KV says where servers are.
+fn remembered(data: &Path) -> BTreeMap<ServerId, Address> {
+    let bytes = std::fs::read(data.join(REMEMBERED)).unwrap_or_default();
+    let records: Vec<ServerRecord> = registry::decode(&bytes).unwrap_or_default();
+    records.into_iter().filter_map(|it| Some((it.server, it.address.parse().ok()?))).collect()
 }
 
 fn resolve(server: ServerId, address: &Address) -> Option<SocketAddr> {

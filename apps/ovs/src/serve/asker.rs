@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ::roles::Role;
 use formats::Message;
 use formats::kv_client::KvClient;
-use formats::message::kv::{KvAnswer, KvCommand, KvQuery, KvRequest};
+use formats::message::kv::{KvAnswer, KvCommand, KvRequest};
 use glossary::{NodeId, ServerId};
 use io::{Handle, Port};
 use step::Timestamp;
@@ -40,12 +40,6 @@ impl Asker {
     /// A change; `None` when no answer came in time: it may still happen.
     pub(crate) fn command(&mut self, command: KvCommand) -> Option<KvAnswer> {
         let asked = self.client.command(self.now(), command);
-        self.settle(asked)
-    }
-
-    /// A linearizable read; `None` when no answer came in time.
-    pub(crate) fn query(&mut self, query: KvQuery) -> Option<KvAnswer> {
-        let asked = self.client.query(self.now(), query);
         self.settle(asked)
     }
 

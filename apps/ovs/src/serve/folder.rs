@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! DATA/member               which member of the KV's group it is; written last: without it nothing was begun
+//! DATA/member.left          the same, of one that has left the group
+//! DATA/servers              where the servers are, as the KV said last
 //! DATA/lock                 held by the process that serves it
 //! DATA/kv.sock              where clients on this machine talk to its KV
 //! DATA/audit.log            who asked for what, of verbs
@@ -65,6 +67,33 @@ impl Folder {
 
     /// Locks a server's data, and checks that it is this server's.
     pub(crate) fn open(config: &ServerConfig) -> Result<Self, Failure> {
+        let member = Folder::read_member(config)?;
+        let root = &config.data;
+        let folder = Folder { root: root.clone(), member, _lock: lock(root)? };
+        let expected = Identity { cluster: config.cluster, folder: Kind::Kv };
+        match claim(&folder.kv())? {
+            Claim::Is(identity) if identity == expected => Ok(folder),
+            Claim::Is(_) => Err(Failure::refused(format!("{} is not this KV's", folder.kv().display()))),
+            Claim::Missing => Err(Failure::refused(format!(
+                "{} is missing: put it back. If it is lost, take this member out of the group and join anew, with \
+                 --disks-lost",
+                folder.kv().display()
+            ))),
+            Claim::Damaged(why) => {
+                Err(Failure::refused(format!("{}/identity can't be used: {why}", folder.kv().display())))
+            }
+        }
+    }
+
+    /// The server is a member no more: it is never again the one that it was.
+    pub(crate) fn retire_member(config: &ServerConfig) -> Result<(), Failure> {
+        let path = config.data.join(MEMBER);
+        fs::rename(&path, config.data.join("member.left"))
+            .map_err(|error| Failure::system(&format!("renaming {}", path.display()), &error))
+    }
+
+    /// Reads which member the server is, and checks that the data is this server's.
+    pub(crate) fn read_member(config: &ServerConfig) -> Result<MemberFile, Failure> {
         let root = &config.data;
         let path = root.join(MEMBER);
         let bytes = match fs::read(&path) {
@@ -90,20 +119,7 @@ impl Folder {
                 config.cluster
             )));
         }
-        let folder = Folder { root: root.clone(), member, _lock: lock(root)? };
-        let expected = Identity { cluster: config.cluster, folder: Kind::Kv };
-        match claim(&folder.kv())? {
-            Claim::Is(identity) if identity == expected => Ok(folder),
-            Claim::Is(_) => Err(Failure::refused(format!("{} is not this KV's", folder.kv().display()))),
-            Claim::Missing => Err(Failure::refused(format!(
-                "{} is missing: put it back. If it is lost, take this member out of the group and join anew, with \
-                 --disks-lost",
-                folder.kv().display()
-            ))),
-            Claim::Damaged(why) => {
-                Err(Failure::refused(format!("{}/identity can't be used: {why}", folder.kv().display())))
-            }
-        }
+        Ok(member)
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use ::roles::Role;
 use certificates::Credentials;
+use consensus::Member;
+use formats::message::admin::KvGroupVerb;
 use formats::recording::RoleCard;
 use glossary::NodeId;
 use io::{Builder, GatewaySpec, NodeSpec, NodeState, Runtime, Settings};
@@ -18,8 +20,10 @@ use links::{Addresses, Audit, Links, LocalSocket, Trust};
 use crate::cli::Serve;
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
+use crate::group;
 use crate::up::{limits, signals::Signals};
 use addresses::Directory;
+pub(crate) use addresses::own_address;
 pub(crate) use folder::Folder;
 
 /// How long a stop may take.
@@ -27,6 +31,9 @@ const STOP: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the KV still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is logged why this server is not in the group yet.
+const JOIN_EVERY: Duration = Duration::from_secs(30);
 
 /// The place of the links among the nodes of a server.
 const LINKS_PLACE: u16 = 0xff00;
@@ -53,6 +60,9 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let directory = Directory::keep(&config, runtime.handle(), addresses)?;
     println!("server {} of cluster {} in {}", config.server, config.cluster, folder.root().display());
     println!("ready {}", config.listen);
+    if folder.member().first.is_none() {
+        join(config.clone(), folder.member().member)?;
+    }
     let ended = wait(&config, &runtime, &signals);
     drop(directory);
     stop(&config, runtime).and(ended)
@@ -136,6 +146,19 @@ fn kv(config: &ServerConfig, folder: &Folder) -> NodeSpec<Role> {
         machine: ::roles::cast(&card, None),
         tap: None,
     }
+}
+
+/// Asks the group to take this server in, from a thread, until it has: the KV runs, and is waited for.
+fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
+    config.servers.remove(&config.server);
+    let ask = move || loop {
+        match group::ask(&config, KvGroupVerb::Add { member }, JOIN_EVERY) {
+            Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
+            Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
+        }
+    };
+    let thread = std::thread::Builder::new().name("join".into()).spawn(ask);
+    thread.map(drop).map_err(|error| Failure::system("starting a thread", &error))
 }
 
 /// Waits for a signal, or for the KV's end: a server without it is no use, and its supervisor should hear of that.

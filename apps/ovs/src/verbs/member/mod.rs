@@ -5,12 +5,16 @@ mod status;
 
 use consensus::Membership;
 use formats::kv_member::MemberFile;
+use formats::message::admin::KvGroupVerb;
 use formats::message::member::member_of;
+use formats::registry::{self, ServerRecord};
+use kv_client::{Client, Scope};
 
-use crate::cli::{MemberInit, MemberJoin, MemberVerb};
+use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberTransfer, MemberVerb};
 use crate::config::ServerConfig;
-use crate::failure::Failure;
-use crate::serve::Folder;
+use crate::failure::{ExitCode, Failure};
+use crate::group;
+use crate::serve::{Folder, own_address};
 
 /// Does it. Returns what goes to standard output.
 pub(crate) fn run(verb: &MemberVerb) -> Result<String, Failure> {
@@ -18,6 +22,8 @@ pub(crate) fn run(verb: &MemberVerb) -> Result<String, Failure> {
         MemberVerb::Init(init) => begin(init),
         MemberVerb::Join(join) => join_group(join),
         MemberVerb::Status(asking) => status::run(asking),
+        MemberVerb::Leave(leave) => leave_group(leave),
+        MemberVerb::Transfer(transfer) => hand_over(transfer),
     }
 }
 
@@ -53,6 +59,7 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     let config = ServerConfig::load(&join.configured.config, &join.configured.overrides())?;
     let member = member_of(config.server, join.disks_lost);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: None };
+    announce(&config)?;
     Folder::make(&config, &file)?;
     Ok(format!(
         "server {} will be member {member} of the KV's group, in {}\nnext: ovs serve --config {}\n",
@@ -60,4 +67,40 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
         config.data.display(),
         join.configured.config.display()
     ))
+}
+
+/// Has the group know where the server will be: its members send to it as soon as it is added.
+fn announce(config: &ServerConfig) -> Result<(), Failure> {
+    let address = own_address(config)?;
+    let failed = |error: kv_client::Error| {
+        Failure::new(
+            ExitCode::NotRunning,
+            format!("the KV's group is not told where this server is: {error}"),
+        )
+    };
+    let mut dial = config.clone();
+    dial.servers.remove(&config.server);
+    let mut client = Client::connect(Box::new(group::dial(&dial)?)).map_err(failed)?;
+    client.within(Scope::Whole);
+    let record = ServerRecord { server: config.server, address };
+    client.set(&registry::server_key(config.server), &registry::encode(&record)).map_err(failed)
+}
+
+fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {
+    let config = ServerConfig::load(&leave.configured.config, &leave.configured.overrides())?;
+    let file = Folder::read_member(&config)?;
+    group::ask(&config, KvGroupVerb::Remove { member: file.member }, leave.patience())?;
+    Folder::retire_member(&config)?;
+    Ok(format!(
+        "server {} has left the KV's group: stop it, and remove {} when nothing else needs it\n",
+        config.server,
+        config.data.display()
+    ))
+}
+
+fn hand_over(transfer: &MemberTransfer) -> Result<String, Failure> {
+    let config = ServerConfig::load(&transfer.configured.config, &transfer.configured.overrides())?;
+    let to = member_of(transfer.to, transfer.disks_lost);
+    group::ask(&config, KvGroupVerb::Transfer { to }, transfer.patience())?;
+    Ok(format!("server {} leads\n", transfer.to))
 }
