@@ -2,17 +2,17 @@
 #![forbid(unsafe_code)]
 
 mod cli;
-#[cfg_attr(not(test), expect(dead_code, reason = "`ovs serve` is the reader of servers' files"))]
 mod config;
 mod failure;
 mod log;
+mod serve;
 mod up;
 mod verbs;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::{BackendVerb, Cli, ConfigVerb, OsdVerb, Parsed, Verb};
+use cli::{BackendVerb, Cli, ConfigVerb, KvVerb, OsdVerb, Parsed, Verb};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -40,6 +40,8 @@ fn run(cli: &Cli) -> Result<String, Failure> {
         Verb::Osd(OsdVerb::Start(one)) => verbs::osd::start(one, directory),
         Verb::Status(asking) => verbs::status::run(asking, directory),
         Verb::Metrics(asking) => verbs::status::metrics(asking, directory),
+        Verb::Serve(serve) => serve::run(serve).map(|()| String::new()),
+        Verb::Kv(KvVerb::Member(verb)) => verbs::member::run(verb),
         Verb::Cluster(verb) => verbs::cluster::run(verb),
         Verb::Config(ConfigVerb::Example) => Ok(config::example()),
         Verb::Destroy(destroy) => verbs::destroy::run(destroy),

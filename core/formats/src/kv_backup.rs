@@ -1,6 +1,7 @@
 //! A backup of the KV: its pairs as they were at one index, in a file of their own.
 //!
-//! The file is a journal ([`crate::journal`]) of one file with sequence 1, owned by the cluster that it was taken of. The
+//! The file is a journal ([`crate::journal`]) of one file with sequence 1, owned by the cluster that it was taken of; its
+//! label is a byte, 1 for the whole map and 0 for users' keys. The
 //! bodies of its batches are [`BackupPart`]s in postcard: pairs, changes of what came before, and one end. Without its
 //! end it is none. It says nothing of sessions, members or logs: it is restored by commands, into a cluster of any
 //! version that reads this one.
@@ -36,10 +37,10 @@ pub enum BackupPart {
 pub struct BackupWriter(Writer);
 
 impl BackupWriter {
-    /// Begins a backup of a cluster, and gives the file's first bytes.
-    pub fn begin(cluster: ClusterIdentity) -> (Self, Bytes) {
-        let (kind, owner) = (Kind::KV_BACKUP, cluster.0);
-        let header = FileHeader { kind, owner, sequence: SEQUENCE, predecessor: None, label: Vec::new() };
+    /// Begins a backup of a cluster's whole map, or of users' keys alone, and gives the file's first bytes.
+    pub fn begin(cluster: ClusterIdentity, is_whole: bool) -> (Self, Bytes) {
+        let (kind, owner, label) = (Kind::KV_BACKUP, cluster.0, vec![u8::from(is_whole)]);
+        let header = FileHeader { kind, owner, sequence: SEQUENCE, predecessor: None, label };
         let (writer, page) = Writer::begin(&header);
         (BackupWriter(writer), page)
     }
@@ -56,6 +57,9 @@ impl BackupWriter {
 pub struct Backup {
     /// The cluster that it was taken of.
     pub cluster: ClusterIdentity,
+    /// Whether it holds the cluster's own records too, and keys as they are in the map; else users' keys, as they name
+    /// them.
+    pub is_whole: bool,
     /// The index of the last command that it holds.
     pub index: u64,
     /// All pairs.
@@ -89,7 +93,12 @@ impl Backup {
         let (header, _) = FileHeader::decode(page, Kind::KV_BACKUP).map_err(header_error)?;
         let found = scan(bytes, Kind::KV_BACKUP, &header.owner, SEQUENCE)
             .map_err(|found| header_error(found.error))?;
-        let mut backup = Backup { cluster: ClusterIdentity(header.owner), index: 0, pairs: BTreeMap::new() };
+        let mut backup = Backup {
+            cluster: ClusterIdentity(header.owner),
+            is_whole: header.label != [0],
+            index: 0,
+            pairs: BTreeMap::new(),
+        };
         for batch in &found.batches {
             let part = postcard::from_bytes(&batch.body).map_err(|_| BackupError::Damaged(batch.position))?;
             match part {
@@ -129,7 +138,7 @@ mod tests {
     const CLUSTER: ClusterIdentity = ClusterIdentity([7; 16]);
 
     fn written(parts: &[BackupPart]) -> Vec<u8> {
-        let (mut writer, page) = BackupWriter::begin(CLUSTER);
+        let (mut writer, page) = BackupWriter::begin(CLUSTER, false);
         let mut bytes = page.to_vec();
         for part in parts {
             writer.part(part).iter().for_each(|piece| bytes.extend_from_slice(piece));
@@ -153,7 +162,7 @@ mod tests {
     #[test]
     fn a_backup_reads_as_what_was_there_at_its_end() {
         let backup = Backup::read(&written(&parts()).into()).expect("whole");
-        assert_eq!((backup.cluster, backup.index), (CLUSTER, 12));
+        assert_eq!((backup.cluster, backup.is_whole, backup.index), (CLUSTER, false, 12));
         assert_eq!(backup.pairs, [pair(2, 9), pair(3, 3), pair(4, 4)].into());
     }
 

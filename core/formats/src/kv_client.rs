@@ -15,13 +15,19 @@ use glossary::NodeId;
 use step::Timestamp;
 
 use crate::kv_route::KvRoute;
-use crate::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
+use crate::message::kv::{Consistency, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
 
 /// How long the first answer is waited for before the request goes out again; each try waits twice as long.
 pub const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest wait between two tries.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(4);
+
+/// How long a member waits at most until it has applied what a read must see.
+pub const AT_LEAST_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a member waits at most for something to tell to who watches.
+pub const WATCH_WAIT: Duration = Duration::from_secs(10);
 
 /// One session with the KV. Keep fewer than 1,024 commands outstanding: of more the KV forgets answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +53,18 @@ struct Outstanding {
 enum Ask {
     Command { sequence: u64, command: KvCommand },
     Query(KvQuery),
+    Read { consistency: Consistency, query: KvQuery },
+}
+
+impl Ask {
+    /// How long a member that has the request may say nothing, since it waits for what it is asked for.
+    fn silence(&self) -> Duration {
+        match self {
+            Ask::Query(KvQuery::Watch { .. }) | Ask::Read { query: KvQuery::Watch { .. }, .. } => WATCH_WAIT,
+            Ask::Read { consistency: Consistency::AtLeast(_), .. } => AT_LEAST_WAIT,
+            Ask::Read { .. } | Ask::Query(_) | Ask::Command { .. } => Duration::ZERO,
+        }
+    }
 }
 
 impl KvClient {
@@ -74,6 +92,11 @@ impl KvClient {
     /// Makes the request for a read, and says where to send it.
     pub fn query(&mut self, now: Timestamp, query: KvQuery) -> (NodeId, KvRequest) {
         self.ask(now, Ask::Query(query))
+    }
+
+    /// Makes the request for a read that may lag, and says where to send it.
+    pub fn read(&mut self, now: Timestamp, consistency: Consistency, query: KvQuery) -> (NodeId, KvRequest) {
+        self.ask(now, Ask::Read { consistency, query })
     }
 
     /// Takes a reply: the number of the request that it settles and the answer. `None` when the reply is late,
@@ -107,6 +130,13 @@ impl KvClient {
         }
     }
 
+    /// The connection to a member broke: what was sent through it is lost, and the next is asked soon.
+    pub fn on_gone(&mut self, now: Timestamp, from: NodeId) {
+        if let Some(at) = self.route.on_not_leader(from, None, now) {
+            self.outstanding.values_mut().for_each(|outstanding| outstanding.due = outstanding.due.min(at));
+        }
+    }
+
     /// When the next request has waited long enough; `None` when nothing is outstanding.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.outstanding.values().map(|outstanding| outstanding.due).min()
@@ -133,7 +163,7 @@ impl KvClient {
 
     fn ask(&mut self, now: Timestamp, ask: Ask) -> (NodeId, KvRequest) {
         self.last_request += 1;
-        let (to, due) = (self.route.target(), now.after(FIRST_WAIT));
+        let (to, due) = (self.route.target(), now.after(FIRST_WAIT + ask.silence()));
         let outstanding = Outstanding { ask, to, sent: now, due, wait: FIRST_WAIT };
         self.outstanding.insert(self.last_request, outstanding);
         (to, self.request(self.last_request))
@@ -158,6 +188,9 @@ impl KvClient {
                 command: command.clone(),
             },
             Ask::Query(query) => KvBody::Query(query.clone()),
+            Ask::Read { consistency, query } => {
+                KvBody::Read { consistency: *consistency, query: query.clone() }
+            }
         };
         KvRequest { request, body }
     }
@@ -166,7 +199,7 @@ impl KvClient {
     fn answered_below(&self) -> u64 {
         let sequence = |outstanding: &Outstanding| match outstanding.ask {
             Ask::Command { sequence, .. } => Some(sequence),
-            Ask::Query(_) => None,
+            Ask::Query(_) | Ask::Read { .. } => None,
         };
         self.outstanding.values().find_map(sequence).unwrap_or(self.last_sequence + 1)
     }
@@ -176,7 +209,7 @@ impl Outstanding {
     /// It goes out again, and waits twice as long as before.
     fn go(&mut self, to: NodeId, now: Timestamp) {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
-        (self.to, self.sent, self.due) = (to, now, now.after(self.wait));
+        (self.to, self.sent, self.due) = (to, now, now.after(self.wait + self.ask.silence()));
     }
 }
 
@@ -209,12 +242,25 @@ mod tests {
     fn sequence(request: &KvRequest) -> (u64, u64) {
         match request.body {
             KvBody::Command { sequence, answered_below, .. } => (sequence, answered_below),
-            KvBody::Query(_) => panic!("a command was expected"),
+            KvBody::Query(_) | KvBody::Read { .. } => panic!("a command was expected"),
         }
     }
 
     fn done(request: &KvRequest) -> KvReply {
         KvReply { request: request.request, body: KvAnswer::Done(Vec::new()) }
+    }
+
+    /// A member that waits for what it is asked for is not silent.
+    #[test]
+    fn who_watches_has_patience() {
+        let mut client = client(2);
+        let watch = KvQuery::Watch { prefix: Vec::new(), after: 3 };
+        let (to, request) = client.read(START, Consistency::Stale, watch);
+        assert!(matches!(request.body, KvBody::Read { consistency: Consistency::Stale, .. }));
+        let due = START.after(FIRST_WAIT + WATCH_WAIT);
+        assert_eq!(client.next_due(), Some(due));
+        assert_eq!(client.resend_due(due), [(kv(2), request)]);
+        assert_eq!(to, kv(1));
     }
 
     #[test]
@@ -271,6 +317,30 @@ mod tests {
         assert_eq!(client.on_reply(START, kv(1), not_leader(&asked[0], Some(2))), None);
         assert_eq!(client.resend_due(START), []);
         assert_eq!(client.command(START, empty()).0, kv(3));
+    }
+
+    #[test]
+    fn who_loses_the_connection_need_not_wait_for_silence() {
+        let mut client = client(2);
+        let (_, request) = client.command(START, empty());
+        client.on_gone(START, kv(2));
+        assert_eq!(client.next_due(), Some(START.after(FIRST_WAIT)), "it was not the one that is asked");
+        client.on_gone(START, kv(1));
+        let soon = client.next_due().expect("outstanding");
+        assert!(START < soon && soon < START.after(FIRST_WAIT), "soon, and no storm");
+        assert_eq!(client.resend_due(soon), [(kv(2), request)]);
+        // Where all are gone, the attempts get rarer.
+        let mut waits = vec![];
+        let mut now = soon;
+        for _ in 0..20 {
+            let target = client.route.target();
+            client.on_gone(now, target);
+            let due = client.next_due().expect("outstanding");
+            waits.push(due.since(now));
+            now = due;
+            client.resend_due(now);
+        }
+        assert!(waits.is_sorted() && waits[19] >= FIRST_WAIT, "{waits:?}");
     }
 
     #[test]

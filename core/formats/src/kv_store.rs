@@ -12,10 +12,10 @@
 //! and the commands in postcard; a snapshot had no mark, and was named after the first log whose commands it lacked.
 
 use alloc::vec::Vec;
-use consensus::{Entry, HardState, LogIndex, SnapshotMark};
+use consensus::{Entry, HardState, LogIndex, Member, SnapshotMark};
 use serde::{Deserialize, Serialize};
 
-use crate::message::kv::{KvAnswer, KvCommand};
+use crate::message::kv::{FunctionId, KvAnswer, KvCommand};
 
 /// A command as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +138,29 @@ pub fn decode_commands(body: &[u8]) -> Option<(u64, Vec<LoggedCommand>)> {
     rest.is_empty().then_some((u64::from_le_bytes(*index), commands))
 }
 
+/// The prefix of the keys under which members of the group say which versions of functions they know.
+pub const KNOWS_PREFIX: &[u8] = b"kv/knows/";
+
+/// The version byte of what they say.
+const KNOWS_VERSION: u8 = 1;
+
+/// The key of what a member knows.
+pub fn knows_key(member: Member) -> Vec<u8> {
+    [KNOWS_PREFIX, &member.0.to_be_bytes()].concat()
+}
+
+/// Encodes which functions a member knows in another version than the first.
+pub fn encode_knows(functions: &[(FunctionId, u32)]) -> Vec<u8> {
+    postcard::to_extend(functions, alloc::vec![KNOWS_VERSION]).expect("numbers encode")
+}
+
+/// Decodes it; `None` when it is none.
+pub fn decode_knows(value: &[u8]) -> Option<Vec<(FunctionId, u32)>> {
+    let body = value.strip_prefix(&[KNOWS_VERSION])?;
+    let (functions, rest) = postcard::take_from_bytes(body).ok()?;
+    rest.is_empty().then_some(functions)
+}
+
 /// Encodes a part of a snapshot.
 pub fn encode_part(part: &SnapshotPart) -> Vec<u8> {
     postcard::to_allocvec(part).expect("parts encode")
@@ -231,6 +254,17 @@ mod tests {
         let bytes = b"\x04\xac\x02\x04\x01\x01\x01\x02";
         assert_eq!(encode_part(&mark), bytes);
         assert_eq!(decode_part(bytes), Some(mark));
+    }
+
+    #[test]
+    fn golden_bytes_of_what_a_member_knows() {
+        assert_eq!(knows_key(Member(258)), b"kv/knows/\0\0\0\0\0\0\x01\x02");
+        let known = [(FunctionId(1), 300), (FunctionId(2), 1)];
+        let bytes = encode_knows(&known);
+        assert_eq!(bytes, [1, 2, 1, 0xac, 2, 2, 1]);
+        assert_eq!(decode_knows(&bytes).as_deref(), Some(&known[..]));
+        assert_eq!(decode_knows(&[2, 0]), None, "of a newer program");
+        assert_eq!(decode_knows(&[1, 0, 0]), None);
     }
 
     proptest! {

@@ -2,10 +2,11 @@
 //! whole (PROTOCOLS O1). Values are postcard behind a version byte; keys sort.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use glossary::{
     BufferIdentity, ByteCount, ClusterIdentity, Generation, NamespaceId, NodeId, OsdId, OsdIdentity, Policy,
-    VdiskId, VdiskName,
+    ServerId, VdiskId, VdiskName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,23 @@ pub const NAME_PREFIX: &[u8] = b"vdisk-name/";
 
 /// The prefix of the keys of vDisks by id; the value is a [`VdiskRecord`].
 pub const VDISK_PREFIX: &[u8] = b"vdisk/";
+
+/// The prefix of the keys of servers by number; the value is a [`ServerRecord`].
+pub const SERVER_PREFIX: &[u8] = b"server/";
+
+/// The key of a server.
+pub fn server_key(server: ServerId) -> Vec<u8> {
+    format!("server/{:04x}", server.0).into_bytes()
+}
+
+/// A server of the cluster, as it says itself when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRecord {
+    /// Its number.
+    pub server: ServerId,
+    /// Where it listens, for the other servers and for clients: a host and a port.
+    pub address: String,
+}
 
 /// The key of a vDisk by name.
 pub fn name_key(name: &VdiskName) -> Vec<u8> {

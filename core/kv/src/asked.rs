@@ -23,7 +23,11 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Command(LoggedCommand),
-    Query(KvQuery),
+    Query {
+        query: KvQuery,
+        /// Whether the answer tells where it was read.
+        is_indexed: bool,
+    },
 }
 
 /// Requests that wait for the next batch.
@@ -40,7 +44,7 @@ impl Asked {
     pub(crate) fn command(&self) -> Option<&LoggedCommand> {
         match &self.what {
             What::Command(command) => Some(command),
-            What::Query(_) => None,
+            What::Query { .. } => None,
         }
     }
 
@@ -48,7 +52,7 @@ impl Asked {
     pub(crate) fn bytes(&self) -> usize {
         let own = match &self.what {
             What::Command(command) => limits::command_bytes(&command.command),
-            What::Query(query) => limits::query_bytes(query),
+            What::Query { query, .. } => limits::query_bytes(query),
         };
         own + REQUEST_BYTES
     }

@@ -24,7 +24,7 @@ pub struct Config<F> {
     /// With whom the group begins, the same at all that begin it; none for a member that joins a group that runs.
     /// Once it has begun, the log says who belongs to it.
     pub first: Option<Membership>,
-    /// Where the members are, others than this one.
+    /// Where the members are, others than this one, that are not the KVs of their servers ([`NodeId::kv_of`]).
     pub nodes: BTreeMap<Member, NodeId>,
     /// Entries before a snapshot that are kept in memory, for members that are a little behind.
     pub kept_entries: u64,

@@ -17,6 +17,7 @@ use crate::look::Look;
 use crate::overlay::Pair;
 use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
 use crate::start::{Start, Started};
+use crate::waiting::WAIT_TIMER;
 
 /// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
 #[derive(Debug)]
@@ -194,6 +195,7 @@ impl<F: Function, C: Group> Kv<F, C> {
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
             MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
+            WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
             ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
             TICK_TIMER => {
                 let ended = serving.on_tick(&mut self.counters, effects);

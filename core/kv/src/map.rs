@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Bound;
+use formats::message::kv_range::KvRange;
 use step::OrderedMap;
 
 use crate::hash;
@@ -47,6 +48,12 @@ impl Map {
     /// All pairs, in order.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair<'_>> {
         self.pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+
+    /// The pairs of a range, in order.
+    pub(crate) fn range(&self, range: &KvRange) -> impl DoubleEndedIterator<Item = Pair<'_>> {
+        let pairs = (!range.is_empty()).then(|| self.pairs.range::<[u8], _>((range.first(), range.last())));
+        pairs.into_iter().flatten().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
     /// Takes a pair out of a snapshot.

@@ -65,7 +65,7 @@ pub(crate) fn restore<F: Function>(
                 page.into_iter().for_each(|(key, value)| state.map.restore(key, value));
             }
             SnapshotPart::End { index, sessions, pairs: all } => {
-                state.index = index;
+                state.restore_index(index);
                 let is_marked = mark.is_some() || scan.header.kind.version == NO_GROUP;
                 let is_whole = is_marked && pairs == all && state.map.len() == all;
                 return Ok((is_whole && state.sessions.len() == sessions).then_some(mark));

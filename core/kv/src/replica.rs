@@ -6,9 +6,9 @@ use alloc::string::String;
 use consensus::{
     Entry, EntryBody, Leadership, LogIndex, Member, Membership, MessageBody, Recovered, SnapshotMark, Status,
 };
-use formats::message::member::{MemberBody, MemberMessage, server_of};
+use formats::message::member::{MemberBody, MemberMessage, member_of, server_of};
 use formats::{Effect, Message};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClusterIdentity, NodeId, ServerId};
 use step::{Bug, Effects};
 
 use crate::config::Config;
@@ -28,6 +28,8 @@ pub(crate) struct Replica<C> {
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
+    /// Drawn at its start.
+    pub(crate) seed: u64,
     bug: Option<Bug>,
     nodes: BTreeMap<Member, NodeId>,
     kept_entries: u64,
@@ -62,6 +64,7 @@ impl<C: Group> Replica<C> {
             group,
             cluster: config.cluster,
             me: config.me,
+            seed,
             bug: config.bug,
             nodes: config.nodes.clone(),
             kept_entries: config.kept_entries,
@@ -163,25 +166,43 @@ impl<C: Group> Replica<C> {
         self.group.status().membership.contains(self.me)
     }
 
-    /// The member that a node is, as it said last, or as is known from the settings.
+    /// This member.
+    pub(crate) fn me(&self) -> Member {
+        self.me
+    }
+
+    /// The member that a node is: as it said last, as the settings say, or as its server's number does.
     pub(crate) fn member_at(&self, node: NodeId) -> Option<Member> {
-        let told = || self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member);
-        self.heard.get(&node).copied().or_else(told)
+        let placed = || self.nodes.iter().find(|(_, at)| **at == node).map(|(member, _)| *member);
+        self.heard.get(&node).copied().or_else(placed).or_else(|| self.member_of_server(node))
+    }
+
+    /// The member that the KV of a server is: the newest of those that its server was, as an older one lost its disk. A
+    /// newcomer knows nobody yet and takes whoever speaks for what his server was first, until it has heard of the group.
+    fn member_of_server(&self, node: NodeId) -> Option<Member> {
+        let server = node.server();
+        if node != NodeId::kv_of(server) || server == ServerId(0) {
+            return None;
+        }
+        let membership = self.group.status().membership;
+        let known = membership.voters.iter().chain(&membership.learners);
+        let member = known.filter(|member| server_of(**member) == server).max().copied();
+        member.or_else(|| membership.voters.is_empty().then(|| member_of(server, 0)))
     }
 
     /// Who said something to whom: none where that can't be, or is not for this member.
     pub(crate) fn address(&mut self, node: NodeId, from: Member, to: Member) -> Option<Member> {
-        let is_it = self.node_of(from) == node && from != self.me && to == self.me;
+        let is_it = self.node_of(from) == Some(node) && from != self.me && to == self.me;
         if is_it && (self.heard.len() < HEARD_MAX || self.heard.contains_key(&node)) {
             self.heard.insert(node, from);
         }
         is_it.then_some(from)
     }
 
-    /// Where a member is: where the settings say, or at its server's place for a KV.
-    fn node_of(&self, member: Member) -> NodeId {
-        let place = || NodeId::kv_of(server_of(member));
-        self.nodes.get(&member).copied().unwrap_or_else(place)
+    /// Where a member is: where its server's KV is, when nothing else was said.
+    pub(crate) fn node_of(&self, member: Member) -> Option<NodeId> {
+        let of_server = Some(server_of(member)).filter(|server| *server != ServerId(0)).map(NodeId::kv_of);
+        self.nodes.get(&member).copied().or(of_server)
     }
 
     /// Whether this member has nothing of the log yet, and yet is asked for its vote by one that knows of commits. It
@@ -195,10 +216,12 @@ impl<C: Group> Replica<C> {
         canvass.commit.index > genesis && self.group.status().last <= genesis
     }
 
-    /// Sends to another member.
+    /// Sends to another member, if it is known where that is.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        let message = Message::Member(MemberMessage { cluster: self.cluster, body });
-        effects.push(Effect::Send { to: self.node_of(to), message });
+        if let Some(node) = self.node_of(to) {
+            let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+            effects.push(Effect::Send { to: node, message });
+        }
     }
 
     /// Says something about the log to another member.

@@ -41,6 +41,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         while let Some(questions) = self.proposals.ready(self.replica.unwritten.applied()) {
             questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
+        self.wake(counters, effects);
         self.keep_time(effects);
         Ok(())
     }
@@ -159,6 +160,13 @@ impl<F: Function, C: Group> Serving<F, C> {
                     )
                 })?;
                 for command in &commands {
+                    if let Some((function, version)) = self.state.lacks(&command.command) {
+                        return Err(format!(
+                            "entry {} of the KV's group needs version {version} of function {}, which this program \
+                             lacks: a newer one wrote it; start that program",
+                            entry.index, function.0
+                        ));
+                    }
                     counters.add(Counter::Commands, 1);
                     self.state.apply(command);
                 }
@@ -265,7 +273,7 @@ fn answer_early(asked: &[Asked], effects: &mut Effects<Effect>) {
         KvCommand::Sequence(steps) => {
             steps.iter().all(|step| matches!(step, KvStep::Set { .. } | KvStep::Delete { .. }))
         }
-        KvCommand::Function { .. } => false,
+        KvCommand::Function { .. } | KvCommand::Steps(_) => false,
     };
     for asked in asked.iter().filter(|asked| asked.command().is_some_and(|logged| is_sure(&logged.command))) {
         reply(asked.from, asked.request, KvAnswer::Done(Vec::new()), effects);

@@ -5,7 +5,7 @@ use consensus::{Leadership, Role};
 use formats::Effect;
 use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
-use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest};
+use formats::message::kv::{Consistency, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest};
 use glossary::NodeId;
 use step::{Bug, Effects, Function};
 
@@ -26,17 +26,17 @@ impl<F: Function, C: Group> Serving<F, C> {
     ) -> Option<KvAnswer> {
         let what = match request.body {
             KvBody::Query(query) => {
-                if let Err(error) = limits::check_query(&query) {
-                    counters.add(Counter::TooLarge, 1);
-                    return Some(KvAnswer::Failed(error));
+                match self.on_query((from, request.request), query, None, counters, effects) {
+                    Ok(what) => what,
+                    Err(answer) => return answer,
                 }
-                if self.is_settled() || self.replica.has(Bug::KvFollowerAnswers) {
-                    return Some(self.query(&query, counters));
+            }
+            KvBody::Read { consistency, query } => {
+                let place = (from, request.request);
+                match self.on_query(place, query, Some(consistency), counters, effects) {
+                    Ok(what) => what,
+                    Err(answer) => return answer,
                 }
-                if let Some(answer) = self.not_leading() {
-                    return Some(answer);
-                }
-                What::Query(query)
             }
             KvBody::Command { session, sequence, answered_below, command } => {
                 let command = LoggedCommand { session, sequence, answered_below, command };
@@ -50,6 +50,36 @@ impl<F: Function, C: Group> Serving<F, C> {
             counters.add(Counter::NotNow, 1);
             KvAnswer::Failed(KvError::Unavailable)
         })
+    }
+
+    /// A question came: what waits for its turn, or the answer, if there is one by now.
+    fn on_query(
+        &mut self,
+        asked: (NodeId, u64),
+        query: KvQuery,
+        consistency: Option<Consistency>,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<What, Option<KvAnswer>> {
+        if let Err(error) = limits::check_query(&query) {
+            counters.add(Counter::TooLarge, 1);
+            return Err(Some(KvAnswer::Failed(error)));
+        }
+        let at_least = match (&query, consistency) {
+            // Its index says what it sees, wherever it is asked.
+            (KvQuery::Watch { after, .. }, _) => Some(*after),
+            (_, Some(Consistency::AtLeast(index))) => Some(index),
+            (_, Some(Consistency::Stale)) => Some(0),
+            (_, Some(Consistency::Linearizable) | None) => None,
+        };
+        if let Some(at_least) = at_least {
+            return Err(self.read_at(asked, at_least, query, counters, effects));
+        }
+        let is_indexed = consistency.is_some();
+        if self.is_settled() || self.replica.has(Bug::KvFollowerAnswers) {
+            return Err(Some(self.query(&query, is_indexed, counters)));
+        }
+        self.not_leading().map_or(Ok(What::Query { query, is_indexed }), |answer| Err(Some(answer)))
     }
 
     /// What becomes of a command that need not, or can't, be logged; `Some(None)` when it is on its way.
@@ -70,6 +100,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         if let Some(answer) = self.not_leading() {
             return Some(Some(answer));
+        }
+        if let Err(error) = self.check_known(&command.command) {
+            return Some(Some(KvAnswer::Failed(error)));
         }
         if self.log.is_full() {
             return Some(Some(KvAnswer::Failed(KvError::Full)));
@@ -102,15 +135,15 @@ impl<F: Function, C: Group> Serving<F, C> {
         (role != Role::Leader).then_some(KvAnswer::Failed(KvError::NotLeader { leader }))
     }
 
-    fn query(&self, query: &KvQuery, counters: &mut Counters) -> KvAnswer {
+    fn query(&self, query: &KvQuery, is_indexed: bool, counters: &mut Counters) -> KvAnswer {
         counters.add(Counter::Queries, 1);
-        self.state.query(query)
+        if is_indexed { self.state.query_at(query) } else { self.state.query(query) }
     }
 
     /// Answers a request whose turn has come: a command that is durable, or a question after it.
     pub(crate) fn settle(&mut self, asked: Asked, counters: &mut Counters, effects: &mut Effects<Effect>) {
         let body = match &asked.what {
-            What::Query(query) => self.query(query, counters),
+            What::Query { query, is_indexed } => self.query(query, *is_indexed, counters),
             What::Command(command) => {
                 counters.add(Counter::Commands, 1);
                 self.queue.settle(command);

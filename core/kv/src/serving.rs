@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
 use crate::group::Group;
+use crate::knows::Announcing;
 use crate::log::{self, Begins, Log, Writing};
 use crate::look::Look;
 use crate::proposals::Proposals;
@@ -25,6 +26,7 @@ use crate::start::Started;
 use crate::state::State;
 use crate::transfer::{Held, Transfer};
 use crate::unwritten::Anew;
+use crate::waiting::Waiting;
 
 /// A sync that nothing follows for so long is followed by a mark.
 const MARK_AFTER: Duration = Duration::from_millis(200);
@@ -53,6 +55,8 @@ pub(crate) struct Serving<F, C> {
     pub(crate) replica: Replica<C>,
     pub(crate) proposals: Proposals,
     pub(crate) changes: Changes,
+    pub(crate) waiting: Waiting,
+    pub(crate) announcing: Announcing,
     pub(crate) log: Log,
     pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
@@ -130,6 +134,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             replica,
             proposals: Proposals::default(),
             changes: Changes::default(),
+            waiting: Waiting::default(),
+            announcing: Announcing::default(),
             log,
             snapshot: None,
             snapshot_due,
@@ -334,6 +340,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.replica.tick();
         self.tick_transfer(effects);
         self.promote();
+        self.announce(effects);
         self.pump(counters, effects)
     }
 

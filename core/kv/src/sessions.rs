@@ -9,10 +9,13 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use formats::kv_store::{LoggedCommand, SessionRecord};
-use formats::message::kv::{KvAnswer, KvError};
+use formats::message::kv::{KvAnswer, KvError, StepError};
 
 use crate::hash;
-use crate::limits::{MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSION_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS};
+use crate::limits::{
+    MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSION_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, STEP_BYTES,
+};
+use crate::steps;
 
 /// What a session takes in a snapshot beside its answers, at most.
 const SESSION_BYTES: usize = 64;
@@ -177,18 +180,33 @@ fn answer_hash(sequence: u64, answer: &KvAnswer) -> u64 {
 
 /// Bytes that an answer counts for.
 pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
-    use formats::message::kv::KvError::{
-        Assert, Forgotten, Full, NoFunction, NotLeader, Refused, TooLarge, Unavailable,
+    use KvError::{
+        Assert, Forgotten, Full, NoFunction, NotLeader, NotYet, Refused, Step, TooLarge, TooNew, Unavailable,
     };
     let own = match answer {
         KvAnswer::Done(bytes) | KvAnswer::Failed(Refused(bytes)) => bytes.len(),
         KvAnswer::Value(value) => value.as_ref().map_or(0, Vec::len),
         KvAnswer::Range { pairs, .. } => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
+        KvAnswer::Applied { answers, .. } => {
+            answers.iter().map(|answer| STEP_BYTES + steps::answer_bytes(answer)).sum()
+        }
         KvAnswer::Failed(Assert { key, .. }) => key.len(),
+        KvAnswer::Failed(Step { path, key, why }) => key.len() + 8 * path.len() + step_error_bytes(why),
         KvAnswer::Failed(TooLarge(text)) => text.len(),
-        KvAnswer::Failed(NoFunction(_) | Forgotten | Full | Unavailable | NotLeader { .. }) => 0,
+        KvAnswer::Failed(
+            NoFunction(_) | Forgotten | Full | Unavailable | NotLeader { .. } | NotYet { .. } | TooNew { .. },
+        ) => 0,
+        // No command is answered so.
+        KvAnswer::Read { .. } => 0,
     };
     own + ANSWER_BYTES
+}
+
+fn step_error_bytes(why: &StepError) -> usize {
+    match why {
+        StepError::Refused(said) => said.len(),
+        StepError::Value | StepError::Missing | StepError::Range | StepError::NoFunction(_) => 0,
+    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,18 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::Bound;
 use formats::journal::PAGE;
 use formats::kv_store::LoggedCommand;
-use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery, KvStep};
+use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, StepError};
 use step::{Bug, Function, OrderedMap};
 
 use crate::hash;
-use crate::limits::{self, MAX_RANGE_BYTES, MAX_RANGE_PAIRS};
+use crate::knows;
+use crate::limits;
 use crate::map::Map;
+use crate::recent::Recent;
 use crate::sessions::Sessions;
+use crate::steps;
 use crate::transaction::Transaction;
 
 /// What a pair takes in a snapshot beside key and value, at most.
@@ -28,13 +30,21 @@ pub(crate) struct State<F> {
     pub(crate) index: u64,
     pub(crate) map: Map,
     pub(crate) sessions: Sessions,
-    functions: BTreeMap<FunctionId, F>,
+    /// What the last commands changed.
+    pub(crate) recent: Recent,
+    pub(crate) functions: BTreeMap<FunctionId, F>,
 }
 
 impl<F: Function> State<F> {
     /// Nothing yet.
     pub(crate) fn new(functions: BTreeMap<FunctionId, F>) -> Self {
-        State { index: 0, map: Map::default(), sessions: Sessions::default(), functions }
+        State {
+            index: 0,
+            map: Map::default(),
+            sessions: Sessions::default(),
+            recent: Recent::default(),
+            functions,
+        }
     }
 
     /// Makes a planted mistake from now on, if it is one of the state's.
@@ -58,30 +68,54 @@ impl<F: Function> State<F> {
         answer
     }
 
+    /// What a command needs of a function that it doesn't know here: it must not be applied, lest members differ.
+    pub(crate) fn lacks(&self, command: &KvCommand) -> Option<(FunctionId, u32)> {
+        knows::needs(command).find(|(function, version)| self.version(*function) < *version)
+    }
+
+    /// The version of a function; 0 where there is none, as in the first one.
+    pub(crate) fn version(&self, function: FunctionId) -> u32 {
+        self.functions.get(&function).map_or(0, Function::version)
+    }
+
+    /// The functions that have another version than the first.
+    pub(crate) fn versions(&self) -> Vec<(FunctionId, u32)> {
+        let versions = self.functions.iter().map(|(id, function)| (*id, function.version()));
+        versions.filter(|(_, version)| *version > 0).collect()
+    }
+
+    /// The number that the last command of a snapshot has.
+    pub(crate) fn restore_index(&mut self, index: u64) {
+        self.index = index;
+        self.recent = Recent::begin(index);
+    }
+
     fn run(&mut self, command: &KvCommand) -> Result<KvAnswer, KvError> {
         let mut transaction = Transaction::new(&self.map);
         let answer = match command {
             KvCommand::Sequence(steps) => {
-                steps
-                    .iter()
-                    .zip(0..)
-                    .try_for_each(|(step, index)| run_step(&mut transaction, step, index))?;
-                Vec::new()
+                steps::run(&mut transaction, &self.functions, steps).map_err(flat)?;
+                KvAnswer::Done(Vec::new())
+            }
+            KvCommand::Steps(steps) => {
+                let answers = steps::run(&mut transaction, &self.functions, steps)?;
+                KvAnswer::Applied { index: self.index, answers }
             }
             KvCommand::Function { function, command } => {
                 let hosted = self.functions.get(function).ok_or(KvError::NoFunction(*function))?;
                 let answer = hosted.apply(&mut transaction, command);
                 limits::check_answer(answer.as_ref().map_or_else(Vec::len, Vec::len))?;
-                answer.map_err(KvError::Refused)?
+                KvAnswer::Done(answer.map_err(KvError::Refused)?)
             }
         };
         for (key, value) in transaction.finish()? {
+            self.recent.record(self.index, &key);
             match value {
                 Some(value) => self.map.set(&key, value),
                 None => self.map.delete(&key),
             }
         }
-        Ok(KvAnswer::Done(answer))
+        Ok(answer)
     }
 
     /// Bytes that a snapshot takes, at most: its parts are padded to pages.
@@ -90,54 +124,16 @@ impl<F: Function> State<F> {
         let all = pairs + self.sessions.snapshot_bytes();
         all + all / 32 + SNAPSHOT_PAGES * PAGE
     }
-
-    /// Answers a question from what was applied.
-    pub(crate) fn query(&self, query: &KvQuery) -> KvAnswer {
-        match query {
-            KvQuery::Get { key } => KvAnswer::Value(self.map.get(key).map(<[u8]>::to_vec)),
-            KvQuery::Range { prefix, from, limit } => range(&self.map, prefix, from, *limit),
-            KvQuery::Function { function, query } => match self.functions.get(function) {
-                Some(hosted) => {
-                    let answer = hosted.query(&self.map, query);
-                    limits::check_answer(answer.len())
-                        .map_or_else(KvAnswer::Failed, |()| KvAnswer::Done(answer))
-                }
-                None => KvAnswer::Failed(KvError::NoFunction(*function)),
-            },
-        }
-    }
 }
 
-fn run_step(map: &mut Transaction<'_>, step: &KvStep, index: u32) -> Result<(), KvError> {
-    let (key, holds) = match step {
-        KvStep::Set { key, value } => {
-            map.set(key, value.clone());
-            return Ok(());
-        }
-        KvStep::Delete { key } => {
-            map.delete(key);
-            return Ok(());
-        }
-        KvStep::Assert { key, value } => (key, map.get(key) == value.as_deref()),
-        KvStep::AssertExists { key } => (key, map.get(key).is_some()),
-    };
-    if holds { Ok(()) } else { Err(KvError::Assert { step: index, key: key.clone() }) }
-}
-
-fn range(map: &Map, prefix: &[u8], from: &[u8], limit: u32) -> KvAnswer {
-    let limit = MAX_RANGE_PAIRS.min(limit as usize);
-    let (mut pairs, mut bytes) = (Vec::new(), 0);
-    let mut next = map.first(Bound::Included(prefix.max(from)));
-    while let Some((key, value)) = next.filter(|(key, _)| key.starts_with(prefix)) {
-        let size = key.len() + value.len();
-        if pairs.len() == limit || (bytes + size > MAX_RANGE_BYTES && !pairs.is_empty()) {
-            return KvAnswer::Range { pairs, more: true };
-        }
-        bytes += size;
-        pairs.push((key.to_vec(), value.to_vec()));
-        next = map.first(Bound::Excluded(key));
+/// The error of a step as it was told before steps had paths.
+fn flat(error: KvError) -> KvError {
+    match error {
+        KvError::Step { why: StepError::Refused(said), .. } => KvError::Refused(said),
+        KvError::Step { why: StepError::NoFunction(function), .. } => KvError::NoFunction(function),
+        KvError::Step { path, key, .. } => KvError::Assert { step: path.first().copied().unwrap_or(0), key },
+        other => other,
     }
-    KvAnswer::Range { pairs, more: false }
 }
 
 #[cfg(test)]
@@ -145,6 +141,7 @@ mod tests {
     use super::*;
     use crate::limits::{MAX_ANSWER_BYTES, MAX_KEY_BYTES};
     use alloc::vec;
+    use formats::message::kv::KvQuery;
 
     /// Sets a key as long as the command says, and answers as many bytes.
     #[derive(Clone, Debug, PartialEq, Eq)]

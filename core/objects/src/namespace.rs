@@ -42,10 +42,15 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
             | KvError::Forgotten
             | KvError::Full
             | KvError::Unavailable
-            | KvError::NotLeader { .. },
+            | KvError::NotLeader { .. }
+            | KvError::Step { .. }
+            | KvError::NotYet { .. }
+            | KvError::TooNew { .. },
         )
         | KvAnswer::Value(_)
-        | KvAnswer::Range { .. } => None,
+        | KvAnswer::Range { .. }
+        | KvAnswer::Applied { .. }
+        | KvAnswer::Read { .. } => None,
     }
 }
 
@@ -53,7 +58,11 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
 pub(crate) fn answered(answer: KvAnswer) -> Option<NamespaceAnswer> {
     match answer {
         KvAnswer::Done(bytes) => registry::decode(&bytes),
-        KvAnswer::Value(_) | KvAnswer::Range { .. } | KvAnswer::Failed(_) => None,
+        KvAnswer::Value(_)
+        | KvAnswer::Range { .. }
+        | KvAnswer::Failed(_)
+        | KvAnswer::Applied { .. }
+        | KvAnswer::Read { .. } => None,
     }
 }
 

@@ -23,6 +23,12 @@ pub trait OrderedMap {
 /// A state machine whose state lives in the map, under prefixes of its own. The same map and the same command
 /// give the same map and the same reply, always, on every member and in every later replay.
 pub trait Function: Clone + Eq + Debug {
+    /// The version of the commands that it understands: it understands those of all below. One that learns a command has
+    /// the next.
+    fn version(&self) -> u32 {
+        0
+    }
+
     /// Changes the map. An error is a reply too: what was changed until then is undone.
     fn apply(&self, map: &mut dyn OrderedMap, command: &[u8]) -> Result<Vec<u8>, Vec<u8>>;
 

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use glossary::ClusterIdentity;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -27,6 +28,7 @@ pub struct Credentials {
     until: SystemTime,
     server: Option<Arc<ServerConfig>>,
     client: Arc<ClientConfig>,
+    verifier: Arc<dyn ClientCertVerifier>,
     /// What it was made of, to find out whether that has changed.
     texts: [String; 3],
     folder: PathBuf,
@@ -52,8 +54,17 @@ impl Credentials {
         let refused = |error: rustls::Error| CertificateError::content(&node, error.to_string());
         let server = me.server.is_some().then(|| parts.server(folder)).transpose()?;
         let client = parts.client(folder)?.map_err(refused)?;
+        let verifier = parts.verifier(folder)?;
         let server = server.transpose().map_err(refused)?.map(Arc::new);
-        Ok(Credentials { me, until, server, client: Arc::new(client), texts, folder: folder.to_owned() })
+        Ok(Credentials {
+            me,
+            until,
+            server,
+            client: Arc::new(client),
+            verifier,
+            texts,
+            folder: folder.to_owned(),
+        })
     }
 
     /// The same from the same folder, where something in it has changed; `None` where nothing has.
@@ -93,6 +104,18 @@ impl Credentials {
         }
         Ok(theirs)
     }
+
+    /// Whether a chain is to be believed still that was believed in an earlier handshake: not revoked since, and not
+    /// at its end.
+    pub fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<Identity, CertificateError> {
+        let theirs = self.peer(chain)?;
+        let (first, others) =
+            chain.split_first().ok_or_else(|| CertificateError::Foreign("there is none".into()))?;
+        self.verifier
+            .verify_client_cert(first, others, UnixTime::now())
+            .map_err(|error| CertificateError::Foreign(error.to_string()))?;
+        Ok(theirs)
+    }
 }
 
 /// What the files hold.
@@ -121,11 +144,15 @@ impl Parts {
         })
     }
 
-    fn server(&self, folder: &Path) -> Result<Result<ServerConfig, rustls::Error>, CertificateError> {
-        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone())
+    fn verifier(&self, folder: &Path) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+        WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone())
             .with_crls(self.revocations.iter().cloned())
             .build()
-            .map_err(|error| CertificateError::content(&folder.join(REVOKED_FILE), error.to_string()))?;
+            .map_err(|error| CertificateError::content(&folder.join(REVOKED_FILE), error.to_string()))
+    }
+
+    fn server(&self, folder: &Path) -> Result<Result<ServerConfig, rustls::Error>, CertificateError> {
+        let verifier = self.verifier(folder)?;
         let config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map(|builder| builder.with_client_cert_verifier(verifier))

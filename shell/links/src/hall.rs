@@ -7,6 +7,7 @@ use ::io::SocketId;
 use crate::audit::Audit;
 use crate::budget::Budget;
 use crate::settings::Settings;
+use crate::trust::Trust;
 
 /// Settings, room, the audit trail, and who was turned away.
 pub(crate) struct Hall {
@@ -15,6 +16,8 @@ pub(crate) struct Hall {
     /// Connections that wait for room, in order.
     pub(crate) waiting: VecDeque<SocketId>,
     pub(crate) audit: Audit,
+    /// Whom to believe of those who come from other machines, where any may.
+    pub(crate) trust: Option<Trust>,
     pub(crate) stopping: bool,
     /// Strangers that were turned away since that was last logged, and why the last was.
     turned_away: (u64, String),
@@ -24,7 +27,14 @@ impl Hall {
     pub(crate) fn new(settings: Settings, audit: Audit) -> Self {
         let budget = Budget::new(settings.bounds.requests_bytes_max);
         let turned_away = (0, String::new());
-        Hall { settings, budget, waiting: VecDeque::new(), audit, stopping: false, turned_away }
+        Hall { settings, budget, waiting: VecDeque::new(), audit, trust: None, stopping: false, turned_away }
+    }
+
+    /// A connection waits for room, behind those who do.
+    pub(crate) fn wait(&mut self, id: SocketId) {
+        if !self.waiting.contains(&id) {
+            self.waiting.push_back(id);
+        }
     }
 
     /// Somebody who has not said who he is was turned away. Anybody can cause that as often as he likes, so that it

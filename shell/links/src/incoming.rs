@@ -1,10 +1,14 @@
 //! A connection that was accepted: a stranger, then a client or another server.
 
-use ::io::{Connection, Context, Readiness, Received, SocketId};
+use std::net::SocketAddr;
+
+use ::io::{Context, Readiness, Received, SocketId};
+use certificates::CertificateError;
 use formats::Message;
 use formats::hello::{Hello, Refusal};
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply};
 use glossary::{NodeId, ServerId};
+use rustls::pki_types::CertificateDer;
 use step::Timestamp;
 
 use crate::audit::Entry;
@@ -13,6 +17,8 @@ use crate::local;
 use crate::pipe::{Frame, Pipe, PipeError};
 use crate::requests::{Request, Requests};
 use crate::rights::{Peer, kind};
+use crate::stream::Stream;
+use crate::trust;
 
 /// From so many bytes on a frame needs room before it is received.
 const LONG: usize = 64 * 1024;
@@ -39,8 +45,10 @@ pub(crate) enum Broken {
     NotForOutside(NodeId, NodeId),
     #[error("it sends {0}, which it may not")]
     NotAllowed(&'static str),
-    #[error("it says hello as server {0:?}, and is {1:?}")]
-    AnotherServer(Option<ServerId>, Option<ServerId>),
+    #[error("it says that it is server {0}, and its certificate does not")]
+    NotThatServer(ServerId),
+    #[error("its certificate is not accepted: {0}")]
+    Certificate(#[from] CertificateError),
 }
 
 /// Through which door it came.
@@ -48,12 +56,15 @@ pub(crate) enum Broken {
 pub(crate) enum Door {
     /// The unix socket.
     Local,
+    /// TCP, from this address.
+    Tcp(SocketAddr),
 }
 
 impl Door {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Door::Local => crate::LOCAL_SOCKET,
+            Door::Local => crate::LOCAL_SOCKET.to_owned(),
+            Door::Tcp(address) => address.to_string(),
         }
     }
 }
@@ -83,12 +94,12 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(id: SocketId, connection: Connection, door: Door, now: Timestamp) -> Self {
+    pub(crate) fn new(id: SocketId, stream: Stream, door: Door, now: Timestamp) -> Self {
         Incoming {
             id,
             node: NodeId(FIRST_CLIENT + id.0),
             door,
-            pipe: Pipe::new(connection),
+            pipe: Pipe::new(stream),
             peer: None,
             since: now,
             requests: Requests::default(),
@@ -149,11 +160,16 @@ impl Incoming {
             return Ok(());
         }
         let Some(theirs) = self.pipe.hello()? else { return Ok(()) };
-        let peer = match self.door {
-            Door::Local => local::peer(&self.pipe),
+        let peer = match (self.door, &hall.trust) {
+            (Door::Tcp(_), Some(trust)) => {
+                trust::peer(trust.current().peer(&self.pipe.chain())?, theirs.server.is_some())
+            }
+            _ => local::peer(&self.pipe),
         };
-        if theirs.server != peer.server {
-            return Err(Broken::AnotherServer(theirs.server, peer.server));
+        if let Some(server) = theirs.server
+            && peer.server != Some(server)
+        {
+            return Err(Broken::NotThatServer(server));
         }
         let ours = hall.settings.hello();
         let refusal = match ours.agree(&theirs) {
@@ -164,9 +180,9 @@ impl Incoming {
             Ok(_) => None,
         };
         match refusal {
-            Some((refusal, why)) => self.refuse(refusal.unwrap_or(Refusal::NotAllowed), why, hall),
+            Some((refusal, why)) => self.refuse(refusal.unwrap_or(Refusal::NotAllowed), why, hall)?,
             None => {
-                self.pipe.greet(&ours);
+                self.pipe.greet(&ours)?;
                 self.peer = Some(peer);
             }
         }
@@ -174,10 +190,11 @@ impl Incoming {
     }
 
     /// Tells it that there is nothing for it here; it ends when it has been told.
-    pub(crate) fn refuse(&mut self, refusal: Refusal, why: String, hall: &mut Hall) {
-        self.pipe.greet(&Hello { refusal: Some(refusal), ..hall.settings.hello() });
+    pub(crate) fn refuse(&mut self, refusal: Refusal, why: String, hall: &mut Hall) -> Result<(), Broken> {
+        self.pipe.greet(&Hello { refusal: Some(refusal), ..hall.settings.hello() })?;
         self.refused = true;
         hall.note_turned_away(why);
+        Ok(())
     }
 
     /// Gives on the frames that are whole; whether more may be received.
@@ -200,7 +217,7 @@ impl Incoming {
         let has_own_room =
             self.requests.len() < bounds.in_flight_max && self.pipe.unsent() < bounds.unsent_max;
         if has_own_room && self.reserved == 0 && !hall.budget.has_room() {
-            hall.waiting.push_back(self.id);
+            hall.wait(self.id);
             return false;
         }
         has_own_room && !hall.stopping
@@ -216,7 +233,7 @@ impl Incoming {
             return Ok(true);
         }
         if !hall.budget.take(wanted) {
-            hall.waiting.push_back(self.id);
+            hall.wait(self.id);
             return Ok(false);
         }
         self.reserved = wanted;
@@ -241,10 +258,9 @@ impl Incoming {
         };
         let number = message.request();
         if let Some(verb) = &verb
-            && !hall.audit.log(&self.entry(number, &format!("{verb:?}"), None))
+            && !self.log(number, verb, None, hall)
         {
-            self.answer_not_now(number, hall);
-            return Ok(());
+            return self.answer_not_now(number, hall);
         }
         hall.budget.note(bytes);
         if let Some(before) = self.requests.open(number, Request { bytes, since: context.now(), verb }) {
@@ -276,20 +292,28 @@ impl Incoming {
         Ok(())
     }
 
-    fn answer_not_now(&mut self, request: u64, hall: &Hall) {
+    fn answer_not_now(&mut self, request: u64, hall: &Hall) -> Result<(), Broken> {
         let body = AdminAnswer::NotYet("the audit trail can't be written now; nothing was done".into());
         let answer = Message::AdminReply(AdminReply { request, body });
-        self.pipe.send(hall.settings.kv, self.node, &answer);
+        Ok(self.pipe.send(hall.settings.kv, self.node, &answer)?)
     }
 
-    fn entry<'a>(&'a self, request: u64, verb: &'a str, outcome: Option<&'a str>) -> Entry<'a> {
-        Entry { who: self.name(), door: self.door.name(), request, verb, outcome }
+    /// Writes a verb into the audit trail, or what came of it; whether that will be there.
+    fn log(&self, request: u64, verb: &AdminBody, outcome: Option<&AdminAnswer>, hall: &Hall) -> bool {
+        let (verb, outcome) = (format!("{verb:?}"), outcome.map(|outcome| format!("{outcome:?}")));
+        let (who, door) = (self.name(), &self.door.name());
+        hall.audit.log(&Entry { who, door, request, verb: &verb, outcome: outcome.as_deref() })
     }
 
     /// A node answers it. The answer is dropped where it doesn't take those before it: it asks again.
-    pub(crate) fn on_message(&mut self, from: NodeId, message: &Message, hall: &mut Hall) {
+    pub(crate) fn on_message(
+        &mut self,
+        from: NodeId,
+        message: &Message,
+        hall: &mut Hall,
+    ) -> Result<(), Broken> {
         if !matches!(message, Message::KvReply(_) | Message::AdminReply(_)) {
-            return;
+            return Ok(());
         }
         let number = message.request();
         let request = self.requests.close(number);
@@ -297,19 +321,20 @@ impl Incoming {
             hall.budget.give(request.bytes);
         }
         if let (Some(Request { verb: Some(verb), .. }), Message::AdminReply(reply)) = (&request, message) {
-            let (verb, outcome) = (format!("{verb:?}"), format!("{:?}", reply.body));
-            if !hall.audit.log(&self.entry(number, &verb, Some(&outcome))) {
-                tracing::error!(
-                    who = self.name(),
-                    verb,
-                    outcome,
-                    "a verb's outcome is not in the audit trail"
-                );
+            if !self.log(number, verb, Some(&reply.body), hall) {
+                tracing::error!(who = self.name(), ?verb, outcome = ?reply.body, "not in the audit trail");
             }
         }
         if self.pipe.unsent() < hall.settings.bounds.unsent_hard_max {
-            self.pipe.send(from, self.node, message);
+            self.pipe.send(from, self.node, message)?;
         }
+        Ok(())
+    }
+
+    /// What the peer showed, once it has said who it is; none within this machine.
+    pub(crate) fn chain(&self) -> Option<Vec<CertificateDer<'static>>> {
+        let is_known = self.peer.is_some() && matches!(self.door, Door::Tcp(_));
+        is_known.then(|| self.pipe.chain())
     }
 
     /// Sends what is to be sent. `Ok(true)`: nothing is left to be done with it, ever.

@@ -4,21 +4,28 @@
 //! and what it sends comes from there; a server is known by its certificate and sends for its own nodes alone.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod audit;
 mod budget;
 mod hall;
 mod incoming;
 mod links;
 mod local;
+mod outgoing;
 mod pipe;
 mod requests;
 mod rights;
+mod servers;
 mod settings;
+mod stream;
+mod trust;
 
+pub use addresses::Addresses;
 pub use audit::{Audit, AuditError};
 pub use links::Links;
 pub use local::{LocalError, LocalSocket};
 pub use settings::{Bounds, Settings};
+pub use trust::Trust;
 
 /// The name of the socket for clients on the same machine, in the folder of the process.
 pub const LOCAL_SOCKET: &str = "kv.sock";

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::RangeInclusive;
+use std::net::TcpListener;
+use std::ops::{Bound, RangeInclusive};
 use std::time::Duration;
 
-use ::io::{Context, Gateway, Readiness, SocketId};
+use ::io::{Connection, Context, Gateway, Listener, Readiness, SocketId};
 use formats::Message;
 use formats::hello::Refusal;
-use glossary::NodeId;
+use glossary::{NodeId, ServerId};
 use step::TimerId;
 
+use crate::addresses::Addresses;
 use crate::audit::Audit;
 use crate::hall::Hall;
 use crate::incoming::{Broken, Door, FIRST_CLIENT, Incoming, LAST_CLIENT};
 use crate::local::LocalSocket;
+use crate::servers::Servers;
 use crate::settings::Settings;
+use crate::stream::Stream;
+use crate::trust::Trust;
 
 /// The one timer: it runs while there is a connection, or one could not be accepted.
 const TICK: TimerId = TimerId(1);
@@ -25,6 +30,9 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 
 /// The unix listener's number.
 const LOCAL: SocketId = SocketId(0);
+
+/// The number of the listener for other machines.
+const REMOTE: SocketId = SocketId(1);
 
 /// The first number of a connection.
 const FIRST: u32 = 16;
@@ -39,6 +47,14 @@ const ACCEPTS_MAX: usize = 16;
 pub struct Links {
     /// `None` once it stops.
     local: Option<LocalSocket>,
+    /// The listener for other machines, until it stops.
+    remote: Option<Listener>,
+    /// The links to other servers, where there are any.
+    servers: Option<Servers>,
+    /// The version of the credentials by which all connections were judged last.
+    judged_by: u64,
+    /// The connection that was judged last of those that are judged one by one.
+    judged_last: SocketId,
     incoming: BTreeMap<SocketId, Incoming>,
     hall: Hall,
     /// Connections to be flushed when the turn ends.
@@ -54,6 +70,10 @@ impl Links {
     pub fn new(settings: Settings, audit: Audit, local: LocalSocket) -> Self {
         Links {
             local: Some(local),
+            remote: None,
+            servers: None,
+            judged_by: 0,
+            judged_last: SocketId(0),
             incoming: BTreeMap::new(),
             hall: Hall::new(settings, audit),
             touched: Vec::new(),
@@ -63,11 +83,35 @@ impl Links {
         }
     }
 
-    fn accept(&mut self, context: &mut Context<'_>) {
+    /// Has other machines connect too, by TLS, and links this server to the others.
+    ///
+    /// # Errors
+    /// When the listener can't be made non-blocking.
+    pub fn with_servers(
+        mut self,
+        listener: TcpListener,
+        trust: Trust,
+        addresses: Addresses,
+    ) -> io::Result<Self> {
+        self.remote = Some(Listener::tcp(listener)?);
+        self.judged_by = trust.version();
+        self.hall.trust = Some(trust.clone());
+        self.servers = Some(Servers::new(trust, addresses));
+        Ok(self)
+    }
+
+    fn accept(&mut self, listener: SocketId, context: &mut Context<'_>) {
         for _ in 0..ACCEPTS_MAX {
-            match self.local.as_ref().map(|local| local.listener.accept()) {
+            let listening = match listener {
+                LOCAL => self.local.as_ref().map(|local| &local.listener),
+                _ => self.remote.as_ref(),
+            };
+            match listening.map(Listener::accept) {
                 None | Some(Ok(None)) => return,
-                Some(Ok(Some(connection))) => self.admit(connection, Door::Local, context),
+                Some(Ok(Some(connection))) => match self.begin(listener, connection) {
+                    Ok((stream, door)) => self.admit(stream, door, context),
+                    Err(error) => self.hall.note_turned_away(error),
+                },
                 Some(Err(error)) => {
                     tracing::warn!(%error, "a connection can't be accepted now");
                     self.accept_again = true;
@@ -75,10 +119,23 @@ impl Links {
                 }
             }
         }
-        context.again(LOCAL);
+        context.again(listener);
     }
 
-    fn admit(&mut self, connection: ::io::Connection, door: Door, context: &mut Context<'_>) {
+    /// What is to be done with a connection before a word was said.
+    fn begin(&self, listener: SocketId, connection: Connection) -> io::Result<(Stream, Door)> {
+        let Some(trust) = self.hall.trust.as_ref().filter(|_| listener == REMOTE) else {
+            return Ok((Stream::plain(connection), Door::Local));
+        };
+        let address = connection.peer()?;
+        connection.break_when_dead(self.hall.settings.bounds.dead_after)?;
+        let config =
+            trust.current().server().ok_or_else(|| io::Error::other("no server's certificate is here"))?;
+        let stream = Stream::accepted(connection, config).map_err(io::Error::other)?;
+        Ok((stream, Door::Tcp(address)))
+    }
+
+    fn admit(&mut self, connection: Stream, door: Door, context: &mut Context<'_>) {
         let id = self.fresh_id();
         if let Err(error) = context.watch(&connection, id) {
             tracing::warn!(%error, "a connection can't be watched and is closed");
@@ -91,9 +148,10 @@ impl Links {
             self.drop_oldest_stranger();
         }
         if self.incoming.len() >= self.hall.settings.bounds.connections_max {
-            incoming.refuse(Refusal::Full, "there are as many connections as may be".into(), &mut self.hall);
             // It is told as far as its socket takes that at once, and counts no further.
-            let _ = incoming.flush(&mut self.hall, context);
+            let why = "there are as many connections as may be".into();
+            let told = incoming.refuse(Refusal::Full, why, &mut self.hall);
+            let _ = told.and_then(|()| incoming.flush(&mut self.hall, context));
             return;
         }
         self.incoming.insert(id, incoming);
@@ -108,8 +166,10 @@ impl Links {
     fn fresh_id(&mut self) -> SocketId {
         loop {
             self.last_socket = if self.last_socket >= LAST { FIRST } else { self.last_socket + 1 };
-            if !self.incoming.contains_key(&SocketId(self.last_socket)) {
-                return SocketId(self.last_socket);
+            let id = SocketId(self.last_socket);
+            let is_links = self.servers.as_ref().is_some_and(|servers| servers.has(id));
+            if !is_links && !self.incoming.contains_key(&id) {
+                return id;
             }
         }
     }
@@ -188,6 +248,41 @@ impl Links {
         }
     }
 
+    /// A node here says something to one of another server.
+    fn send(&mut self, from: NodeId, to: NodeId, message: &Message, context: &mut Context<'_>) {
+        // One of this server that is not here is nowhere.
+        if self.servers.is_none() || to.server() == self.hall.settings.server {
+            return;
+        }
+        let id = self.fresh_id();
+        if let Some(servers) = &mut self.servers {
+            servers.send(from, to, message, &self.hall.settings, id, context);
+        }
+        self.tick(context);
+    }
+
+    /// Ends connections whose certificates are believed no more: all that were revoked as soon as that is known, and
+    /// those that have run out one after the other, as judging all of them every second would be long.
+    fn judge(&mut self, context: &mut Context<'_>) {
+        let Some(trust) = self.hall.trust.clone() else { return };
+        let version = trust.version();
+        let has_changed = std::mem::replace(&mut self.judged_by, version) != version;
+        if let Some(servers) = &mut self.servers {
+            servers.check(has_changed, &self.hall.settings, context);
+        }
+        let after = self.incoming.range((Bound::Excluded(self.judged_last), Bound::Unbounded)).next();
+        self.judged_last = after.map_or(SocketId(0), |(id, _)| *id);
+        let to_judge = self.incoming.values().filter(|one| has_changed || one.id == self.judged_last);
+        let judged = to_judge.filter_map(|one| {
+            let refused = trust.current().verify(&one.chain()?).err()?;
+            Some((one.id, Broken::from(refused)))
+        });
+        let refused: Vec<(SocketId, Broken)> = judged.collect();
+        for (id, why) in refused {
+            self.on_broken(id, &why);
+        }
+    }
+
     fn drop_late(&mut self, context: &mut Context<'_>) {
         let (hall, now) = (&self.hall, context.now());
         let late = self.incoming.values().filter(|one| one.is_late(hall, now));
@@ -201,17 +296,30 @@ impl Links {
 
 impl Gateway for Links {
     fn start(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if let Some(servers) = &mut self.servers {
+            servers.start(context);
+        }
+        self.remote.as_ref().map_or(Ok(()), |listener| context.watch(listener, REMOTE))?;
         self.local.as_ref().map_or(Ok(()), |local| context.watch(&local.listener, LOCAL))
     }
 
     fn speaks_for(&self) -> Vec<RangeInclusive<NodeId>> {
-        vec![NodeId(FIRST_CLIENT)..=NodeId(LAST_CLIENT)]
+        let clients = NodeId(FIRST_CLIENT)..=NodeId(LAST_CLIENT);
+        let servers = NodeId::at(ServerId(1), 0)..=NodeId::at(ServerId::MAX, u16::MAX);
+        if self.servers.is_some() { vec![clients, servers] } else { vec![clients] }
     }
 
     fn ready(&mut self, socket: SocketId, readiness: Readiness, context: &mut Context<'_>) {
         match socket {
-            LOCAL => self.accept(context),
-            _ => self.with(socket, context, |one, hall, context| one.on_ready(readiness, hall, context)),
+            LOCAL | REMOTE => self.accept(socket, context),
+            _ if self.incoming.contains_key(&socket) => {
+                self.with(socket, context, |one, hall, context| one.on_ready(readiness, hall, context))
+            }
+            _ => {
+                if let Some(servers) = &mut self.servers {
+                    servers.on_ready(socket, readiness, &self.hall.settings, context);
+                }
+            }
         }
     }
 
@@ -219,19 +327,22 @@ impl Gateway for Links {
     fn message(&mut self, _from: NodeId, _message: Message, _context: &mut Context<'_>) {}
 
     fn relay(&mut self, from: NodeId, to: NodeId, message: Message, context: &mut Context<'_>) {
-        let Some(number) = to.0.checked_sub(FIRST_CLIENT) else { return };
-        self.with(SocketId(number), context, |one, hall, _| {
-            one.on_message(from, &message, hall);
-            Ok(())
-        });
+        match to.0.checked_sub(FIRST_CLIENT) {
+            Some(number) => {
+                self.with(SocketId(number), context, |one, hall, _| one.on_message(from, &message, hall));
+            }
+            None => self.send(from, to, &message, context),
+        }
     }
 
     fn timer(&mut self, _timer: TimerId, context: &mut Context<'_>) {
         self.ticking = false;
         if std::mem::take(&mut self.accept_again) {
-            self.accept(context);
+            self.accept(LOCAL, context);
+            self.accept(REMOTE, context);
         }
         self.drop_late(context);
+        self.judge(context);
         self.hall.log_turned_away();
         let ids: Vec<SocketId> = self.incoming.keys().copied().collect();
         for id in ids {
@@ -240,13 +351,16 @@ impl Gateway for Links {
                 Ok(())
             });
         }
-        if !self.incoming.is_empty() {
+        if !self.incoming.is_empty() || self.servers.as_ref().is_some_and(Servers::is_linked) {
             self.tick(context);
         }
     }
 
     fn turn_end(&mut self, context: &mut Context<'_>) {
         self.flush_touched(context);
+        if let Some(servers) = &mut self.servers {
+            servers.flush(&self.hall.settings, context);
+        }
         self.give_room(context);
         if self.hall.stopping && self.incoming.is_empty() {
             context.finish();
@@ -256,7 +370,7 @@ impl Gateway for Links {
     /// Requests that were taken are answered; nothing more is taken.
     fn stop(&mut self, context: &mut Context<'_>) {
         self.hall.stopping = true;
-        self.local = None;
+        (self.local, self.remote, self.servers) = (None, None, None);
         let ids: Vec<SocketId> = self.incoming.keys().copied().collect();
         ids.into_iter().for_each(|id| self.with(id, context, |_, _, _| Ok(())));
     }

@@ -3,18 +3,23 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use ::io::{Connection, Readiness, Received};
+use ::io::{Readiness, Received};
 use bytes::{Buf, Bytes, BytesMut};
 use formats::Message;
 use formats::frame::{self, Decoder, FrameError};
 use formats::hello::{Hello, HelloError};
 use glossary::NodeId;
+use rustls::pki_types::CertificateDer;
+
+use crate::stream::Stream;
 
 /// Why a stream is over.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PipeError {
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
+    #[error("TLS fails: {0}")]
+    Tls(#[from] rustls::Error),
     #[error(transparent)]
     Hello(#[from] HelloError),
     #[error(transparent)]
@@ -23,7 +28,7 @@ pub(crate) enum PipeError {
 
 /// A stream, ours or the peer's to begin.
 pub(crate) struct Pipe {
-    connection: Connection,
+    stream: Stream,
     /// What came in before the peer's hello was whole.
     greeting: BytesMut,
     greeted: bool,
@@ -40,18 +45,17 @@ pub(crate) struct Frame {
 }
 
 impl Pipe {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Pipe { connection, greeting: BytesMut::new(), greeted: false, decoder: Decoder::new() }
+    pub(crate) fn new(stream: Stream) -> Self {
+        Pipe { stream, greeting: BytesMut::new(), greeted: false, decoder: Decoder::new() }
     }
 
     pub(crate) fn on_ready(&mut self, readiness: Readiness) {
-        self.connection.on_ready(readiness);
+        self.stream.on_ready(readiness);
     }
 
     /// Receives once what is there.
     pub(crate) fn receive(&mut self) -> Result<Received, PipeError> {
-        let received = self.connection.receive(0)?;
-        let bytes = self.connection.take_input();
+        let (received, bytes) = self.stream.receive()?;
         self.take_in(bytes);
         Ok(received)
     }
@@ -87,30 +91,43 @@ impl Pipe {
     }
 
     /// Says hello.
-    pub(crate) fn greet(&mut self, hello: &Hello) {
-        self.connection.push(hello.encode().into());
+    pub(crate) fn greet(&mut self, hello: &Hello) -> Result<(), PipeError> {
+        self.stream.push(hello.encode().into())
     }
 
     /// Queues a message.
-    pub(crate) fn send(&mut self, from: NodeId, to: NodeId, message: &Message) {
-        for piece in frame::encode(message, from, to) {
-            self.connection.push(piece);
-        }
+    pub(crate) fn send(&mut self, from: NodeId, to: NodeId, message: &Message) -> Result<(), PipeError> {
+        frame::encode(message, from, to).into_iter().try_for_each(|piece| self.push(piece))
+    }
+
+    /// Queues a piece of a frame.
+    pub(crate) fn push(&mut self, piece: Bytes) -> Result<(), PipeError> {
+        self.stream.push(piece)
+    }
+
+    /// What the peer showed; empty within this machine.
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.stream.chain()
+    }
+
+    /// Whether anything came behind the hello.
+    pub(crate) fn holds_input(&self) -> bool {
+        self.decoder.held() > 0
     }
 
     /// Bytes on their way.
     pub(crate) fn unsent(&self) -> usize {
-        self.connection.unsent()
+        self.stream.unsent()
     }
 
     /// Sends what the socket takes; whether that was all.
     pub(crate) fn flush(&mut self) -> Result<bool, PipeError> {
-        Ok(self.connection.flush()?)
+        self.stream.flush()
     }
 }
 
 impl AsFd for Pipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.connection.as_fd()
+        self.stream.as_fd()
     }
 }

@@ -42,6 +42,13 @@ pub struct Bounds {
     pub answer_max: Duration,
     /// The longest frame, in bytes.
     pub frame_bytes_max: usize,
+    /// Bytes that wait for one other server, beyond which messages to it are lost.
+    pub link_bytes_max: usize,
+    /// How long to wait before a server is dialled again that could not be reached: at first, and at most. It doubles,
+    /// and is varied by half, so that servers don't dial in step.
+    pub redial: (Duration, Duration),
+    /// After how long without a sign of life a TCP connection is taken for dead.
+    pub dead_after: Duration,
 }
 
 impl Default for Bounds {
@@ -58,6 +65,9 @@ impl Default for Bounds {
             answer_max: Duration::from_secs(60),
             // The longest body of a message, and what is around it; none of those that are let in has a payload.
             frame_bytes_max: formats::frame::MAX_BODY as usize + formats::frame::HEADER_BYTES,
+            link_bytes_max: 64 << 20,
+            redial: (Duration::from_millis(50), Duration::from_secs(2)),
+            dead_after: Duration::from_secs(15),
         }
     }
 }

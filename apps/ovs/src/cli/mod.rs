@@ -4,6 +4,8 @@ mod cluster;
 #[cfg(test)]
 mod document;
 mod error;
+mod kv;
+mod member;
 mod sizes;
 mod up;
 
@@ -17,6 +19,8 @@ use glossary::{ByteCount, OsdId, VdiskName};
 
 pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
+pub(crate) use kv::KvVerb;
+pub(crate) use member::{MemberAsking, MemberInit, MemberJoin, MemberVerb, Serve};
 pub(crate) use up::{DEFAULT_NBD, Up};
 
 /// Open vStorage: block devices on erasure-coded disks.
@@ -122,6 +126,10 @@ pub(crate) enum Verb {
     /// Configuration files.
     #[command(subcommand, arg_required_else_help = false)]
     Config(ConfigVerb),
+    Serve(Serve),
+    /// The replicated KV: the members of its group.
+    #[command(subcommand, arg_required_else_help = false)]
+    Kv(KvVerb),
     Destroy(Destroy),
 }
 
@@ -129,7 +137,8 @@ impl Verb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
         match self {
-            Verb::Up(_) | Verb::Config(_) => false,
+            Verb::Up(_) | Verb::Config(_) | Verb::Serve(_) => false,
+            Verb::Kv(kv) => kv.is_json(),
             Verb::Cluster(cluster) => cluster.place().json,
             Verb::Destroy(destroy) => destroy.json,
             Verb::Vdisk(VdiskVerb::Create(sized) | VdiskVerb::Resize(sized)) => sized.asking.json,
@@ -282,6 +291,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         Verb::Vdisk(_)
         | Verb::Backend(_)
         | Verb::Osd(_)
+        | Verb::Serve(_)
+        | Verb::Kv(_)
         | Verb::Status(_)
         | Verb::Metrics(_)
         | Verb::Cluster(_)

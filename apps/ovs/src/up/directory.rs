@@ -214,14 +214,15 @@ pub(crate) fn look(root: &Path) -> Result<Found, Failure> {
     }
 }
 
-fn lock(root: &Path) -> Result<File, Failure> {
+/// Locks a folder for this process.
+pub(crate) fn lock(root: &Path) -> Result<File, Failure> {
     let path = root.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| Failure::system(&format!("opening {}", path.display()), &error))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Failure::new(
             ExitCode::Busy,
-            format!("{} is in use: another ovs up runs on it; stop that one first", root.display()),
+            format!("{} is in use: another ovs runs on it; stop that one first", root.display()),
         )
     })?;
     Ok(file)
@@ -240,7 +241,8 @@ fn check_socket_path(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file, whole and durable or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let fresh = path.with_extension("new");
     let mut file = File::create(&fresh)?;

@@ -7,15 +7,15 @@ mod ask;
 mod banner;
 mod cluster;
 mod control;
-mod directory;
+pub(crate) mod directory;
 mod folders;
 mod ids;
-mod limits;
+pub(crate) mod limits;
 mod record;
 mod roles;
 mod serve;
 mod settings;
-mod signals;
+pub(crate) mod signals;
 mod versions;
 
 use std::net::TcpListener;
@@ -190,7 +190,7 @@ fn failed_start(error: &io::StartError) -> Failure {
 }
 
 /// Randomness of the operating system, for identities that must never be used twice.
-fn seed() -> Result<[u8; 32], Failure> {
+pub(crate) fn seed() -> Result<[u8; 32], Failure> {
     let mut seed = [0; 32];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Failure::system("drawing random numbers", &error.into()))?;

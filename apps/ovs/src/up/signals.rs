@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::failure::{ExitCode, Failure};
 
@@ -20,6 +21,17 @@ impl Signals {
         ctrlc::set_handler(handler)
             .map_err(|error| Failure::system("catching signals", &io::Error::other(error)))?;
         Ok(Signals { asked })
+    }
+
+    /// Waits so long for one; whether it came.
+    pub(crate) fn wait_for(&self, patience: Duration) -> Result<bool, Failure> {
+        match self.asked.recv_timeout(patience) {
+            Ok(()) => Ok(true),
+            Err(mpsc::RecvTimeoutError::Timeout) => Ok(false),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(Failure::new(ExitCode::Failed, "signals can no longer be heard"))
+            }
+        }
     }
 
     /// Waits until one comes.

@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod cluster;
 mod confirm;
 pub(crate) mod destroy;
+pub(crate) mod member;
 pub(crate) mod osd;
 mod progress;
 pub(crate) mod status;

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use consensus::Member;
 use serde::{Deserialize, Serialize};
 
+use super::kv_range::KvRange;
+
 /// A request to the KV.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvRequest {
@@ -30,6 +32,25 @@ pub enum KvBody {
     },
     /// A linearizable read.
     Query(KvQuery),
+    /// A read that says how much it may lag. Answered with [`KvAnswer::Read`].
+    Read {
+        /// How much.
+        consistency: Consistency,
+        /// What to read.
+        query: KvQuery,
+    },
+}
+
+/// Which state a read is answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Consistency {
+    /// The read sees all that was answered by any member before it was asked. The leader answers.
+    Linearizable,
+    /// Any member answers, once it has applied the command of this index: the read sees that and all before it.
+    /// [`KvError::NotYet`] when it has not for a while.
+    AtLeast(u64),
+    /// Any member answers from what it has applied, however far behind that is.
+    Stale,
 }
 
 /// A change of the map; all of it or none.
@@ -44,6 +65,9 @@ pub enum KvCommand {
         /// Its command, in its own format.
         command: Vec<u8>,
     },
+    /// Steps in order, any of [`KvStep`]. Answered with [`KvAnswer::Applied`], what steps found included; a step that
+    /// fails is named by its path ([`KvError::Step`]).
+    Steps(Vec<KvStep>),
 }
 
 /// A hosted function: a state machine that lives in the map (DESIGN section 7).
@@ -82,6 +106,83 @@ pub enum KvStep {
         /// The key.
         key: Vec<u8>,
     },
+    /// The range holds this and nothing else.
+    AssertRange {
+        /// Which.
+        range: KvRange,
+        /// What it holds. Looking costs as much as this is long, however much the range holds.
+        expected: KvExpected,
+    },
+    /// Deletes the first keys that start with a prefix. Answered with [`StepAnswer::Deleted`], which says whether there
+    /// are more: a prefix of a million keys takes many commands. An [`KvStep::AssertRange`] behind it makes it "all or
+    /// none".
+    DeletePrefix {
+        /// What they start with.
+        prefix: Vec<u8>,
+        /// How many at most.
+        keys_max: u32,
+    },
+    /// Sets a key (`None`: deletes it) if it has the value that is expected (`None`: isn't there), and does nothing
+    /// otherwise. Answered with [`StepAnswer::Value`]: the value before.
+    TestAndSet {
+        /// The key.
+        key: Vec<u8>,
+        /// The value it must have.
+        expected: Option<Vec<u8>>,
+        /// Its new value.
+        value: Option<Vec<u8>>,
+    },
+    /// Sets a key (`None`: deletes it). Answered with [`StepAnswer::Value`]: the value before.
+    Replace {
+        /// The key.
+        key: Vec<u8>,
+        /// Its new value.
+        value: Option<Vec<u8>>,
+    },
+    /// A command of a hosted function; where it refuses, the whole sequence fails. Answered with
+    /// [`StepAnswer::Function`].
+    Function {
+        /// Which.
+        function: FunctionId,
+        /// The version of the function that understands the command. It is not logged before all members of the
+        /// group know it.
+        version: u32,
+        /// Its command, in its own format.
+        command: Vec<u8>,
+    },
+    /// The next steps of the list are a sequence of their own, which counts as one step of the one around it. A length
+    /// rather than a list in the list, so that no bytes from anybody make a decoder recurse.
+    Nested {
+        /// How many, those of sequences in it included.
+        steps: u32,
+    },
+}
+
+/// What a range is expected to hold, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvExpected {
+    /// These keys, whatever their values.
+    Keys(Vec<Vec<u8>>),
+    /// These keys with these values.
+    Pairs(Vec<(Vec<u8>, Vec<u8>)>),
+}
+
+/// What a step of [`KvCommand::Steps`] found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepAnswer {
+    /// It was done; there is nothing to say.
+    Done,
+    /// What a key had before.
+    Value(Option<Vec<u8>>),
+    /// Keys were deleted.
+    Deleted {
+        /// How many.
+        keys: u32,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// What the function said.
+    Function(Vec<u8>),
 }
 
 /// A read.
@@ -108,6 +209,85 @@ pub enum KvQuery {
         /// Its question, in its own format.
         query: Vec<u8>,
     },
+    /// Whether a key is there. Answered with [`KvFound::Exists`].
+    Exists {
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Values of several keys. Answered with [`KvFound::Values`].
+    MultiGet {
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+    },
+    /// A page of a range. Answered with [`KvFound::Pairs`] or [`KvFound::Keys`].
+    Page {
+        /// Which.
+        range: KvRange,
+        /// From the last key down.
+        is_reverse: bool,
+        /// Without values.
+        keys_only: bool,
+        /// How many at most; the KV has bounds of its own.
+        limit: u32,
+    },
+    /// How many keys a range holds. Answered with [`KvFound::Count`].
+    Count {
+        /// Which.
+        range: KvRange,
+    },
+    /// What commands behind an index changed under a prefix; the answer waits a while for the first change. Any member
+    /// answers, from what it has applied. Answered with [`KvFound::Changes`] or [`KvFound::Missed`].
+    Watch {
+        /// What the keys start with.
+        prefix: Vec<u8>,
+        /// The index.
+        after: u64,
+    },
+}
+
+/// What a read found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvFound {
+    /// A key's value, or none.
+    Value(Option<Vec<u8>>),
+    /// Whether the key is there.
+    Exists(bool),
+    /// The values of the first of the keys that were asked for, as many as fit: at least one. The others are to be asked
+    /// for again.
+    Values(Vec<Option<Vec<u8>>>),
+    /// Keys and values.
+    Pairs {
+        /// In the order that was asked for.
+        pairs: Vec<(Vec<u8>, Vec<u8>)>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Keys.
+    Keys {
+        /// In the order that was asked for.
+        keys: Vec<Vec<u8>>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Keys were counted.
+    Count {
+        /// How many.
+        keys: u64,
+        /// From which key on there are more, not counted.
+        next: Option<Vec<u8>>,
+    },
+    /// What the function said.
+    Function(Vec<u8>),
+    /// The keys that were changed.
+    Changes {
+        /// All commands up to here were looked at: the next watch is for those behind.
+        through: u64,
+        /// Each key once, with its value now (`None`: it is gone), which may be that of a command behind `through`.
+        changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    },
+    /// What was changed behind the index is no longer known, or too much to say at once: whoever watches reads the
+    /// range anew, and watches from the index of that read on.
+    Missed,
 }
 
 /// The answer of the KV.
@@ -135,6 +315,20 @@ pub enum KvAnswer {
     },
     /// Not done, nothing changed.
     Failed(KvError),
+    /// Steps were done, durable.
+    Applied {
+        /// The number of the command in the order of all: a read at least there sees it.
+        index: u64,
+        /// What they found, one answer for each step of the list.
+        answers: Vec<StepAnswer>,
+    },
+    /// What was read.
+    Read {
+        /// The number of the last command that it saw.
+        index: u64,
+        /// What.
+        found: KvFound,
+    },
 }
 
 /// Why a request came to nothing. Nothing was changed; of a command that came to a member of a group while that lost
@@ -165,4 +359,43 @@ pub enum KvError {
         /// The one that leads, where that is known.
         leader: Option<Member>,
     },
+    /// This step of [`KvCommand::Steps`] doesn't hold, or was refused.
+    Step {
+        /// Where it stands, from 0: in the outermost sequence, in the sequence there, and so on.
+        path: Vec<u32>,
+        /// Its key; of a range, the first that is not as expected; of a function, none.
+        key: Vec<u8>,
+        /// Why.
+        why: StepError,
+    },
+    /// This member has not applied the command that the read must see, and waited for it: asking again, or asking
+    /// another member, may help.
+    NotYet {
+        /// The last command that it applied.
+        applied: u64,
+    },
+    /// Not all members of the group know this version of the function: the program of this one is older.
+    TooNew {
+        /// Which function.
+        function: FunctionId,
+        /// The version that is needed.
+        version: u32,
+        /// Who lacks it.
+        member: Member,
+    },
+}
+
+/// Why a step came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepError {
+    /// The key doesn't have that value.
+    Value,
+    /// The key isn't there.
+    Missing,
+    /// The range doesn't hold that.
+    Range,
+    /// The function refused, and what it said, in its own format.
+    Refused(Vec<u8>),
+    /// No such function here.
+    NoFunction(FunctionId),
 }

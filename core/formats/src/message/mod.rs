@@ -8,6 +8,7 @@ pub mod asd;
 pub mod edge;
 pub mod guest;
 pub mod kv;
+pub mod kv_range;
 pub mod member;
 pub mod object;
 

@@ -3,14 +3,17 @@
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use consensus::Member;
 
 use super::all;
 use crate::Message;
 use crate::message::kv::{
-    FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest, KvStep,
+    Consistency, FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvExpected, KvFound, KvQuery, KvReply,
+    KvRequest, KvStep, StepAnswer, StepError,
 };
+use crate::message::kv_range::KvRange;
 
 pub(super) fn messages() -> Vec<Message> {
     let commands = all(command).map(|command| KvBody::Command {
@@ -20,7 +23,10 @@ pub(super) fn messages() -> Vec<Message> {
         command,
     });
     let requests = commands.chain(all(query).map(KvBody::Query)).chain(all(body));
-    let answers = all(answer).chain(all(error).map(KvAnswer::Failed));
+    let step = |why| KvError::Step { path: vec![1, 300], key: key(), why };
+    let errors = all(error).chain(all(step_error).map(step));
+    let answers = all(answer).chain(errors.map(KvAnswer::Failed));
+    let answers = answers.chain(all(found).map(|found| KvAnswer::Read { index: 300, found }));
     let mut messages: Vec<_> = requests.map(|body| Message::Kv(KvRequest { request: 10, body })).collect();
     messages.extend(answers.map(|body| Message::KvReply(KvReply { request: 11, body })));
     messages
@@ -30,22 +36,35 @@ fn key() -> Vec<u8> {
     b"vdisk/1".to_vec()
 }
 
+fn range() -> KvRange {
+    KvRange { first: Bound::Included(key()), last: Bound::Excluded(b"vdisk/2".to_vec()) }
+}
+
+fn read(consistency: Consistency) -> KvBody {
+    KvBody::Read { consistency, query: KvQuery::Exists { key: key() } }
+}
+
 fn body(last: Option<&KvBody>) -> Option<KvBody> {
     let command = KvCommand::Sequence(Vec::new());
     Some(match last {
         None => KvBody::Command { session: 1, sequence: 1, answered_below: 1, command },
         Some(KvBody::Command { .. }) => KvBody::Query(KvQuery::Get { key: Vec::new() }),
-        Some(KvBody::Query(_)) => return None,
+        Some(KvBody::Query(_)) => read(Consistency::Linearizable),
+        Some(KvBody::Read { consistency: Consistency::Linearizable, .. }) => read(Consistency::AtLeast(300)),
+        Some(KvBody::Read { consistency: Consistency::AtLeast(_), .. }) => read(Consistency::Stale),
+        Some(KvBody::Read { consistency: Consistency::Stale, .. }) => return None,
     })
 }
 
 fn command(last: Option<&KvCommand>) -> Option<KvCommand> {
     Some(match last {
-        None => KvCommand::Sequence(all(step).collect()),
+        // Those that there were at first: frames of theirs don't change.
+        None => KvCommand::Sequence(all(step).take(4).collect()),
         Some(KvCommand::Sequence(_)) => {
             KvCommand::Function { function: FunctionId::NAMESPACES, command: vec![1, 2, 3] }
         }
-        Some(KvCommand::Function { .. }) => return None,
+        Some(KvCommand::Function { .. }) => KvCommand::Steps(all(step).skip(4).collect()),
+        Some(KvCommand::Steps(_)) => return None,
     })
 }
 
@@ -55,7 +74,25 @@ fn step(last: Option<&KvStep>) -> Option<KvStep> {
         Some(KvStep::Assert { .. }) => KvStep::AssertExists { key: key() },
         Some(KvStep::AssertExists { .. }) => KvStep::Set { key: key(), value: b"new".to_vec() },
         Some(KvStep::Set { .. }) => KvStep::Delete { key: key() },
-        Some(KvStep::Delete { .. }) => return None,
+        Some(KvStep::Delete { .. }) => {
+            KvStep::AssertRange { range: range(), expected: KvExpected::Keys(vec![key()]) }
+        }
+        Some(KvStep::AssertRange { expected: KvExpected::Keys(_), .. }) => {
+            let expected = KvExpected::Pairs(vec![(key(), vec![8])]);
+            KvStep::AssertRange { range: KvRange::ALL, expected }
+        }
+        Some(KvStep::AssertRange { expected: KvExpected::Pairs(_), .. }) => {
+            KvStep::DeletePrefix { prefix: key(), keys_max: 300 }
+        }
+        Some(KvStep::DeletePrefix { .. }) => {
+            KvStep::TestAndSet { key: key(), expected: None, value: Some(b"new".to_vec()) }
+        }
+        Some(KvStep::TestAndSet { .. }) => KvStep::Replace { key: key(), value: None },
+        Some(KvStep::Replace { .. }) => {
+            KvStep::Function { function: FunctionId(300), version: 2, command: vec![9] }
+        }
+        Some(KvStep::Function { .. }) => KvStep::Nested { steps: 300 },
+        Some(KvStep::Nested { .. }) => return None,
     })
 }
 
@@ -66,7 +103,14 @@ fn query(last: Option<&KvQuery>) -> Option<KvQuery> {
         Some(KvQuery::Range { .. }) => {
             KvQuery::Function { function: FunctionId::NAMESPACES, query: vec![4, 5] }
         }
-        Some(KvQuery::Function { .. }) => return None,
+        Some(KvQuery::Function { .. }) => KvQuery::Exists { key: key() },
+        Some(KvQuery::Exists { .. }) => KvQuery::MultiGet { keys: vec![key(), Vec::new()] },
+        Some(KvQuery::MultiGet { .. }) => {
+            KvQuery::Page { range: range(), is_reverse: true, keys_only: false, limit: 300 }
+        }
+        Some(KvQuery::Page { .. }) => KvQuery::Count { range: range() },
+        Some(KvQuery::Count { .. }) => KvQuery::Watch { prefix: key(), after: 300 },
+        Some(KvQuery::Watch { .. }) => return None,
     })
 }
 
@@ -75,7 +119,46 @@ fn answer(last: Option<&KvAnswer>) -> Option<KvAnswer> {
         None => KvAnswer::Done(vec![6]),
         Some(KvAnswer::Done(_)) => KvAnswer::Value(Some(b"value".to_vec())),
         Some(KvAnswer::Value(_)) => KvAnswer::Range { pairs: vec![(key(), b"value".to_vec())], more: true },
-        Some(KvAnswer::Range { .. } | KvAnswer::Failed(_)) => return None,
+        Some(KvAnswer::Range { .. } | KvAnswer::Failed(_)) => {
+            KvAnswer::Applied { index: 300, answers: all(step_answer).collect() }
+        }
+        Some(KvAnswer::Applied { .. } | KvAnswer::Read { .. }) => return None,
+    })
+}
+
+fn step_answer(last: Option<&StepAnswer>) -> Option<StepAnswer> {
+    Some(match last {
+        None => StepAnswer::Done,
+        Some(StepAnswer::Done) => StepAnswer::Value(None),
+        Some(StepAnswer::Value(_)) => StepAnswer::Deleted { keys: 300, more: true },
+        Some(StepAnswer::Deleted { .. }) => StepAnswer::Function(vec![1]),
+        Some(StepAnswer::Function(_)) => return None,
+    })
+}
+
+fn found(last: Option<&KvFound>) -> Option<KvFound> {
+    Some(match last {
+        None => KvFound::Value(Some(vec![2])),
+        Some(KvFound::Value(_)) => KvFound::Exists(true),
+        Some(KvFound::Exists(_)) => KvFound::Values(vec![None, Some(vec![3])]),
+        Some(KvFound::Values(_)) => KvFound::Pairs { pairs: vec![(key(), vec![4])], more: false },
+        Some(KvFound::Pairs { .. }) => KvFound::Keys { keys: vec![key()], more: true },
+        Some(KvFound::Keys { .. }) => KvFound::Count { keys: 300, next: Some(key()) },
+        Some(KvFound::Count { .. }) => KvFound::Function(vec![5]),
+        Some(KvFound::Function(_)) => KvFound::Changes { through: 301, changes: vec![(key(), None)] },
+        Some(KvFound::Changes { .. }) => KvFound::Missed,
+        Some(KvFound::Missed) => return None,
+    })
+}
+
+fn step_error(last: Option<&StepError>) -> Option<StepError> {
+    Some(match last {
+        None => StepError::Value,
+        Some(StepError::Value) => StepError::Missing,
+        Some(StepError::Missing) => StepError::Range,
+        Some(StepError::Range) => StepError::Refused(vec![7]),
+        Some(StepError::Refused(_)) => StepError::NoFunction(FunctionId(2)),
+        Some(StepError::NoFunction(_)) => return None,
     })
 }
 
@@ -90,6 +173,10 @@ fn error(last: Option<&KvError>) -> Option<KvError> {
         Some(KvError::Full) => KvError::Unavailable,
         Some(KvError::Unavailable) => KvError::NotLeader { leader: None },
         Some(KvError::NotLeader { leader: None }) => KvError::NotLeader { leader: Some(Member(300)) },
-        Some(KvError::NotLeader { leader: Some(_) }) => return None,
+        Some(KvError::NotLeader { leader: Some(_) }) => KvError::NotYet { applied: 300 },
+        Some(KvError::NotYet { .. }) => {
+            KvError::TooNew { function: FunctionId(2), version: 300, member: Member(3) }
+        }
+        Some(KvError::TooNew { .. } | KvError::Step { .. }) => return None,
     })
 }

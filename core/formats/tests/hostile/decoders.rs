@@ -25,6 +25,7 @@ pub(crate) fn decode_all(data: &[u8]) {
     }
     let _ = tlog::Entry::decode_all(data);
     let _ = tlog::decode_label(data);
+    let _ = formats::kv_member::MemberFile::decode(data);
     let _ = hello::Hello::decode(data);
     let _ = sco::ScoHeader::decode(data);
     let _ = sco::decode_trailer(data, glossary::ScoId(1));

@@ -6,3 +6,5 @@ mod members;
 mod support;
 mod transcripts;
 mod version_1;
+mod versions;
+mod waiting;

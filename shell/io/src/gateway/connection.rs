@@ -1,11 +1,13 @@
 //! A stream socket: receive much, answer once.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::RecvFlags;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
 
 use super::outbox::Outbox;
 use crate::poller::Readiness;
@@ -61,6 +63,47 @@ impl Connection {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let (input, output) = (BytesMut::new(), Outbox::default());
         Ok(Connection { socket, input, output, readable: true, writable: true, ended: false })
+    }
+
+    /// Begins to connect to an address. It is there when a flush succeeds or something comes, and broken when a receive
+    /// says so.
+    ///
+    /// # Errors
+    /// When the operating system refuses at once: no route, no descriptors.
+    pub fn dial(address: SocketAddr) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match retry_on_intr(|| rustix::net::connect(&socket, &address)) {
+            Ok(()) | Err(Errno::INPROGRESS) => Connection::new(socket),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The address of the other end of a TCP connection.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        let address = rustix::net::getpeername(&self.socket)?;
+        let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+        address.ok_or_else(|| io::Error::other("it has no address of the internet"))
+    }
+
+    /// Has the kernel ask a silent peer for a sign of life, and break a TCP connection whose peer has given none for so
+    /// long, or has taken nothing of what was sent.
+    ///
+    /// # Errors
+    /// When the kernel knows no such thing.
+    pub fn break_when_dead(&self, after: Duration) -> io::Result<()> {
+        let third = (after / 3).max(Duration::from_secs(1));
+        sockopt::set_socket_keepalive(&self.socket, true)?;
+        sockopt::set_tcp_keepidle(&self.socket, third)?;
+        sockopt::set_tcp_keepintvl(&self.socket, third)?;
+        sockopt::set_tcp_keepcnt(&self.socket, 2)?;
+        let milliseconds = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        Ok(sockopt::set_tcp_user_timeout(&self.socket, milliseconds)?)
     }
 
     /// Takes note of what [`super::Gateway::ready`] told.

@@ -21,11 +21,13 @@ const LINKS: NodeId = NodeId(6);
 /// What the echo answers to an empty key: too much for a socket.
 pub(crate) const MUCH: usize = 1 << 20;
 
-/// Answers `Get KEY` with who asked and the key, `Get ""` with much, a command with `Done`, and a query for a range
-/// never. Counts what it is asked.
+/// Answers `Get KEY` with who asked and the key, `Get ""` with much, `Get "via N KEY"` with what the KV of server N
+/// answers to `Get KEY`, a command with `Done`, and a query for a range never. Counts what it is asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Echo {
     pub(crate) asked: Arc<AtomicUsize>,
+    /// Who waits for what another server answers.
+    waiting: Vec<(NodeId, u64)>,
 }
 
 impl PartialEq for Echo {
@@ -43,6 +45,10 @@ impl Machine for Echo {
     fn step(&mut self, _now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
         let Event::Message { from, message } = event else { return };
         self.asked.fetch_add(1, Ordering::SeqCst);
+        let (from, message) = match self.passed_on(from, message) {
+            Ok((to, message)) => return effects.push(Effect::Send { to, message }),
+            Err(other) => other,
+        };
         let message = match message {
             Message::Kv(KvRequest { request, body }) => match body {
                 KvBody::Query(KvQuery::Get { key }) => {
@@ -68,8 +74,33 @@ impl Machine for Echo {
     }
 }
 
+impl Echo {
+    /// What goes on to another server, or came back from there.
+    fn passed_on(&mut self, from: NodeId, message: Message) -> Result<(NodeId, Message), (NodeId, Message)> {
+        match &message {
+            Message::Kv(KvRequest { request, body: KvBody::Query(KvQuery::Get { key }) }) => {
+                let text = String::from_utf8(key.clone()).unwrap();
+                let Some((server, key)) = text.strip_prefix("via ").and_then(|rest| rest.split_once(' '))
+                else {
+                    return Err((from, message));
+                };
+                self.waiting.push((from, *request));
+                let body = KvBody::Query(KvQuery::Get { key: key.as_bytes().to_vec() });
+                let to = NodeId::kv_of(ServerId(server.parse().unwrap()));
+                Ok((to, Message::Kv(KvRequest { request: self.waiting.len() as u64 - 1, body })))
+            }
+            Message::KvReply(reply) => {
+                let (to, request) = self.waiting[reply.request as usize];
+                Ok((to, Message::KvReply(KvReply { request, body: reply.body.clone() })))
+            }
+            _ => Err((from, message)),
+        }
+    }
+}
+
 /// A process that runs.
 pub(crate) struct Bed {
+    pub(crate) cluster: ClusterIdentity,
     pub(crate) runtime: Runtime<Echo>,
     pub(crate) folder: TempDir,
     pub(crate) asked: Arc<AtomicUsize>,
@@ -77,15 +108,20 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn new(bounds: Bounds) -> Self {
+        let settings = Settings { bounds, ..Settings::new(CLUSTER, ServerId(0)) };
+        Bed::with(settings, |links| links)
+    }
+
+    pub(crate) fn with(settings: Settings, more: impl FnOnce(Links) -> Links) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let (cluster, kv) = (settings.cluster, settings.kv);
         let local = LocalSocket::bind(&folder.path().join(links::LOCAL_SOCKET)).unwrap();
         let audit = Audit::open(&folder.path().join("audit.log")).unwrap();
-        let settings = Settings { bounds, ..Settings::new(CLUSTER, ServerId(0)) };
-        let gateway = Box::new(Links::new(settings, audit, local));
+        let gateway = Box::new(more(Links::new(settings, audit, local)));
         let machine = Echo::default();
         let asked = Arc::clone(&machine.asked);
         let node = NodeSpec {
-            id: KV,
+            id: kv,
             name: "kv".into(),
             shard: 1,
             folder: None,
@@ -98,7 +134,7 @@ impl Bed {
             .gateway(GatewaySpec { id: LINKS, name: "links".into(), shard: 0, gateway })
             .start(|work: Work| panic!("an echo does no work: {work:?}"))
             .unwrap();
-        Bed { runtime, folder, asked }
+        Bed { cluster, runtime, folder, asked }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

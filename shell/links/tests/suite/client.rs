@@ -14,9 +14,10 @@ use crate::bed::{Bed, KV};
 /// Who the client says that it is: somebody else, which must not be believed.
 const LIAR: NodeId = NodeId(3);
 
-pub(crate) struct Client {
-    pub(crate) stream: UnixStream,
+pub(crate) struct Client<S = UnixStream> {
+    pub(crate) stream: S,
     decoder: Decoder,
+    pub(crate) kv: NodeId,
 }
 
 pub(crate) fn client_hello() -> Hello {
@@ -41,14 +42,17 @@ pub(crate) fn bytes_of(message: &Message) -> Vec<u8> {
 }
 
 /// Everything that comes until the stream ends, however it does.
-pub(crate) fn rest_of(stream: &mut UnixStream) -> Vec<u8> {
+pub(crate) fn rest_of(stream: &mut impl Read) -> Vec<u8> {
     let (mut all, mut part) = (Vec::new(), [0; 4096]);
     loop {
         match stream.read(&mut part) {
             Ok(0) => return all,
             Ok(count) => all.extend_from_slice(&part[..count]),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return all,
-            Err(error) => panic!("{error}"),
+            Err(error) => {
+                let ends = [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof, ErrorKind::InvalidData];
+                assert!(ends.contains(&error.kind()), "{error}");
+                return all;
+            }
         }
     }
 }
@@ -56,18 +60,27 @@ pub(crate) fn rest_of(stream: &mut UnixStream) -> Vec<u8> {
 impl Client {
     pub(crate) fn connect(bed: &Bed) -> Self {
         let stream = UnixStream::connect(bed.socket()).unwrap();
-        let mut client = Client { stream, decoder: Decoder::new() };
-        client.stream.write_all(&client_hello().encode()).unwrap();
-        let mut answer = [0; 44];
-        client.stream.read_exact(&mut answer).unwrap();
-        let (hello, _) = Hello::decode(&answer).unwrap().unwrap();
-        assert_eq!((hello.cluster, hello.refusal), (Some(crate::bed::CLUSTER), None));
+        let (client, hello) = Client::greet(stream, &client_hello()).unwrap();
+        assert_eq!((hello.cluster, hello.refusal), (Some(bed.cluster), None));
         assert!(hello.offers.has(Offers::KV));
         client
     }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Says hello; gives what is said back.
+    pub(crate) fn greet(stream: S, hello: &Hello) -> std::io::Result<(Self, Hello)> {
+        let mut client = Client { stream, decoder: Decoder::new(), kv: KV };
+        client.stream.write_all(&hello.encode())?;
+        let mut answer = [0; 44];
+        client.stream.read_exact(&mut answer)?;
+        let (hello, _) = Hello::decode(&answer).unwrap().unwrap();
+        client.kv = NodeId::kv_of(hello.server.unwrap());
+        Ok((client, hello))
+    }
 
     pub(crate) fn send(&mut self, message: &Message) {
-        self.stream.write_all(&bytes_of(message)).unwrap();
+        self.stream.write_all(&frame::encode(message, LIAR, self.kv).concat()).unwrap();
     }
 
     pub(crate) fn receive(&mut self) -> (NodeId, Message) {
@@ -85,7 +98,7 @@ impl Client {
     /// The value that the answer to a request has.
     pub(crate) fn value(&mut self, request: u64) -> Vec<u8> {
         let (from, message) = self.receive();
-        assert_eq!(from, KV);
+        assert_eq!(from, self.kv);
         match message {
             Message::KvReply(KvReply { request: number, body: KvAnswer::Value(Some(value)) }) => {
                 assert_eq!(number, request);

@@ -4,4 +4,7 @@
 mod bed;
 mod client;
 mod local;
+mod remote;
+mod remote_strangers;
+mod servers;
 mod strangers;

@@ -1,0 +1,129 @@
+//! The folder of a server's data: what belongs in it, and whose it is.
+//!
+//! ```text
+//! DATA/member               which member of the KV's group it is; written last: without it nothing was begun
+//! DATA/lock                 held by the process that serves it
+//! DATA/kv.sock              where clients on this machine talk to its KV
+//! DATA/audit.log            who asked for what, of verbs
+//! DATA/kv                   the KV's log and snapshots, with an `identity`
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use formats::identity::{Folder as Kind, Identity};
+use formats::kv_member::MemberFile;
+
+use crate::config::ServerConfig;
+use crate::failure::Failure;
+use crate::up::directory::{Claim, claim, lock, write_file};
+
+const MEMBER: &str = "member";
+
+/// A server's data, locked by this process.
+pub(crate) struct Folder {
+    root: PathBuf,
+    member: MemberFile,
+    /// Held as long as the server runs.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the data of a server that has none. What an interrupted attempt left is made anew.
+    pub(crate) fn make(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
+        let root = &config.data;
+        let doing = |error: io::Error| Failure::system(&format!("making {}", root.display()), &error);
+        fs::create_dir_all(root).map_err(doing)?;
+        let _lock = lock(root)?;
+        if root.join(MEMBER).exists() {
+            return Err(Failure::refused(format!(
+                "{} holds the data of a server already: it is there to be served, and a new one needs another folder",
+                root.display()
+            )));
+        }
+        let kv = root.join("kv");
+        let is_begun = fs::read_dir(&kv).is_ok_and(|entries| {
+            entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("log-"))
+        });
+        if is_begun {
+            return Err(Failure::refused(format!(
+                "{} holds a KV's log without the file `member` that belongs to it: put that back, or move the log away",
+                root.display()
+            )));
+        }
+        let make = || {
+            fs::create_dir_all(&kv)?;
+            let identity = Identity { cluster: config.cluster, folder: Kind::Kv };
+            for (name, bytes) in ::roles::first_files(&identity) {
+                write_file(&kv.join(name.as_str()), &bytes)?;
+            }
+            write_file(&root.join(MEMBER), &member.encode())
+        };
+        make().map_err(doing)
+    }
+
+    /// Locks a server's data, and checks that it is this server's.
+    pub(crate) fn open(config: &ServerConfig) -> Result<Self, Failure> {
+        let root = &config.data;
+        let path = root.join(MEMBER);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Failure::refused(format!(
+                    "{} holds no data of a server yet: `ovs kv init` makes that of the first, `ovs kv join` that of \
+                     others",
+                    root.display()
+                )));
+            }
+            Err(error) => return Err(Failure::system(&format!("reading {}", path.display()), &error)),
+        };
+        let member = MemberFile::decode(&bytes)
+            .map_err(|error| Failure::refused(format!("{} can't be used: {error}", path.display())))?;
+        if (member.cluster, member.server) != (config.cluster, config.server) {
+            return Err(Failure::refused(format!(
+                "{} holds the data of server-{} of cluster {}, and the configuration is that of server-{} of cluster {}",
+                root.display(),
+                member.server,
+                member.cluster,
+                config.server,
+                config.cluster
+            )));
+        }
+        let folder = Folder { root: root.clone(), member, _lock: lock(root)? };
+        let expected = Identity { cluster: config.cluster, folder: Kind::Kv };
+        match claim(&folder.kv())? {
+            Claim::Is(identity) if identity == expected => Ok(folder),
+            Claim::Is(_) => Err(Failure::refused(format!("{} is not this KV's", folder.kv().display()))),
+            Claim::Missing => Err(Failure::refused(format!(
+                "{} is missing: put it back. If it is lost, take this member out of the group and join anew, with \
+                 --disks-lost",
+                folder.kv().display()
+            ))),
+            Claim::Damaged(why) => {
+                Err(Failure::refused(format!("{}/identity can't be used: {why}", folder.kv().display())))
+            }
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Which member it is.
+    pub(crate) fn member(&self) -> &MemberFile {
+        &self.member
+    }
+
+    pub(crate) fn kv(&self) -> PathBuf {
+        self.root.join("kv")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.root.join(links::LOCAL_SOCKET)
+    }
+
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.root.join(links::AUDIT_FILE)
+    }
+}

@@ -1,0 +1,99 @@
+//! Which versions of functions members know, so that no command is logged that one of them can't apply.
+//!
+//! A member whose functions are newer than the first writes so into the map, under a key of its own: it asks its leader as
+//! anybody would, and again until it has applied that itself. So what is known survives leaders and starts, is in every
+//! snapshot, and costs nothing after that. Who has written nothing knows the first versions.
+
+use alloc::vec::Vec;
+use consensus::{Member, Role};
+use core::iter;
+use formats::kv_store::{self, knows_key};
+use formats::message::kv::{FunctionId, KvBody, KvCommand, KvError, KvRequest, KvStep};
+use formats::{Effect, Message};
+use step::{Effects, Function, OrderedMap};
+
+use crate::group::Group;
+use crate::serving::Serving;
+
+/// A member asks its leader again after so many ticks: it may have been lost on the way.
+const AGAIN_AFTER: u32 = 20;
+
+/// What a member has said of itself to its leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announcing {
+    /// Its last command.
+    sequence: u64,
+    /// Ticks since.
+    ticks: u32,
+}
+
+/// The versions of functions that a command needs, others than the first.
+pub(crate) fn needs(command: &KvCommand) -> impl Iterator<Item = (FunctionId, u32)> {
+    let steps: &[KvStep] = match command {
+        KvCommand::Sequence(steps) | KvCommand::Steps(steps) => steps,
+        KvCommand::Function { .. } => &[],
+    };
+    steps.iter().filter_map(|step| match step {
+        KvStep::Function { function, version, .. } if *version > 0 => Some((*function, *version)),
+        _ => None,
+    })
+}
+
+impl<F: Function, C: Group> Serving<F, C> {
+    /// Refuses a command that a member of the group can't apply, as far as it has said.
+    pub(crate) fn check_known(&self, command: &KvCommand) -> Result<(), KvError> {
+        for (function, version) in needs(command) {
+            if let Some(member) = self.members().find(|member| self.version_at(*member, function) < version) {
+                return Err(KvError::TooNew { function, version, member });
+            }
+        }
+        Ok(())
+    }
+
+    /// The members, this one first.
+    fn members(&self) -> impl Iterator<Item = Member> {
+        let me = self.replica.me();
+        let membership = self.replica.status().membership;
+        let others = membership.voters.into_iter().chain(membership.learners);
+        iter::once(me).chain(others.filter(move |member| *member != me))
+    }
+
+    fn version_at(&self, member: Member, function: FunctionId) -> u32 {
+        if member == self.replica.me() {
+            return self.state.version(function);
+        }
+        let known = self.announced(member);
+        known.iter().find(|(known, _)| *known == function).map_or(0, |(_, version)| *version)
+    }
+
+    /// What a member has said that it knows.
+    fn announced(&self, member: Member) -> Vec<(FunctionId, u32)> {
+        // Nobody writes anything else there; who does is taken for one that knows the first versions.
+        self.state.map.get(&knows_key(member)).and_then(kv_store::decode_knows).unwrap_or_default()
+    }
+
+    /// A tick is over: says to the leader what is known here, where that is not in the map.
+    pub(crate) fn announce(&mut self, effects: &mut Effects<Effect>) {
+        let leadership = self.leadership();
+        let Some(leader) = leadership.leader.filter(|_| leadership.role != Role::Leader) else { return };
+        let me = self.replica.me();
+        let known = self.state.versions();
+        if self.announced(me) == known {
+            return;
+        }
+        self.announcing.ticks = (self.announcing.ticks + 1) % AGAIN_AFTER;
+        if self.announcing.ticks != 1 {
+            return;
+        }
+        self.announcing.sequence += 1;
+        let sequence = self.announcing.sequence;
+        let set = KvStep::Set { key: knows_key(me), value: kv_store::encode_knows(&known) };
+        let command = KvCommand::Sequence(alloc::vec![set]);
+        let session = self.replica.seed ^ me.0;
+        let body = KvBody::Command { session, sequence, answered_below: sequence, command };
+        if let Some(to) = self.replica.node_of(leader) {
+            let message = Message::Kv(KvRequest { request: sequence, body });
+            effects.push(Effect::Send { to, message });
+        }
+    }
+}

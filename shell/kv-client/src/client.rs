@@ -1,0 +1,363 @@
+//! The session: what is asked, of whom, and until when.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use formats::kv_client::KvClient;
+use formats::kv_limits::{check_command, check_query};
+use formats::kv_scope::{self, ToMap};
+use formats::message::kv::{Consistency, KvAnswer, KvCommand, KvError, KvFound, KvQuery, KvReply, KvRequest};
+use glossary::{ClusterIdentity, NodeId, ServerId};
+use step::Timestamp;
+
+use crate::connection::Connection;
+use crate::dial::Dial;
+use crate::error::{self, Error};
+
+/// How long an answer is waited for, where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long opening a stream may take: another member may be there.
+const DIAL: Duration = Duration::from_secs(3);
+
+/// How long a member that has not applied enough is left alone.
+const NOT_YET: Duration = Duration::from_millis(50);
+
+/// Which keys are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Users' keys: all that a client sees, and none of the cluster's own records.
+    #[default]
+    Users,
+    /// The map as it is, with the cluster's own records. A change of those can destroy the cluster.
+    Whole,
+}
+
+/// A session with the KV.
+pub struct Client {
+    dial: Box<dyn Dial>,
+    group: Vec<NodeId>,
+    pub(crate) asks: KvClient,
+    connection: Option<Connection>,
+    /// Added to requests' numbers on the wire: a late answer to an earlier client is none to this one.
+    offset: u64,
+    origin: Instant,
+    patience: Duration,
+    pub(crate) consistency: Consistency,
+    pub(crate) scope: Scope,
+    /// Answers that nobody took yet.
+    answers: BTreeMap<u64, KvAnswer>,
+    /// What was last in the way.
+    trouble: Option<String>,
+    /// The last index that an answer told.
+    index: u64,
+}
+
+impl Client {
+    /// Begins a session. Where there is one place to ask, it is asked who it is; others are dialled when needed.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where that one place has nobody.
+    pub fn connect(mut dial: Box<dyn Dial>) -> Result<Self, Error> {
+        let mut connection = None;
+        let mut group: Vec<_> = dial.servers().into_iter().map(NodeId::kv_of).collect();
+        if group.is_empty() {
+            let stream = dial.dial(ServerId(0), DIAL).map_err(Error::Unreachable)?;
+            let opened = Connection::open(stream, DIAL).map_err(Error::Unreachable)?;
+            group.push(opened.node());
+            connection = Some(opened);
+        }
+        Ok(Client {
+            dial,
+            asks: KvClient::new(draw(), group.clone()),
+            group,
+            connection,
+            offset: draw() >> 1,
+            origin: Instant::now(),
+            patience: PATIENCE,
+            consistency: Consistency::Linearizable,
+            scope: Scope::default(),
+            answers: BTreeMap::new(),
+            trouble: None,
+            index: 0,
+        })
+    }
+
+    /// How long an answer is waited for from now on.
+    pub fn wait_for(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// How far reads may lag from now on.
+    pub fn read_with(&mut self, consistency: Consistency) {
+        self.consistency = consistency;
+    }
+
+    /// Which keys are meant from now on.
+    pub fn within(&mut self, scope: Scope) {
+        self.scope = scope;
+    }
+
+    /// The index that the last answer told: at which a read was answered, or a command was applied. A read
+    /// [`Consistency::AtLeast`] there sees what this client has seen and done.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The cluster of the member that was asked last; zeros before one was.
+    pub(crate) fn cluster(&self) -> ClusterIdentity {
+        self.connection.as_ref().map_or(ClusterIdentity::default(), Connection::cluster)
+    }
+
+    /// Does steps, all or none. What each of the list found.
+    ///
+    /// # Errors
+    /// [`Error::Step`] names the step that failed.
+    pub fn command(&mut self, command: KvCommand) -> Result<KvAnswer, Error> {
+        let request = self.begin(command)?;
+        let answer = self.answer_to(request)?;
+        self.settle(answer)
+    }
+
+    /// Reads with a consistency.
+    ///
+    /// # Errors
+    /// [`Error::NotYet`] when the members that are asked lag behind [`Consistency::AtLeast`].
+    pub fn query(&mut self, consistency: Consistency, query: KvQuery) -> Result<KvFound, Error> {
+        self.query_longer(Duration::ZERO, consistency, query)
+    }
+
+    /// Reads what a member may wait for, so much longer than usual.
+    pub(crate) fn query_longer(
+        &mut self,
+        wait: Duration,
+        consistency: Consistency,
+        query: KvQuery,
+    ) -> Result<KvFound, Error> {
+        let until = Instant::now() + self.patience + wait;
+        let query = self.own(query)?;
+        loop {
+            let number = self.begin_query(consistency, query.clone());
+            match (self.answer_by(number, until)?, consistency) {
+                (KvAnswer::Failed(KvError::NotYet { applied }), Consistency::AtLeast(wanted)) => {
+                    if Instant::now() + NOT_YET >= until {
+                        return Err(Error::NotYet { wanted, applied });
+                    }
+                    std::thread::sleep(NOT_YET);
+                }
+                (answer, _) => return self.found(answer),
+            }
+        }
+    }
+
+    /// A question as it goes out.
+    pub(crate) fn own(&self, mut query: KvQuery) -> Result<KvQuery, Error> {
+        if self.scope == Scope::Users {
+            query.to_map();
+        }
+        check_query(&query).map_err(|error| self.error(error))?;
+        Ok(query)
+    }
+
+    /// Sends a question; its number.
+    pub(crate) fn begin_query(&mut self, consistency: Consistency, query: KvQuery) -> u64 {
+        let (to, request) = self.asks.read(self.now(), consistency, query);
+        let number = request.request;
+        self.send(to, request);
+        number
+    }
+
+    /// Sends a command; its number.
+    pub(crate) fn begin(&mut self, mut command: KvCommand) -> Result<u64, Error> {
+        if self.scope == Scope::Users {
+            command.to_map();
+        }
+        check_command(&command).map_err(|error| self.error(error))?;
+        let (to, request) = self.asks.command(self.now(), command);
+        let number = request.request;
+        self.send(to, request);
+        Ok(number)
+    }
+
+    /// The answer to a request, waited for as long as is said.
+    pub(crate) fn answer_to(&mut self, request: u64) -> Result<KvAnswer, Error> {
+        self.answer_by(request, Instant::now() + self.patience)
+    }
+
+    fn answer_by(&mut self, request: u64, until: Instant) -> Result<KvAnswer, Error> {
+        loop {
+            if let Some(answer) = self.answers.remove(&request) {
+                return Ok(answer);
+            }
+            self.turn(until)?;
+        }
+    }
+
+    /// Waits for any answer.
+    pub(crate) fn next_answer(&mut self) -> Result<(u64, KvAnswer), Error> {
+        let until = Instant::now() + self.patience;
+        loop {
+            if let Some(first) = self.answers.pop_first() {
+                return Ok(first);
+            }
+            self.turn(until)?;
+        }
+    }
+
+    /// Waits for something to happen, and sends what is due.
+    fn turn(&mut self, until: Instant) -> Result<(), Error> {
+        let now = Instant::now();
+        if now >= until {
+            self.give_up();
+            return Err(Error::TimedOut(self.trouble.take()));
+        }
+        let timestamp = self.now();
+        for (to, request) in self.asks.resend_due(timestamp) {
+            self.send(to, request);
+        }
+        let due = self.asks.next_due().map_or(PATIENCE, |due| due.since(self.now()));
+        let patience = due.min(until.saturating_duration_since(now));
+        let Some(connection) = &mut self.connection else {
+            std::thread::sleep(patience);
+            return Ok(());
+        };
+        let from = connection.node();
+        match connection.receive(patience) {
+            Ok(Some(reply)) => self.on_reply(from, reply),
+            Ok(None) => {}
+            Err(error) => self.lose(from, &error),
+        }
+        Ok(())
+    }
+
+    fn on_reply(&mut self, from: NodeId, mut reply: KvReply) {
+        reply.request = reply.request.wrapping_sub(self.offset);
+        if let KvAnswer::Failed(error) = &reply.body {
+            self.note(error);
+        }
+        let now = self.now();
+        if let Some((request, answer)) = self.asks.on_reply(now, from, reply) {
+            self.trouble = None;
+            self.answers.insert(request, answer);
+        }
+    }
+
+    /// Keeps what stands in the way, in words.
+    fn note(&mut self, error: &KvError) {
+        self.trouble = match error {
+            KvError::Full => Some("its disk is full: free space on it, or delete keys".into()),
+            KvError::Unavailable => Some("it is starting, has lost its lead, or is asked too much".into()),
+            KvError::NotLeader { leader: None } => {
+                Some("no member of its group leads: are most of them running?".into())
+            }
+            _ => return,
+        };
+    }
+
+    fn send(&mut self, to: NodeId, mut request: KvRequest) {
+        request.request = request.request.wrapping_add(self.offset);
+        if let Err(error) = self.try_send(to, request) {
+            self.lose(to, &error);
+        }
+    }
+
+    fn try_send(&mut self, to: NodeId, request: KvRequest) -> io::Result<()> {
+        if self.connection.as_ref().is_none_or(|connection| connection.node() != to) {
+            self.connection = None;
+            if !self.dial.servers().is_empty() || self.group.contains(&to) {
+                let stream = self.dial.dial(to.server(), DIAL)?;
+                let opened = Connection::open(stream, DIAL)?;
+                if opened.node() != to {
+                    return Err(io::Error::other("another server is there"));
+                }
+                self.connection = Some(opened);
+            } else {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "it leads the group and can't be reached through this socket: give addresses",
+                ));
+            }
+        }
+        self.connection.as_mut().map_or(Ok(()), |connection| connection.send(request, self.patience))
+    }
+
+    /// A stream is of no use. What was sent on it is sent again when it is due.
+    fn lose(&mut self, to: NodeId, error: &io::Error) {
+        self.connection = None;
+        self.asks.on_gone(self.now(), to);
+        self.trouble = Some(format!("server {}: {error}", to.server()));
+    }
+
+    /// Begins a new session: what is open in the old one is not asked for again.
+    fn give_up(&mut self) {
+        self.connection = None;
+        self.answers.clear();
+        self.asks = KvClient::new(draw(), self.group.clone());
+        self.offset = draw() >> 1;
+    }
+
+    /// What was applied, or why it was not.
+    pub(crate) fn settle(&mut self, answer: KvAnswer) -> Result<KvAnswer, Error> {
+        match &answer {
+            KvAnswer::Applied { index, .. } => self.index = *index,
+            KvAnswer::Failed(error) => return Err(self.error(error.clone())),
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    /// What was applied or read.
+    pub(crate) fn settle_any(&mut self, answer: KvAnswer) -> Result<KvAnswer, Error> {
+        match answer {
+            KvAnswer::Read { index, .. } => self.found(answer).map(|found| KvAnswer::Read { index, found }),
+            answer => self.settle(answer),
+        }
+    }
+
+    pub(crate) fn found(&mut self, answer: KvAnswer) -> Result<KvFound, Error> {
+        match answer {
+            KvAnswer::Read { index, mut found } => {
+                self.index = index;
+                if self.scope == Scope::Users {
+                    kv_scope::found_from_map(&mut found);
+                }
+                Ok(found)
+            }
+            KvAnswer::Failed(error) => Err(self.error(error)),
+            other => Err(nonsense(&other)),
+        }
+    }
+
+    fn error(&self, error: KvError) -> Error {
+        error::of(error, self.scope == Scope::Users)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(0).after(self.origin.elapsed())
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("group", &self.group)
+            .field("index", &self.index)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer that is none to what was asked.
+pub(crate) fn nonsense(answer: &impl std::fmt::Debug) -> Error {
+    let mut text = format!("{answer:?}");
+    text.truncate(200);
+    Error::Nonsense(text)
+}
+
+/// A number that nobody had before.
+fn draw() -> u64 {
+    let mut bytes = [0; 8];
+    let length = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    assert_eq!(length, Ok(bytes.len()), "the operating system has randomness");
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,173 @@
+//! Servers and clients that talk through TLS.
+
+use std::io::Write;
+
+use certificates::Role;
+use formats::Message;
+use formats::frame;
+use formats::hello::{Hello, Offers, Refusal};
+use formats::message::admin::{AdminBody, AdminReply, AdminRequest};
+use glossary::{NodeId, ServerId, VdiskName};
+use links::Bounds;
+
+use crate::client::{Client, client_hello, get, rest_of};
+use crate::servers::{Server, World};
+
+/// Asks until there is an answer: messages may be lost while links are made.
+fn ask_until_answered(server: &Server, words: &str) -> String {
+    for request in 1.. {
+        let mut client = Client::connect(&server.bed);
+        client.send(&get(request, words));
+        client.stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        let mut answer = [0; 512];
+        if let Ok(count) = std::io::Read::read(&mut client.stream, &mut answer) {
+            let mut decoder = frame::Decoder::new();
+            decoder.feed(answer[..count].to_vec().into());
+            let (_, _, message) = decoder.next().unwrap().unwrap();
+            let Message::KvReply(reply) = message else { panic!("{message:?}") };
+            return format!("{:?}", reply.body);
+        }
+    }
+    unreachable!("numbers don't end")
+}
+
+#[test]
+fn nodes_of_servers_ask_each_other_and_nothing_is_lost_while_links_are_made() {
+    let mut world = World::new();
+    let (first, second) = (world.start(1, Bounds::default()), world.start(2, Bounds::default()));
+    let expected = format!("{} hello", NodeId::kv_of(ServerId(1)));
+    assert_eq!(Client::connect(&first.bed).ask(1, "via 2 hello"), expected);
+    let expected = format!("{} back", NodeId::kv_of(ServerId(2)));
+    assert_eq!(Client::connect(&second.bed).ask(1, "via 1 back"), expected);
+    let mut client = Client::connect(&first.bed);
+    let many = (1..=300).map(|request| get(request, &format!("via 2 {request}")));
+    many.for_each(|question| client.send(&question));
+    for request in 1..=300 {
+        let answer = String::from_utf8(client.value(request)).unwrap();
+        assert_eq!(answer, format!("{} {request}", NodeId::kv_of(ServerId(1))), "in order");
+    }
+    let long = "x".repeat(3_000_000);
+    assert!(client.ask(301, &format!("via 2 {long}")).ends_with(&long));
+}
+
+#[test]
+fn a_server_that_comes_back_elsewhere_is_found_by_its_new_address() {
+    let mut world = World::new();
+    let (first, second) = (world.start(1, Bounds::default()), world.start(2, Bounds::default()));
+    assert!(Client::connect(&first.bed).ask(1, "via 2 hello").ends_with("hello"));
+    let before = second.address;
+    drop(second);
+    let second = world.start(2, Bounds::default());
+    assert_ne!(second.address, before);
+    ask_until_answered(&first, "via 2 again");
+    assert!(second.bed.asked() > 0);
+}
+
+#[test]
+fn a_server_at_the_wrong_address_hears_nothing_that_is_for_another() {
+    let mut world = World::new();
+    let (first, third) = (world.start(1, Bounds::default()), world.start(3, Bounds::default()));
+    let addresses = [(1, first.address), (2, third.address), (3, third.address)];
+    world.addresses.replace(addresses.map(|(server, address)| (ServerId(server), address)).into());
+    let mut client = Client::connect(&first.bed);
+    client.send(&get(1, "via 2 secret"));
+    assert!(client.ask(2, "via 3 open").ends_with(" open"));
+    // What a server had to say it has said when it is gone.
+    drop(first);
+    assert!(Client::connect(&third.bed).ask(1, "x").ends_with(" x"));
+    assert_eq!(third.bed.asked(), 2);
+}
+
+#[test]
+fn clients_may_what_their_certificates_say() {
+    let mut world = World::new();
+    let server = world.start(1, Bounds::default());
+    world.issue_client("reader", &[Role::Client]);
+    world.issue_client("root", &[Role::Admin]);
+    world.issue_client("nobody", &[]);
+    let verb = AdminBody::SyncVdisk { name: VdiskName::new("disk1").unwrap() };
+    let verb = Message::Admin(AdminRequest { request: 2, body: verb });
+    let mut reader = world.client(&server, "reader");
+    assert!(reader.ask(1, "x").ends_with(" x"));
+    reader.send(&verb);
+    assert_eq!(rest_of(&mut reader.stream), b"", "no verbs for readers");
+    let mut root = world.client(&server, "root");
+    assert!(root.ask(1, "x").ends_with(" x"));
+    root.send(&verb);
+    assert!(matches!(root.receive().1, Message::AdminReply(AdminReply { request: 2, .. })));
+    let (_, refused) = world.greet(&server, "nobody", &client_hello()).unwrap();
+    assert_eq!(refused.refusal, Some(Refusal::NotAllowed));
+    let trail = loop {
+        let text = std::fs::read_to_string(server.bed.folder.path().join("audit.log")).unwrap();
+        if text.lines().count() == 2 {
+            break text;
+        }
+        std::thread::yield_now();
+    };
+    assert!(
+        trail.lines().all(|line| line.contains("\"who\":\"root\"") && line.contains("127.0.0.1:")),
+        "{trail}"
+    );
+}
+
+#[test]
+fn a_server_speaks_for_its_own_nodes_alone_and_a_client_for_none() {
+    let mut world = World::new();
+    let server = world.start(1, Bounds::default());
+    world.issue_server(2, &[Role::Kv]);
+    world.issue_client("reader", &[Role::Client]);
+    let as_server = |number| Hello::new(Some(world.authority.cluster()), Some(ServerId(number)), Offers::KV);
+    assert!(world.greet(&server, "server-2", &as_server(3)).is_err(), "another server's number");
+    assert!(world.greet(&server, "reader", &as_server(2)).is_err(), "a client is no server");
+    let kv = NodeId::kv_of(ServerId(1));
+    let own = frame::encode(&get(1, "x"), NodeId::at(ServerId(2), 9), kv).concat();
+    let foreign = frame::encode(&get(1, "x"), NodeId::at(ServerId(3), 9), kv).concat();
+    let elsewhere =
+        frame::encode(&get(1, "x"), NodeId::at(ServerId(2), 9), NodeId::kv_of(ServerId(4))).concat();
+    for (bytes, asked) in [(foreign, 0), (elsewhere, 0), ([own, vec![0; 44]].concat(), 1)] {
+        let (mut link, _) = world.greet(&server, "server-2", &as_server(2)).unwrap();
+        link.stream.write_all(&bytes).unwrap();
+        assert_eq!(rest_of(&mut link.stream), b"");
+        assert!(Client::connect(&server.bed).ask(1, "x").ends_with(" x"));
+        assert_eq!(server.bed.asked.swap(0, std::sync::atomic::Ordering::SeqCst), asked + 1);
+    }
+}
+
+#[test]
+fn who_is_revoked_is_cut_off_and_stays_out() {
+    let mut world = World::new();
+    let (first, second) = (world.start(1, Bounds::default()), world.start(2, Bounds::default()));
+    world.issue_client("leaver", &[Role::Client]);
+    world.issue_client("stayer", &[Role::Client]);
+    let (mut leaver, mut stayer) = (world.client(&first, "leaver"), world.client(&first, "stayer"));
+    assert!(leaver.ask(1, "x").ends_with(" x") && stayer.ask(1, "x").ends_with(" x"));
+    assert!(stayer.ask(2, "via 2 x").ends_with(" x"));
+    for name in ["leaver", "server-2"] {
+        world.authority.revoke(name, false).unwrap();
+    }
+    world.authority.share(&world.path("server-1")).unwrap();
+    assert!(first.trust.refresh().unwrap() && !first.trust.refresh().unwrap());
+    assert_eq!(rest_of(&mut leaver.stream), b"");
+    assert!(world.greet(&first, "leaver", &client_hello()).is_err());
+    assert!(stayer.ask(3, "x").ends_with(" x"));
+    let asked = second.bed.asked();
+    let mut again = world.client(&first, "stayer");
+    again.send(&get(1, "via 2 x"));
+    assert!(stayer.ask(4, "x").ends_with(" x"));
+    assert_eq!(second.bed.asked(), asked, "what is for a revoked server stays here");
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_to_who_connects_from_then_on() {
+    let mut world = World::new();
+    let server = world.start(1, Bounds::default());
+    world.issue_client("reader", &[Role::Client]);
+    let shown =
+        |client: &Client<crate::servers::Secure>| client.stream.conn.peer_certificates().unwrap().to_vec();
+    let mut before = world.client(&server, "reader");
+    world.issue_server(1, &[Role::Kv]);
+    assert!(server.trust.refresh().unwrap());
+    let after = world.client(&server, "reader");
+    assert_ne!(shown(&before), shown(&after));
+    assert!(before.ask(1, "x").ends_with(" x"), "the old one is still good");
+}
