@@ -133,7 +133,7 @@ fn what_is_no_recording_is_refused() {
     let refused = |bytes: &[u8]| replay(bytes, None).unwrap_err();
     assert_eq!(refused(b""), ReplayError::Header(RecordingError::Foreign));
     assert_eq!(refused(b"OVSTLOG\0\x01\0"), ReplayError::Header(RecordingError::Foreign));
-    assert_eq!(refused(b"OVSRECRD\x02\0"), ReplayError::Header(RecordingError::Version(2)));
+    assert_eq!(refused(b"OVSRECRD\xff\0"), ReplayError::Header(RecordingError::Version(255)));
     let unborn = Recorded::Stepped { node: NodeId(7), now: Timestamp(1), event: Event::TurnEnd, effects: 0 };
     let bytes = [header(), unborn.encode()].concat();
     assert_eq!(refused(&bytes), ReplayError::Unborn { step: 1, node: NodeId(7) });

@@ -192,6 +192,22 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
+    /// The disk of a leader is full: another voter may go on, the one that has most of those that answer. Where none does
+    /// better, leadership goes on once for each time that a disk is tried.
+    pub(crate) fn hand_over(&mut self) {
+        let status = self.replica.status();
+        if status.leadership.role != Role::Leader {
+            return;
+        }
+        let answers = |member: &Member| !status.quorum.silent.contains(member);
+        let others = status.progress.iter().filter(|(member, _)| status.membership.voters.contains(member));
+        let best = others.filter(|(member, _)| answers(member)).max_by_key(|(_, progress)| progress.matched);
+        if let Some((member, _)) = best {
+            // It is refused while it is being handed over already.
+            let _ = self.replica.group.transfer_leader(*member);
+        }
+    }
+
     fn catching_up(&self, member: Member) -> AdminAnswer {
         let status = self.replica.status();
         let matched = status.progress.get(&member).map_or(0, |progress| progress.matched.0);

@@ -182,6 +182,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             log::Progress::Full => {
                 counters.add(Counter::Full, 1);
                 self.on_full(counters, effects);
+                self.hand_over();
                 self.room.is_awaited = true;
                 effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
             }

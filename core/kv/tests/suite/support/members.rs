@@ -3,10 +3,11 @@
 use super::Chance;
 use super::disk::Disk;
 use super::tally::Tally;
-use consensus::{LogIndex, Member, Membership, RaftGroup};
+use consensus::{LogIndex, Member, Membership, RaftGroup, Role};
 use formats::kv_client::KvClient;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvQuery, KvReply, KvRequest};
+use formats::message::member::member_of;
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, NodeId, ServerId};
 use kv::{COUNTERS, Config, Kv};
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use step::{Bug, DiskOperation, Effects, Machine, OperationId, TimerId, Timestamp};
 
 const TALLY: FunctionId = FunctionId(9);
+
+const OPERATOR: NodeId = NodeId(77);
 
 /// What went wrong.
 pub(crate) type Violation = String;
@@ -39,6 +42,13 @@ struct Asker {
 pub(crate) struct Members {
     pub(crate) chance: Chance,
     servers: Vec<Server>,
+    /// The first servers of these are those with whom the group begins.
+    voters: usize,
+    /// How often each server lost its disk, as it was told.
+    disks_lost: Vec<u32>,
+    /// What an operator was answered.
+    answers: BTreeMap<u64, AdminAnswer>,
+    operations: u64,
     /// Who hears nobody and is heard by nobody.
     cut: BTreeSet<usize>,
     network: Vec<(NodeId, NodeId, Message)>,
@@ -56,6 +66,11 @@ pub(crate) struct Members {
 
 impl Members {
     pub(crate) fn new(seed: u64, count: usize, bug: Option<Bug>) -> Self {
+        Members::with_spares(seed, count, count, bug)
+    }
+
+    /// So many servers, of which the first ones begin the group.
+    pub(crate) fn with_spares(seed: u64, count: usize, voters: usize, bug: Option<Bug>) -> Self {
         let askers = (0..3).map(|number| Asker {
             client: KvClient::new(seed.wrapping_mul(31) + number, (0..count).map(node).collect()),
             awaited: BTreeMap::new(),
@@ -70,6 +85,10 @@ impl Members {
         let mut members = Members {
             chance: Chance(seed),
             servers: (0..count).map(|_| server()).collect(),
+            voters,
+            disks_lost: vec![0; count],
+            answers: BTreeMap::new(),
+            operations: 0,
             cut: BTreeSet::new(),
             network: Vec::new(),
             askers: askers.collect(),
@@ -87,17 +106,114 @@ impl Members {
     }
 
     fn config(&self, index: usize) -> Config<Tally> {
-        let member = |index: usize| Member(index as u64 + 1);
-        let all = 0..self.servers.len();
+        let first = Membership::of_voters((0..self.voters).map(|index| member_of(number(index), 0)));
+        let me = self.member(index);
         Config {
             snapshot_log_bytes: 60_000,
             kept_entries: 4,
-            me: member(index),
-            first: Some(Membership::of_voters(all.clone().map(member))),
-            nodes: all.filter(|other| *other != index).map(|other| (member(other), node(other))).collect(),
+            me,
+            first: first.contains(me).then_some(first),
             bug: self.bug,
             ..Config::new(ClusterIdentity([7; 16]), [(TALLY, Tally)].into())
         }
+    }
+
+    /// The member that a server is.
+    pub(crate) fn member(&self, index: usize) -> Member {
+        member_of(number(index), self.disks_lost[index])
+    }
+
+    /// Takes a server's disk away. It comes back as another member, or as the one it was, which is forbidden.
+    pub(crate) fn wipe(&mut self, index: usize, is_told: bool) {
+        self.crash(index);
+        self.servers[index].disk = Disk::default();
+        self.disks_lost[index] += u32::from(is_told);
+        self.start(index);
+    }
+
+    /// Nothing more can be written to a server's disk.
+    pub(crate) fn fill(&mut self, index: usize) {
+        let disk = &mut self.servers[index].disk;
+        disk.room = Some(disk.used());
+    }
+
+    /// Cuts these off from the others.
+    pub(crate) fn cut_off(&mut self, servers: &[usize]) {
+        self.cut = servers.iter().copied().collect();
+    }
+
+    /// Asks a server something; what it is answered is found in [`Members::answer`].
+    pub(crate) fn ask_admin(&mut self, index: usize, body: AdminBody) -> Result<u64, Violation> {
+        self.operations += 1;
+        let request = self.operations;
+        let message = Message::Admin(AdminRequest { request, body });
+        self.step(index, Event::Message { from: OPERATOR, message })?;
+        Ok(request)
+    }
+
+    /// Lets everything happen that is on its way, and so many ticks.
+    pub(crate) fn pass(&mut self, ticks: usize) -> Result<(), Violation> {
+        for _ in 0..ticks {
+            for _ in 0..200 {
+                self.deliver()?;
+                (0..self.servers.len()).try_for_each(|index| self.complete(index))?;
+            }
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// The answer to a request, if it came.
+    pub(crate) fn answer(&self, request: u64) -> Option<&AdminAnswer> {
+        self.answers.get(&request)
+    }
+
+    /// Something happens that is no fault.
+    pub(crate) fn happen_calmly(&mut self) -> Result<(), Violation> {
+        let index = self.chance.below(self.servers.len());
+        match self.chance.below(8) {
+            0 if self.askers.iter().any(|asker| asker.awaited.len() < 8) => self.ask(),
+            0..5 => self.deliver()?,
+            5..7 => self.complete(index)?,
+            _ => self.tick()?,
+        }
+        Ok(())
+    }
+
+    /// The server that leads and is not cut off.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leads = |index: &usize| {
+            let look = self.servers[*index].kv.as_ref().and_then(Kv::look);
+            look.is_some_and(|look| look.leadership.role == Role::Leader) && !self.cut.contains(index)
+        };
+        (0..self.servers.len()).find(leads)
+    }
+
+    /// Asks whoever leads until the answer is more than "not yet".
+    pub(crate) fn ask_group(&mut self, verb: KvGroupVerb) -> Result<AdminAnswer, Violation> {
+        for _ in 0..400 {
+            self.pass(5)?;
+            let Some(leader) = self.leader() else { continue };
+            let request = self.ask_admin(leader, AdminBody::KvGroup(verb))?;
+            self.pass(5)?;
+            match self.answer(request) {
+                None | Some(AdminAnswer::NotYet(_)) => {}
+                Some(answer) => return Ok(answer.clone()),
+            }
+        }
+        Err(format!("{verb:?} is never done"))
+    }
+
+    /// The status of a server's member.
+    pub(crate) fn status(&mut self, index: usize) -> Result<RoleStatus, Violation> {
+        let request = self.ask_admin(index, AdminBody::Status)?;
+        for _ in 0..10_000 {
+            self.deliver()?;
+            if let Some(AdminAnswer::Status(status)) = self.answer(request) {
+                return Ok(status.clone());
+            }
+        }
+        Err("no status".into())
     }
 
     /// Something happens.
@@ -294,6 +410,10 @@ impl Members {
         if !self.chance.one_in(20) {
             self.network.swap_remove(chosen);
         }
+        if let (OPERATOR, Message::AdminReply(reply)) = (to, &message) {
+            self.answers.insert(reply.request, reply.body.clone());
+            return Ok(());
+        }
         let is_cut = |node: NodeId| server(node).is_some_and(|server| self.cut.contains(&server));
         // Sides of a cut hear themselves.
         if (server(from).is_some() && server(to).is_some() && is_cut(from) != is_cut(to))
@@ -373,7 +493,11 @@ impl Members {
 
 /// The node of a member: members are counted from 1, and their nodes are the KVs of servers of these numbers.
 fn node(server: usize) -> NodeId {
-    NodeId::kv_of(ServerId(server as u16 + 1))
+    NodeId::kv_of(number(server))
+}
+
+fn number(server: usize) -> ServerId {
+    ServerId(server as u16 + 1)
 }
 
 /// Other nodes, which are no server's, are askers.
