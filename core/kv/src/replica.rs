@@ -179,7 +179,7 @@ impl<C: Group> Replica<C> {
 
     /// Who said something to whom: none where that can't be, or is not for this member.
     pub(crate) fn address(&mut self, node: NodeId, from: Member, to: Member) -> Option<Member> {
-        let is_it = self.node_of(from) == Some(node) && from != self.me && to == self.me;
+        let is_it = self.node_of(from) == node && from != self.me && to == self.me;
         if is_it && (self.heard.len() < HEARD_MAX || self.heard.contains_key(&node)) {
             self.heard.insert(node, from);
         }
@@ -203,12 +203,10 @@ impl<C: Group> Replica<C> {
         canvass.commit.index > genesis && self.group.status().last <= genesis
     }
 
-    /// Sends to another member, if it is known where that is.
+    /// Sends to another member.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        if let Some(node) = self.node_of(to) {
-            let message = Message::Member(MemberMessage { cluster: self.cluster, body });
-            effects.push(Effect::Send { to: node, message });
-        }
+        let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+        effects.push(Effect::Send { to: self.node_of(to), message });
     }
 
     /// Says something about the log to another member.

@@ -50,7 +50,7 @@ pub(crate) enum DataVerb {
     /// Deletes a key; one that isn't there is as good as deleted.
     #[command(after_help = example!("Example:\n  ovs kv delete colour"))]
     Delete(Change),
-    /// Sets a key if it has the value that is expected; prints the value before, whatever was done.
+    /// Sets a key if it has the value that is expected, and prints that; fails with the value it has where that is another.
     #[command(
         after_help = example!("Example:\n  ovs kv test-and-set colour --expect green blue\n  ovs kv test-and-set lock --absent me")
     )]

@@ -129,7 +129,7 @@ pub(crate) enum Verb {
     #[command(subcommand, arg_required_else_help = false)]
     Config(ConfigVerb),
     Serve(Serve),
-    /// The replicated KV: the members of its group.
+    /// The replicated KV: its keys and values, of which users have a part of their own, and the members of its group.
     #[command(subcommand, arg_required_else_help = false)]
     Kv(KvVerb),
     Destroy(Destroy),

@@ -8,6 +8,7 @@ mod fio;
 mod full;
 mod halted;
 mod huge;
+mod kv;
 mod libnbd;
 mod lost;
 mod nbdcopy;
@@ -89,6 +90,7 @@ const CASES: &[Case] = &[
     case!(stalled::stalled_backend_bounds_memory, 240, OvsAlone, Plain),
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
     case!(halted::damaged_log_halts_its_vdisk_alone, 120, OvsAlone, Plain),
+    case!(kv::kv_verbs_do_what_they_say, 120, OvsAlone, Plain),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
     case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),
     case!(verbs::vdisk_grows_and_goes, 120, OvsAlone, Plain),

@@ -23,6 +23,9 @@ use crate::failure::{ExitCode, Failure};
 use print::{is_json, said};
 use text::text;
 
+/// How much of a value a message shows, in characters.
+const SHOWN: usize = 200;
+
 pub(crate) fn run(verb: &DataVerb, directory: &Path) -> Result<String, Failure> {
     let place = verb.place();
     match verb {
@@ -204,17 +207,19 @@ fn old_value(
 fn test_and_set(set: &TestAndSet, directory: &Path) -> Result<String, Failure> {
     let key = bytes(&set.key)?;
     let (expected, value) = (maybe(set.expect.as_deref())?, maybe(set.value.as_deref())?);
-    let mut is_set = false;
+    let mut other = None;
     let printed = old_value(&set.place, directory, |client| {
         let old = client.test_and_set(&key, expected.as_deref(), value.as_deref())?;
-        is_set = old == expected;
+        other = (old != expected).then(|| old.clone());
         Ok(old)
     })?;
-    if is_set {
-        return Ok(printed);
-    }
-    print::raw(printed.as_bytes())?;
-    Err(Failure::refused(format!("\"{}\" does not have the expected value; nothing was changed", text(&key))))
+    let Some(old) = other else { return Ok(printed) };
+    let has = match old {
+        Some(old) => format!("has \"{}\"", text(&old).chars().take(SHOWN).collect::<String>()),
+        None => "is not there".to_owned(),
+    };
+    let why = format!("\"{}\" {has}, which is not what is expected; nothing was changed", text(&key));
+    Err(Failure::refused(why))
 }
 
 fn sequence(sequence: &Sequence, directory: &Path) -> Result<String, Failure> {
