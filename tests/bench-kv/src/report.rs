@@ -70,7 +70,7 @@ impl Report {
         for row in self.rows.iter().filter(|row| row.has_goal()) {
             let ratio = median(&row.ratios());
             let verdict = verdict(ratio / GOAL);
-            writeln!(text, "| {} | ≥ {GOAL} × etcd | {ratio:.2} × | {verdict} |", row.load.name()).expect("a string");
+            writeln!(text, "| {} | \u{2265} {GOAL} \u{d7} etcd | {ratio:.2} \u{d7} | {verdict} |", row.load.name()).expect("a string");
         }
         let alone = self.rows.iter().find(|row| row.load.work == Work::Set && row.load.clients == 1);
         if let Some(row) = alone {
@@ -78,7 +78,7 @@ impl Report {
             let ratio = median(&p50) / micros(self.floor);
             writeln!(
                 text,
-                "| a set alone | ≤ {GOAL_ALONE} × (round trip + sync, {:.0} µs) | {ratio:.2} × | {} |",
+                "| a set alone | \u{2264} {GOAL_ALONE} \u{d7} (round trip + sync, {:.0} \u{b5}s) | {ratio:.2} \u{d7} | {} |",
                 micros(self.floor),
                 verdict(GOAL_ALONE / ratio)
             )
@@ -130,7 +130,7 @@ impl Report {
 fn cells(measured: &[Measured]) -> String {
     let rate = median(&measured.iter().map(|measured| measured.rate).collect::<Vec<_>>());
     let at = |part| median(&measured.iter().map(|measured| micros(measured.percentile(part))).collect::<Vec<_>>());
-    format!("{rate:.0} | {:.0} µs | {:.0} µs", at(0.5), at(0.99))
+    format!("{rate:.0} | {:.0} \u{b5}s | {:.0} \u{b5}s", at(0.5), at(0.99))
 }
 
 fn verdict(reached: f64) -> String {

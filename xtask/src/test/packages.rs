@@ -1,4 +1,4 @@
-//! Debian packages that the tests talk to: NBD clients, QEMU, file system tools.
+//! Debian packages that the tests talk to: NBD clients, QEMU, file system tools, what cuts networks and slows disks.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils", "qemu-block-extra"];
 
 /// The others.
 const OTHERS: &[&str] =
-    &["libnbd-bin", "python3-libnbd", "nbdkit", "fio", "e2fsprogs", "cpio", "busybox-static", "curl"];
+    &["libnbd-bin", "python3-libnbd", "nbdkit", "fio", "e2fsprogs", "cpio", "busybox-static", "curl", "iproute2", "strace"];
 
 /// The kernel of the guest whose power is cut. It is only downloaded and unpacked, by the test itself.
 const KERNEL: &str = "linux-image-cloud-amd64";

@@ -129,6 +129,11 @@ pub(crate) const STEPS: &[Step] = &[
             "--frames",
         ]),
     },
+    Step {
+        name: "kv-faults",
+        checks: "three servers, killed, stopped, cut off, with slow and full disks",
+        work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "kv-faults"]),
+    },
 ];
 
 impl Step {

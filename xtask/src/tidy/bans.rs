@@ -64,6 +64,8 @@ const BANS: &[Ban] = &[
 const CLOCK_ALLOWED: &[(&str, &str)] = &[
     ("tests/clients/", "real processes hang for real: each case has a time-out, and none asserts a duration"),
     ("tests/bench/", "it measures"),
+    ("tests/bench-kv/", "it measures"),
+    ("tests/kv-faults/", "as tests/clients; the times of fail-overs are printed and judged by nobody"),
 ];
 
 /// Finds banned words, characters outside ASCII in code, and paths of somebody's machine.

@@ -8,7 +8,7 @@
 //! | `core/roles` | everything pure |
 //! | `shell/` | everything pure, and the shell crates named in [`SHELL_BASE`] |
 //! | `simulator`, `models` | everything pure |
-//! | `apps/`, `tests/bench` | everything but `simulator` |
+//! | `apps/`, `tests/bench`, `tests/kv-faults` | everything but `simulator` |
 //! | `xtask`, other `tests/` | nothing of ours: they judge the rest from outside |
 //!
 //! Development dependencies obey the same table.
@@ -61,7 +61,7 @@ impl Class {
             "simulator" => Some(Class::Simulator),
             "models" => Some(Class::Models),
             "apps" => Some(Class::Program),
-            "tests" if name == "bench" => Some(Class::Program),
+            "tests" if ["bench", "kv-faults"].contains(&name) => Some(Class::Program),
             "xtask" | "tests" => Some(Class::Outside),
             _ => None,
         }
