@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use certificates::Credentials;
 use formats::Message;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
 use glossary::ServerId;
 use kv_client::{Dial, TlsDial};
 
@@ -17,7 +17,7 @@ use crate::failure::{ExitCode, Failure};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before all are asked again.
-const PAUSE: Duration = Duration::from_millis(300);
+pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
 /// The servers that a configuration knows, as clients reach them; without the one that asks, unless it is alone.
 pub(crate) fn dial(config: &ServerConfig) -> Result<TlsDial, Failure> {
@@ -38,25 +38,43 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
     let mut why = String::from("no server of [servers] can be reached");
     loop {
         for server in dial.servers() {
-            let body = AdminBody::KvGroup(verb);
-            let question = Message::Admin(AdminRequest { request: 1, body });
-            let asked = dial.dial(server, PATIENCE).map_err(Into::into).and_then(|mut stream| {
-                stream.set_patience(PATIENCE)?;
-                converse(stream.as_mut(), config.cluster, server, &question)
-            });
-            match asked {
-                Ok(Message::AdminReply(reply)) => match reply.body {
-                    AdminAnswer::Done => return Ok(()),
-                    AdminAnswer::Failed(text) | AdminAnswer::NotYet(text) => why = text,
-                    AdminAnswer::Status(_) => {}
-                },
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%server, "{error}"),
+            match one(&mut dial, config, server, AdminBody::KvGroup(verb)) {
+                Some(AdminAnswer::Done) => return Ok(()),
+                Some(AdminAnswer::Failed(text) | AdminAnswer::NotYet(text)) => why = text,
+                Some(AdminAnswer::NotAllowed(text)) => return Err(Failure::refused(text)),
+                Some(AdminAnswer::Status(_)) | None => {}
             }
         }
         if Instant::now() > until {
             return Err(Failure::new(ExitCode::TimedOut, why));
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// What the first member that answers says of itself and of the group. `None`: nobody answers.
+pub(crate) fn status(config: &ServerConfig) -> Option<RoleStatus> {
+    let mut dial = dial(config).ok()?;
+    let mut others = dial.servers().into_iter().filter(|server| *server != config.server);
+    others.find_map(|server| match one(&mut dial, config, server, AdminBody::Status) {
+        Some(AdminAnswer::Status(status)) => Some(status),
+        _ => None,
+    })
+}
+
+/// Asks one server.
+fn one(dial: &mut TlsDial, config: &ServerConfig, server: ServerId, body: AdminBody) -> Option<AdminAnswer> {
+    let question = Message::Admin(AdminRequest { request: 1, body });
+    let asked = dial.dial(server, PATIENCE).map_err(Into::into).and_then(|mut stream| {
+        stream.set_patience(PATIENCE)?;
+        converse(stream.as_mut(), config.cluster, server, &question)
+    });
+    match asked {
+        Ok(Message::AdminReply(reply)) => Some(reply.body),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::debug!(%server, "{error}");
+            None
+        }
     }
 }

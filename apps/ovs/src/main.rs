@@ -14,7 +14,7 @@ mod verbs;
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::{BackendVerb, Cli, ConfigVerb, KvVerb, OsdVerb, Parsed, Verb};
+use cli::{BackendVerb, BenchVerb, Cli, ConfigVerb, KvVerb, OsdVerb, Parsed, Verb};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -45,6 +45,7 @@ fn run(cli: &Cli) -> Result<String, Failure> {
         Verb::Metrics(asking) => verbs::status::metrics(asking, directory),
         Verb::Serve(serve) => serve::run(serve).map(|()| String::new()),
         Verb::Kv(KvVerb::CheckBackup(verb)) => verbs::kv::check_backup(verb),
+        Verb::Bench(BenchVerb::Kv(verb)) => verbs::kv::bench::run(verb, directory),
         Verb::Kv(KvVerb::Member(verb)) => verbs::member::run(verb),
         Verb::Cluster(verb) => verbs::cluster::run(verb),
         Verb::Config(ConfigVerb::Example) => Ok(config::example()),

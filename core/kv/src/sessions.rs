@@ -181,7 +181,8 @@ fn answer_hash(sequence: u64, answer: &KvAnswer) -> u64 {
 /// Bytes that an answer counts for.
 pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
     use KvError::{
-        Assert, Forgotten, Full, NoFunction, NotLeader, NotYet, Refused, Step, TooLarge, TooNew, Unavailable,
+        Assert, Forgotten, Full, NoFunction, NotAllowed, NotLeader, NotYet, Refused, Step, TooLarge, TooNew,
+        Unavailable,
     };
     let own = match answer {
         KvAnswer::Done(bytes) | KvAnswer::Failed(Refused(bytes)) => bytes.len(),
@@ -194,7 +195,14 @@ pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
         KvAnswer::Failed(Step { path, key, why }) => key.len() + 8 * path.len() + step_error_bytes(why),
         KvAnswer::Failed(TooLarge(text)) => text.len(),
         KvAnswer::Failed(
-            NoFunction(_) | Forgotten | Full | Unavailable | NotLeader { .. } | NotYet { .. } | TooNew { .. },
+            NoFunction(_)
+            | Forgotten
+            | Full
+            | Unavailable
+            | NotLeader { .. }
+            | NotYet { .. }
+            | TooNew { .. }
+            | NotAllowed,
         ) => 0,
         // No command is answered so.
         KvAnswer::Read { .. } => 0,

@@ -45,7 +45,8 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
             | KvError::NotLeader { .. }
             | KvError::Step { .. }
             | KvError::NotYet { .. }
-            | KvError::TooNew { .. },
+            | KvError::TooNew { .. }
+            | KvError::NotAllowed,
         )
         | KvAnswer::Value(_)
         | KvAnswer::Range { .. }

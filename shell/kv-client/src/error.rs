@@ -31,6 +31,12 @@ pub enum Error {
         /// Why.
         why: StepError,
     },
+    /// The certificate is for keys of users alone; nothing was changed.
+    #[error(
+        "this certificate may only read and change keys of users: the whole map takes an administrator's; nothing was \
+         changed"
+    )]
+    NotAllowed,
     /// A bound is broken; nothing was changed.
     #[error("{0}")]
     TooLarge(String),
@@ -83,6 +89,7 @@ pub(crate) fn of(mut error: KvError, is_users: bool) -> Error {
         KvError::NotYet { applied } => Error::NotYet { wanted: 0, applied },
         KvError::Refused(said) => Error::Refused(said),
         KvError::NoFunction(function) => Error::NoFunction(function),
+        KvError::NotAllowed => Error::NotAllowed,
         KvError::Full | KvError::Unavailable | KvError::NotLeader { .. } => Error::TimedOut(None),
     }
 }

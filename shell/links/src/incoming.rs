@@ -244,7 +244,7 @@ impl Incoming {
         let Some(peer) = &self.peer else { return Ok(()) };
         let Frame { from, to, message, bytes } = frame;
         if !peer.may_send(&message) {
-            return Err(Broken::NotAllowed(kind(&message)));
+            return self.refuse_frame(&message, hall);
         }
         if let Some(server) = peer.server {
             return self.on_frame_of_server(server, from, to, message, hall, context);
@@ -268,6 +268,15 @@ impl Incoming {
         }
         context.send_from(self.node, to, message);
         Ok(())
+    }
+
+    /// Does not let a frame in. Clients are told so and go on: who asks for too much has made a mistake, and what else
+    /// he asked for is still to be answered.
+    fn refuse_frame(&mut self, message: &Message, hall: &Hall) -> Result<(), Broken> {
+        let answer = self.peer.as_ref().and_then(|peer| peer.refusal(message));
+        let answer = answer.ok_or(Broken::NotAllowed(kind(message)))?;
+        tracing::debug!(who = self.name(), request = message.request(), "{} is not allowed", kind(message));
+        Ok(self.pipe.send(hall.settings.kv, self.node, &answer)?)
     }
 
     /// A frame of another server: it comes from a node there and goes to one here, whose roles bound what they take.

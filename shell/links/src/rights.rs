@@ -1,8 +1,9 @@
 //! Who is at the other end of a connection, and what it may say.
 
-use formats::Message;
-use formats::message::admin::{AdminBody, KvGroupVerb};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, KvGroupVerb};
+use formats::message::kv::{KvAnswer, KvError, KvReply};
 use formats::message::member::server_of;
+use formats::{Message, kv_scope};
 use glossary::ServerId;
 
 /// Who is at the other end.
@@ -20,8 +21,10 @@ pub(crate) struct Peer {
 /// Which kinds of messages it may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rights {
-    /// Requests to the KV, and answers where it is a server.
+    /// Requests to the KV about keys of users, and answers where it is a server.
     pub(crate) kv: bool,
+    /// Requests to the KV about all of the map.
+    pub(crate) map: bool,
     /// Verbs of management.
     pub(crate) admin: bool,
     /// What members of the KV's group say to each other.
@@ -30,7 +33,7 @@ pub(crate) struct Rights {
 
 impl Rights {
     /// Whoever may open the socket in a folder could as well change the files in it.
-    pub(crate) const LOCAL: Rights = Rights { kv: true, admin: true, member: false };
+    pub(crate) const LOCAL: Rights = Rights { kv: true, map: true, admin: true, member: false };
 
     /// Whether anything is allowed.
     pub(crate) fn any(self) -> bool {
@@ -39,11 +42,11 @@ impl Rights {
 }
 
 impl Peer {
-    /// Whether it may send a message of this kind.
+    /// Whether it may send this.
     pub(crate) fn may_send(&self, message: &Message) -> bool {
         let is_server = self.server.is_some();
         match message {
-            Message::Kv(_) => self.rights.kv,
+            Message::Kv(request) => self.rights.kv && (self.rights.map || kv_scope::is_users(&request.body)),
             // Who asked through a link hears through the link of the server that answers.
             Message::KvReply(_) => is_server && self.rights.member,
             Message::Member(_) => is_server && self.rights.member,
@@ -63,6 +66,25 @@ impl Peer {
 }
 
 impl Peer {
+    /// What it is told where it asks for what it may not. `None` where that is no mistake of an honest client.
+    pub(crate) fn refusal(&self, message: &Message) -> Option<Message> {
+        let request = message.request();
+        match message {
+            _ if self.server.is_some() => None,
+            Message::Kv(_) => {
+                Some(Message::KvReply(KvReply { request, body: KvAnswer::Failed(KvError::NotAllowed) }))
+            }
+            Message::Admin(_) => {
+                let body = AdminAnswer::NotAllowed(format!(
+                    "the certificate of {} does not allow this: use an administrator's",
+                    self.name
+                ));
+                Some(Message::AdminReply(AdminReply { request, body }))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it may ask for a verb of management.
     fn may_ask(&self, verb: &AdminBody) -> bool {
         let is_own = match verb {
@@ -110,9 +132,13 @@ mod tests {
         let kv = Message::Kv(KvRequest { request: 1, body: KvBody::Query(KvQuery::Get { key: vec![1] }) });
         let verb = |verb| Message::Admin(AdminRequest { request: 1, body: AdminBody::KvGroup(verb) });
         let admin = verb(KvGroupVerb::Snapshot);
-        let all = Rights { kv: true, admin: true, member: true };
+        let all = Rights { kv: true, map: true, admin: true, member: true };
         let may = |peer: Peer| (peer.may_send(&kv), peer.may_send(&admin));
-        assert_eq!(may(peer(None, Rights { kv: true, ..Rights::default() })), (true, false));
+        assert_eq!(may(peer(None, Rights { kv: true, map: true, ..Rights::default() })), (true, false));
+        let user = peer(None, Rights { kv: true, ..Rights::default() });
+        assert_eq!(may(user.clone()), (false, false));
+        let theirs = KvQuery::Get { key: [kv_scope::USER_PREFIX, &[1]].concat() };
+        assert!(user.may_send(&Message::Kv(KvRequest { request: 1, body: KvBody::Query(theirs) })));
         assert_eq!(may(peer(None, Rights { admin: true, ..Rights::default() })), (false, true));
         assert_eq!(may(peer(Some(2), all)), (true, false));
         assert!(!Rights::default().any());

@@ -82,6 +82,7 @@ pub(crate) fn peer(identity: Identity, as_server: bool) -> Peer {
     let roles = &identity.roles;
     let rights = Rights {
         kv: roles.iter().next().is_some(),
+        map: roles.iter().any(|role| role != Role::Client),
         admin: roles.has(Role::Admin),
         member: identity.server.is_some() && roles.has(Role::Kv),
     };

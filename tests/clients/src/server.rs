@@ -86,6 +86,18 @@ impl Server {
         Server::spawn(start, &line(first), port, log)
     }
 
+    /// Starts one server of a cluster of several, which listens on this port.
+    pub(crate) fn start_serve(ovs: &Path, config: &Path, port: u16, log: &Path) -> Result<Self> {
+        let arguments = ["serve".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let start = Start {
+            program: ovs.to_owned(),
+            arguments: arguments.to_vec(),
+            says_ready: true,
+            ready_limit: READY_LIMIT,
+        };
+        Server::spawn(start, &arguments, port, log)
+    }
+
     /// A number that the kernel has of the process, in KiB, such as `VmHWM`, its highest memory.
     pub(crate) fn memory_kib(&self, name: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -102,9 +102,6 @@ pub(crate) enum DataVerb {
     /// Restores a backup into a KV that holds nothing. Interrupted, it is to be repeated.
     #[command(after_help = example!("Example:\n  ovs kv restore monday.kv"))]
     Restore(Restore),
-    /// Measures sets and gets, one by one and many at once, under keys of its own that it deletes.
-    #[command(after_help = example!("Example:\n  ovs kv bench --count 5000 --value-size 1024"))]
-    Bench(Bench),
 }
 
 /// A backup to take.
@@ -352,22 +349,6 @@ pub(crate) struct Watch {
     pub(crate) place: Place,
 }
 
-/// What to measure.
-#[derive(Debug, Args)]
-pub(crate) struct Bench {
-    /// How many of each.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub(crate) count: u32,
-    /// Bytes of a value.
-    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(0..=4096))]
-    pub(crate) value_size: u32,
-    /// How many are under way at once, where many are.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
-    pub(crate) concurrency: u32,
-    #[command(flatten)]
-    pub(crate) place: Place,
-}
-
 impl KvVerb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
@@ -397,7 +378,6 @@ impl DataVerb {
             DataVerb::DeletePrefix(prefix) => &prefix.place,
             DataVerb::Count(prefix) => &prefix.reading.place,
             DataVerb::Watch(watch) => &watch.place,
-            DataVerb::Bench(bench) => &bench.place,
             DataVerb::Backup(backup) => &backup.place,
             DataVerb::Restore(restore) => &restore.place,
         }

@@ -58,6 +58,18 @@ pub(crate) enum MemberVerb {
     /// Shows what a running server's KV is in its group.
     #[command(after_help = "Example:\n  ovs kv status --config server-1/ovs.toml")]
     Status(MemberAsking),
+    /// Lists the members of the group as a running server knows them: their servers, whether they vote, who leads.
+    #[command(after_help = "Example:\n  ovs kv members --config server-1/ovs.toml")]
+    Members(MemberAsking),
+    /// Prints the number of the server that leads the group; fails where none does.
+    #[command(after_help = "Example:\n  ovs kv leader --config server-1/ovs.toml")]
+    Leader(MemberAsking),
+    /// Prints what a running server's KV has counted since its start, by name.
+    #[command(after_help = "Example:\n  ovs kv stats --config server-1/ovs.toml")]
+    Stats(MemberAsking),
+    /// Has a running server's KV replace its log by a snapshot. It does so by itself as well, when the log is long.
+    #[command(after_help = "Example:\n  ovs kv snapshot --config server-1/ovs.toml")]
+    Snapshot(MemberSnapshot),
     /// Takes a server out of the group; it goes on running until it is stopped.
     #[command(after_help = "Example:\n  ovs kv leave --config server-2/ovs.toml")]
     Leave(MemberLeave),
@@ -94,7 +106,16 @@ pub(crate) struct MemberLeave {
     #[command(flatten)]
     pub(crate) configured: Configured,
     #[command(flatten)]
-    waiting: Waiting,
+    pub(crate) waiting: Waiting,
+}
+
+/// A snapshot of a server's own.
+#[derive(Debug, Args)]
+pub(crate) struct MemberSnapshot {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
 }
 
 /// Another leader.
@@ -109,26 +130,24 @@ pub(crate) struct MemberTransfer {
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub(crate) disks_lost: u32,
     #[command(flatten)]
-    waiting: Waiting,
+    pub(crate) waiting: Waiting,
 }
 
-/// How long to wait.
+/// How long to wait, and how to answer.
 #[derive(Clone, Copy, Debug, Args)]
-struct Waiting {
-    /// How long to wait for the group to do it.
+pub(crate) struct Waiting {
+    /// Print JSON, errors too.
+    #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
+    /// How long to wait until it is done.
     #[arg(long, value_name = "SECONDS", env = "OVS_TIMEOUT", hide_env_values = true, default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: u64,
 }
 
-impl MemberLeave {
+impl Waiting {
     pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.waiting.timeout)
-    }
-}
-
-impl MemberTransfer {
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.waiting.timeout)
+        Duration::from_secs(self.timeout)
     }
 }
 
@@ -145,7 +164,16 @@ pub(crate) struct MemberAsking {
 impl MemberVerb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
-        matches!(self, MemberVerb::Status(MemberAsking { json: true, .. }))
+        match self {
+            MemberVerb::Init(_) | MemberVerb::Join(_) => false,
+            MemberVerb::Status(asking)
+            | MemberVerb::Members(asking)
+            | MemberVerb::Leader(asking)
+            | MemberVerb::Stats(asking) => asking.json,
+            MemberVerb::Leave(MemberLeave { waiting, .. })
+            | MemberVerb::Transfer(MemberTransfer { waiting, .. })
+            | MemberVerb::Snapshot(MemberSnapshot { waiting, .. }) => waiting.json,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: what can be said, and what is said of it.
 
+mod bench;
 mod cluster;
 #[cfg(test)]
 mod document;
@@ -17,11 +18,12 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glossary::{ByteCount, OsdId, VdiskName};
 
+pub(crate) use bench::{BenchKv, BenchVerb};
 pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewCluster, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;
 pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
 pub(crate) use member::{
-    MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberTransfer, MemberVerb, Serve,
+    MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb, Serve,
 };
 pub(crate) use up::{DEFAULT_NBD, Up};
 
@@ -132,6 +134,9 @@ pub(crate) enum Verb {
     /// The replicated KV: its keys and values, of which users have a part of their own, and the members of its group.
     #[command(subcommand, arg_required_else_help = false)]
     Kv(KvVerb),
+    /// Measures what runs, as its clients meet it.
+    #[command(subcommand, arg_required_else_help = false)]
+    Bench(BenchVerb),
     Destroy(Destroy),
 }
 
@@ -141,6 +146,7 @@ impl Verb {
         match self {
             Verb::Up(_) | Verb::Config(_) | Verb::Serve(_) => false,
             Verb::Kv(kv) => kv.is_json(),
+            Verb::Bench(BenchVerb::Kv(bench)) => bench.place.asking.json,
             Verb::Cluster(cluster) => cluster.place().json,
             Verb::Destroy(destroy) => destroy.json,
             Verb::Vdisk(VdiskVerb::Create(sized) | VdiskVerb::Resize(sized)) => sized.asking.json,
@@ -295,6 +301,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         | Verb::Osd(_)
         | Verb::Serve(_)
         | Verb::Kv(_)
+        | Verb::Bench(_)
         | Verb::Status(_)
         | Verb::Metrics(_)
         | Verb::Cluster(_)

@@ -150,6 +150,18 @@ fn waiting_is_bounded_and_said_in_seconds() {
 }
 
 #[test]
+fn verbs_of_the_group_answer_in_json_where_that_is_wanted() {
+    let config = "--config c/ovs.toml";
+    for verb in ["status", "members", "leader", "stats", "snapshot", "leave", "transfer --to 2"] {
+        let line = format!("ovs kv {verb} {config}");
+        assert!(!cli(&line).verb.is_json() && cli(&format!("{line} --json")).verb.is_json(), "{line}");
+    }
+    assert!(cli("ovs bench kv --json").verb.is_json() && !cli("ovs bench kv").verb.is_json());
+    wrong("ovs kv leave --timeout 0 --config c", &["--timeout"]);
+    wrong("ovs kv bench", &["bench"]);
+}
+
+#[test]
 fn help_has_an_example_for_every_verb() {
     fn check(command: &clap::Command, path: &str) {
         let path = format!("{path} {}", command.get_name());

@@ -164,7 +164,9 @@ impl Control {
                 Err(refusal.hint("`ovs status` says how the cluster is; --timeout allows more time"))
             };
             match ask::admin(&mut port, ids::VOLUME_DRIVER, body.clone(), left.max(LOOK_AGAIN)) {
-                Ok(AdminAnswer::Failed(why)) => return Err(Refusal::new(Kind::Conflict, why)),
+                Ok(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => {
+                    return Err(Refusal::new(Kind::Conflict, why));
+                }
                 Ok(AdminAnswer::NotYet(why)) if left <= LOOK_AGAIN => return late(why),
                 Ok(AdminAnswer::NotYet(_)) => std::thread::sleep(LOOK_AGAIN),
                 Ok(AdminAnswer::Done | AdminAnswer::Status(_)) => return Ok(()),

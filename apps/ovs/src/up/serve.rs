@@ -106,7 +106,9 @@ fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<()
         match ask::admin(&mut port, ids::VOLUME_DRIVER, body, PATIENCE) {
             Ok(AdminAnswer::Done) => return Ok(()),
             Ok(AdminAnswer::NotYet(_)) => std::thread::sleep(PATIENCE / 100),
-            Ok(AdminAnswer::Failed(why)) => return Err(Failure::refused(format!("vDisk {name}: {why}"))),
+            Ok(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => {
+                return Err(Failure::refused(format!("vDisk {name}: {why}")));
+            }
             Ok(AdminAnswer::Status(_)) | Err(_) => {}
         }
     }

@@ -96,6 +96,8 @@ pub enum AdminAnswer {
     Status(RoleStatus),
     /// Not done, for something that ends by itself: the same question gets another answer soon. Why: one sentence.
     NotYet(String),
+    /// Not done: who asks may not. Said where requests come in. Why, and who may: one sentence for people.
+    NotAllowed(String),
 }
 
 /// Whether a role or a vDisk serves.

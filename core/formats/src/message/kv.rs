@@ -383,6 +383,9 @@ pub enum KvError {
         /// Who lacks it.
         member: Member,
     },
+    /// Who asks may only read and change keys of users (`formats::kv_scope`), and this reaches beyond them. Said where
+    /// requests come in: no member has seen it.
+    NotAllowed,
 }
 
 /// Why a step came to nothing.

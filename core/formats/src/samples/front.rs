@@ -28,7 +28,8 @@ pub(super) fn messages() -> Vec<Message> {
     }));
     messages.extend(all(admin_body).map(|body| Message::Admin(AdminRequest { request: 4, body })));
     let answers = all(admin_answer).chain(all(status).chain([vdisk_states()]).map(AdminAnswer::Status));
-    let answers = answers.chain([AdminAnswer::NotYet("why".to_string())]);
+    let answers =
+        answers.chain([AdminAnswer::NotYet("why".to_string()), AdminAnswer::NotAllowed("why".to_string())]);
     messages.extend(answers.map(|body| Message::AdminReply(AdminReply { request: 5, body })));
     messages
 }
@@ -136,7 +137,12 @@ fn admin_answer(last: Option<&AdminAnswer>) -> Option<AdminAnswer> {
         None => AdminAnswer::Done,
         Some(AdminAnswer::Done) => AdminAnswer::Failed("why".to_string()),
         // These come behind what a role says of itself.
-        Some(AdminAnswer::Failed(_) | AdminAnswer::Status(_) | AdminAnswer::NotYet(_)) => return None,
+        Some(
+            AdminAnswer::Failed(_)
+            | AdminAnswer::Status(_)
+            | AdminAnswer::NotYet(_)
+            | AdminAnswer::NotAllowed(_),
+        ) => return None,
     })
 }
 

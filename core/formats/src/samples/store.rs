@@ -177,6 +177,7 @@ fn error(last: Option<&KvError>) -> Option<KvError> {
         Some(KvError::NotYet { .. }) => {
             KvError::TooNew { function: FunctionId(2), version: 300, member: Member(3) }
         }
-        Some(KvError::TooNew { .. } | KvError::Step { .. }) => return None,
+        Some(KvError::TooNew { .. }) => KvError::NotAllowed,
+        Some(KvError::NotAllowed | KvError::Step { .. }) => return None,
     })
 }

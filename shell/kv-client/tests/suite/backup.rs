@@ -49,7 +49,8 @@ fn a_backup_under_writes_is_of_one_moment() -> Result<(), BackupFailure> {
     let files = std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut round = 0_u64;
-            while !is_over.load(Ordering::Relaxed) {
+            // At least one round, however late this begins.
+            while round == 0 || !is_over.load(Ordering::Relaxed) {
                 round += 1;
                 let (value, gone) = (round.to_string(), number(round as usize % 2500));
                 let steps = Steps::new().set("a", value.as_str()).delete(gone).set("z", value);

@@ -6,7 +6,11 @@ use certificates::Role;
 use formats::Message;
 use formats::frame;
 use formats::hello::{Hello, Offers, Refusal};
-use formats::message::admin::{AdminBody, AdminReply, AdminRequest};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest};
+use formats::message::kv::{
+    Consistency, FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest, KvStep,
+};
+use formats::message::kv_range::KvRange;
 use glossary::{NodeId, ServerId, VdiskName};
 use links::Bounds;
 
@@ -88,9 +92,14 @@ fn clients_may_what_their_certificates_say() {
     let verb = AdminBody::SyncVdisk { name: VdiskName::new("disk1").unwrap() };
     let verb = Message::Admin(AdminRequest { request: 2, body: verb });
     let mut reader = world.client(&server, "reader");
-    assert!(reader.ask(1, "x").ends_with(" x"));
+    assert!(reader.ask(1, "u/x").ends_with(" u/x"));
     reader.send(&verb);
-    assert_eq!(rest_of(&mut reader.stream), b"", "no verbs for readers");
+    let refused = AdminAnswer::NotAllowed(
+        "the certificate of reader does not allow this: use an administrator's".into(),
+    );
+    assert_eq!(reader.receive().1, Message::AdminReply(AdminReply { request: 2, body: refused }));
+    reader.send(&Message::AdminReply(AdminReply { request: 3, body: AdminAnswer::Done }));
+    assert_eq!(rest_of(&mut reader.stream), b"", "clients answer nothing");
     let mut root = world.client(&server, "root");
     assert!(root.ask(1, "x").ends_with(" x"));
     root.send(&verb);
@@ -108,6 +117,44 @@ fn clients_may_what_their_certificates_say() {
         trail.lines().all(|line| line.contains("\"who\":\"root\"") && line.contains("127.0.0.1:")),
         "{trail}"
     );
+}
+
+#[test]
+fn a_client_reaches_keys_of_users_and_nothing_else() {
+    let mut world = World::new();
+    let server = world.start(1, Bounds::default());
+    world.issue_client("user", &[Role::Client]);
+    world.issue_client("root", &[Role::Client, Role::Admin]);
+    world.issue_server(2, &[Role::Asd]);
+    let record = b"vdisk/1".to_vec();
+    let set = KvStep::Set { key: record.clone(), value: b"mine".to_vec() };
+    let own = KvStep::Set { key: b"u/vdisk/1".to_vec(), value: b"mine".to_vec() };
+    let command = |command| KvBody::Command { session: 1, sequence: 1, answered_below: 1, command };
+    let query = KvQuery::Page { range: KvRange::ALL, is_reverse: false, keys_only: true, limit: 10 };
+    let function = KvCommand::Function { function: FunctionId::NAMESPACES, command: Vec::new() };
+    let beyond = [
+        command(KvCommand::Sequence(vec![set.clone()])),
+        command(KvCommand::Steps(vec![own.clone(), KvStep::Nested { steps: 1 }, set.clone()])),
+        command(KvCommand::Steps(vec![KvStep::DeletePrefix { prefix: b"u".to_vec(), keys_max: 1 }])),
+        command(function),
+        KvBody::Query(KvQuery::Get { key: record }),
+        KvBody::Read { consistency: Consistency::Stale, query },
+    ];
+    let mut user = world.client(&server, "user");
+    for (body, request) in beyond.into_iter().zip(1..) {
+        user.send(&Message::Kv(KvRequest { request, body }));
+        let refused = KvReply { request, body: KvAnswer::Failed(KvError::NotAllowed) };
+        assert_eq!(user.receive().1, Message::KvReply(refused));
+    }
+    assert_eq!(server.bed.asked(), 0, "the KV has seen none of them");
+    for (name, step) in [("user", own), ("root", set.clone()), ("server-2", set)] {
+        let mut client = world.client(&server, name);
+        let body = command(KvCommand::Sequence(vec![step]));
+        client.send(&Message::Kv(KvRequest { request: 1, body }));
+        let done = KvReply { request: 1, body: KvAnswer::Done(Vec::new()) };
+        assert_eq!(client.receive().1, Message::KvReply(done), "{name}");
+    }
+    assert_eq!(server.bed.asked(), 3);
 }
 
 #[test]
@@ -138,9 +185,9 @@ fn who_is_revoked_is_cut_off_and_stays_out() {
     let mut world = World::new();
     let (first, second) = (world.start(1, Bounds::default()), world.start(2, Bounds::default()));
     world.issue_client("leaver", &[Role::Client]);
-    world.issue_client("stayer", &[Role::Client]);
+    world.issue_client("stayer", &[Role::Admin]);
     let (mut leaver, mut stayer) = (world.client(&first, "leaver"), world.client(&first, "stayer"));
-    assert!(leaver.ask(1, "x").ends_with(" x") && stayer.ask(1, "x").ends_with(" x"));
+    assert!(leaver.ask(1, "u/x").ends_with(" u/x") && stayer.ask(1, "x").ends_with(" x"));
     assert!(stayer.ask(2, "via 2 x").ends_with(" x"));
     for name in ["leaver", "server-2"] {
         world.authority.revoke(name, false).unwrap();
@@ -169,5 +216,5 @@ fn a_renewed_certificate_is_shown_to_who_connects_from_then_on() {
     assert!(server.trust.refresh().unwrap());
     let after = world.client(&server, "reader");
     assert_ne!(shown(&before), shown(&after));
-    assert!(before.ask(1, "x").ends_with(" x"), "the old one is still good");
+    assert!(before.ask(1, "u/x").ends_with(" u/x"), "the old one is still good");
 }

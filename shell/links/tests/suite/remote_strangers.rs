@@ -49,7 +49,7 @@ fn bytes_of_anybody_end_in_a_closed_connection() {
     stream.write_all(&flipped).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     rest_of(&mut stream);
-    assert!(world.client(&server, "reader").ask(1, "x").ends_with(" x"));
+    assert!(world.client(&server, "reader").ask(1, "u/x").ends_with(" u/x"));
     assert_eq!(server.bed.asked(), 1);
 }
 
@@ -66,7 +66,7 @@ fn handshakes_that_never_end_keep_nobody_out() {
         let _ = stranger.write_all(&hello[..hello.len() * (at % 3) / 2]);
     }
     let mut clients: Vec<_> = (0..5).map(|_| world.client(&server, "reader")).collect();
-    assert!(clients.iter_mut().all(|client| client.ask(1, "x").ends_with(" x")));
+    assert!(clients.iter_mut().all(|client| client.ask(1, "u/x").ends_with(" u/x")));
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) fn kv_verbs_do_what_they_say(bed: &Bed) -> Result<()> {
             .collect::<String>()
     );
     bed.ovs("vdisk info disk1").run()?;
-    let measured = kv(bed, "bench --count 50 --json").run()?;
+    let measured = bed.ovs("bench kv --count 50 --json").run()?;
     ensure!(measured.lines().count() == 4, "{measured}");
     says(bed, "count", "0\n")
 }

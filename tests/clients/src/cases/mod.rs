@@ -6,6 +6,7 @@ mod cut;
 mod disks;
 mod fio;
 mod full;
+mod group;
 mod halted;
 mod huge;
 mod kv;
@@ -90,6 +91,7 @@ const CASES: &[Case] = &[
     case!(stalled::stalled_backend_bounds_memory, 240, OvsAlone, Plain),
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
     case!(halted::damaged_log_halts_its_vdisk_alone, 120, OvsAlone, Plain),
+    case!(group::three_servers_keep_one_kv, 240, OvsAlone, Plain),
     case!(kv::kv_verbs_do_what_they_say, 120, OvsAlone, Plain),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
     case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),

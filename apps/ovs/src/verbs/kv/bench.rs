@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::print::is_json;
 use super::{client, failure};
-use crate::cli::kv::Bench;
+use crate::cli::BenchKv;
 use crate::failure::Failure;
 use crate::verbs::table::table;
 
@@ -28,7 +28,7 @@ struct Measured {
     each: Vec<Duration>,
 }
 
-pub(super) fn run(bench: &Bench, directory: &Path) -> Result<String, Failure> {
+pub(crate) fn run(bench: &BenchKv, directory: &Path) -> Result<String, Failure> {
     let mut client = client(&bench.place, directory)?;
     let run = u64::from(std::process::id());
     let prefix = format!("bench/{run}/");
@@ -50,7 +50,7 @@ pub(super) fn run(bench: &Bench, directory: &Path) -> Result<String, Failure> {
 
 fn measure(
     client: &mut Client,
-    bench: &Bench,
+    bench: &BenchKv,
     prefix: &str,
     kind: Kind,
     width: usize,

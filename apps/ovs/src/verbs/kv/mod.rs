@@ -1,7 +1,7 @@
 //! Verbs on the KV. What is long goes to standard output as it comes.
 
 mod backup;
-mod bench;
+pub(crate) mod bench;
 mod dial;
 mod print;
 mod script;
@@ -77,7 +77,6 @@ pub(crate) fn run(verb: &DataVerb, directory: &Path) -> Result<String, Failure> 
             Ok(said(place, &count.to_string(), &json!(count)))
         }
         DataVerb::Watch(watch) => print::watch(watch, directory),
-        DataVerb::Bench(bench) => bench::run(bench, directory),
         DataVerb::Backup(verb) => backup::take(verb, directory),
         DataVerb::Restore(verb) => backup::restore(verb, directory),
     }
@@ -112,7 +111,7 @@ fn failure(error: Error) -> Failure {
     let code = match &error {
         Error::Unreachable(_) => ExitCode::NotRunning,
         Error::TimedOut(_) | Error::Unknown | Error::NotYet { .. } => ExitCode::TimedOut,
-        Error::Step { .. } => ExitCode::Refused,
+        Error::Step { .. } | Error::NotAllowed => ExitCode::Refused,
         Error::TooLarge(_) => ExitCode::Usage,
         Error::TooNew(_) | Error::Refused(_) | Error::NoFunction(_) | Error::Nonsense(_) => ExitCode::Failed,
     };

@@ -11,8 +11,8 @@ use glossary::{ClusterIdentity, ServerId};
 use crate::conversation::{Error, converse};
 use crate::failure::{ExitCode, Failure};
 
-/// How long the server may take for anything.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the server may take for what is quick.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks, and waits for the answer to that.
 pub(super) fn ask(
@@ -20,6 +20,7 @@ pub(super) fn ask(
     cluster: ClusterIdentity,
     server: ServerId,
     question: &Message,
+    patience: Duration,
 ) -> Result<Message, Failure> {
     let path = data.join(links::LOCAL_SOCKET);
     let failed = |error: &std::io::Error| match error.kind() {
@@ -33,7 +34,7 @@ pub(super) fn ask(
         _ => Failure::system(&format!("talking through {}", path.display()), error),
     };
     let mut stream = UnixStream::connect(&path).map_err(|error| failed(&error))?;
-    let bounded = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
+    let bounded = stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
     bounded.map_err(|error| failed(&error))?;
     converse(&mut stream, cluster, server, question).map_err(|error| refused(&error, &failed))
 }

@@ -1,16 +1,22 @@
 //! `ovs kv …`: the data of members of the KV's group, and what they say of themselves.
 
 mod local;
+mod members;
+mod stats;
 mod status;
 
+use std::time::Instant;
+
 use consensus::Membership;
+use formats::Message;
 use formats::kv_member::MemberFile;
-use formats::message::admin::KvGroupVerb;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb};
 use formats::message::member::member_of;
 use formats::registry::{self, ServerRecord};
 use kv_client::{Client, Scope};
+use serde_json::{Value, json};
 
-use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberTransfer, MemberVerb};
+use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
@@ -22,6 +28,10 @@ pub(crate) fn run(verb: &MemberVerb) -> Result<String, Failure> {
         MemberVerb::Init(init) => begin(init),
         MemberVerb::Join(join) => join_group(join),
         MemberVerb::Status(asking) => status::run(asking),
+        MemberVerb::Members(asking) => members::list(asking),
+        MemberVerb::Leader(asking) => members::leader(asking),
+        MemberVerb::Stats(asking) => stats::run(asking),
+        MemberVerb::Snapshot(snapshot) => take_snapshot(snapshot),
         MemberVerb::Leave(leave) => leave_group(leave),
         MemberVerb::Transfer(transfer) => hand_over(transfer),
     }
@@ -61,8 +71,11 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: None };
     announce(&config)?;
     Folder::make(&config, &file)?;
+    let status = group::status(&config);
+    let advice = status.and_then(|status| members::advice(members::voters_with(&status, config.server)));
+    let warning = advice.map_or(String::new(), |advice| format!("warning: {advice}\n"));
     Ok(format!(
-        "server {} will be member {member} of the KV's group, in {}\nnext: ovs serve --config {}\n",
+        "{warning}server {} will be member {member} of the KV's group, in {}\nnext: ovs serve --config {}\n",
         config.server,
         config.data.display(),
         join.configured.config.display()
@@ -89,18 +102,56 @@ fn announce(config: &ServerConfig) -> Result<(), Failure> {
 fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {
     let config = ServerConfig::load(&leave.configured.config, &leave.configured.overrides())?;
     let file = Folder::read_member(&config)?;
-    group::ask(&config, KvGroupVerb::Remove { member: file.member }, leave.patience())?;
+    group::ask(&config, KvGroupVerb::Remove { member: file.member }, leave.waiting.patience())?;
     Folder::retire_member(&config)?;
-    Ok(format!(
-        "server {} has left the KV's group: stop it, and remove {} when nothing else needs it\n",
+    let text = format!(
+        "server {} has left the KV's group: stop it, and remove {} when nothing else needs it",
         config.server,
         config.data.display()
-    ))
+    );
+    Ok(said(leave.waiting.json, &text, &json!({ "left": config.server.0, "data": config.data })))
 }
 
 fn hand_over(transfer: &MemberTransfer) -> Result<String, Failure> {
     let config = ServerConfig::load(&transfer.configured.config, &transfer.configured.overrides())?;
     let to = member_of(transfer.to, transfer.disks_lost);
-    group::ask(&config, KvGroupVerb::Transfer { to }, transfer.patience())?;
-    Ok(format!("server {} leads\n", transfer.to))
+    group::ask(&config, KvGroupVerb::Transfer { to }, transfer.waiting.patience())?;
+    let text = format!("server {} leads", transfer.to);
+    Ok(said(transfer.waiting.json, &text, &json!({ "leader": to.0, "leader_server": transfer.to.0 })))
+}
+
+fn take_snapshot(snapshot: &MemberSnapshot) -> Result<String, Failure> {
+    let config = ServerConfig::load(&snapshot.configured.config, &snapshot.configured.overrides())?;
+    let until = Instant::now() + snapshot.waiting.patience();
+    let body = AdminBody::KvGroup(KvGroupVerb::Snapshot);
+    let question = Message::Admin(AdminRequest { request: 1, body });
+    loop {
+        let left = until.saturating_duration_since(Instant::now()).max(group::PAUSE);
+        let answer = local::ask(&config.data, config.cluster, config.server, &question, left)?;
+        let why = match answer {
+            Message::AdminReply(reply) => match reply.body {
+                AdminAnswer::Done => break,
+                AdminAnswer::NotYet(why) => why,
+                AdminAnswer::Failed(why) => return Err(Failure::new(ExitCode::Failed, why)),
+                other => return Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
+            },
+            _ => {
+                return Err(Failure::new(
+                    ExitCode::Failed,
+                    "the KV answers something else than it was asked",
+                ));
+            }
+        };
+        if Instant::now() > until {
+            return Err(Failure::new(ExitCode::TimedOut, why));
+        }
+        std::thread::sleep(group::PAUSE);
+    }
+    let text = format!("server {} has a snapshot", config.server);
+    Ok(said(snapshot.waiting.json, &text, &json!({ "snapshot": config.server.0 })))
+}
+
+/// What was done, for people or programs.
+fn said(is_json: bool, text: &str, value: &Value) -> String {
+    if is_json { format!("{value}\n") } else { format!("{text}\n") }
 }

@@ -14,9 +14,16 @@ use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
+    let (_, status) = ask(asking)?;
+    let value = value(&status);
+    Ok(if asking.json { format!("{value}\n") } else { text(&value) })
+}
+
+/// What the KV of a running server on this machine says of itself.
+pub(super) fn ask(asking: &MemberAsking) -> Result<(ServerConfig, RoleStatus), Failure> {
     let config = ServerConfig::load(&asking.configured.config, &asking.configured.overrides())?;
     let question = Message::Admin(AdminRequest { request: 1, body: AdminBody::Status });
-    let answer = local::ask(&config.data, config.cluster, config.server, &question)?;
+    let answer = local::ask(&config.data, config.cluster, config.server, &question, local::PATIENCE)?;
     let status = match answer {
         Message::AdminReply(reply) => reply.body,
         _ => return Err(Failure::new(ExitCode::Failed, "the KV answers something else than it was asked")),
@@ -24,15 +31,14 @@ pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
     let AdminAnswer::Status(status) = status else {
         return Err(Failure::new(ExitCode::Failed, format!("the KV says: {status:?}")));
     };
-    let value = value(&status);
-    Ok(if asking.json { format!("{value}\n") } else { text(&value) })
+    Ok((config, status))
 }
 
 /// The status as JSON.
 fn value(status: &RoleStatus) -> Value {
     match status {
         RoleStatus::Kv { keys, index, trouble, .. } => json!({
-            "keys": keys, "applied": index, "trouble": trouble, "role": "alone",
+            "keys": keys, "applied": index, "trouble": trouble, "role": "alone", "writes": writes(None, None),
         }),
         RoleStatus::KvMember { keys, index, trouble, me, leader, term, commit, members, refusal, .. } => {
             json!({
@@ -48,9 +54,22 @@ fn value(status: &RoleStatus) -> Value {
                 "voters": numbers(&members.voters),
                 "learners": numbers(&members.learners),
                 "refusal": refusal,
+                "writes": writes(leader.filter(|leader| leader != me), refusal.as_deref()),
             })
         }
         _ => json!({ "trouble": "what answers is no KV" }),
+    }
+}
+
+/// Who takes writes, or why nobody here can, for people.
+fn writes(other: Option<Member>, refusal: Option<&str>) -> String {
+    match (other, refusal) {
+        (Some(leader), _) => format!("go to server {}, which leads", server_of(leader)),
+        (None, None) => "are taken here".to_owned(),
+        (None, Some(why)) => format!(
+            "are refused: {why}. What no majority keeps could be lost, so nothing is changed without one; it goes on by \
+             itself when enough members answer, and until then reads with --stale are answered"
+        ),
     }
 }
 
@@ -74,25 +93,40 @@ mod tests {
     use super::*;
     use consensus::{LogIndex, Membership, Term};
 
-    #[test]
-    fn a_member_says_who_leads() {
-        let members = Membership::of_voters([1, 2, 3].map(Member));
-        let status = RoleStatus::KvMember {
+    fn member(leader: Option<u64>, refusal: Option<&str>) -> RoleStatus {
+        RoleStatus::KvMember {
             keys: 5,
             index: 9,
             trouble: None,
             counters: Vec::new(),
             me: Member(2),
-            leader: Some(Member(3)),
+            leader: leader.map(Member),
             term: Term(4),
             commit: LogIndex(9),
-            members,
-            refusal: None,
-        };
-        let value = value(&status);
+            members: Membership::of_voters([1, 2, 3].map(Member)),
+            refusal: refusal.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_member_says_who_leads() {
+        let value = value(&member(Some(3), Some("member 3 leads; ask it")));
         assert_eq!((&value["role"], &value["leader_server"]), (&json!("follower"), &json!(3)));
         let text = text(&value);
         assert!(text.contains("leader         3\n") && text.contains("voters         [1,2,3]\n"), "{text}");
         assert!(!text.contains("trouble"), "{text}");
+        assert!(text.contains("writes         go to server 3, which leads\n"), "{text}");
+    }
+
+    #[test]
+    fn a_minority_says_why_it_changes_nothing() {
+        let why = "1 of 3 voters answer and 2 are needed; silent: 1, 3";
+        for leader in [None, Some(2)] {
+            let text = text(&value(&member(leader, Some(why))));
+            let line = format!("are refused: {why}. What no majority keeps could be lost");
+            assert!(text.contains(&line), "{text}");
+        }
+        let leads = value(&member(Some(2), None));
+        assert_eq!(leads["writes"], json!("are taken here"));
     }
 }
