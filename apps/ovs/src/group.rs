@@ -48,7 +48,7 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
                 Ok(Message::AdminReply(reply)) => match reply.body {
                     AdminAnswer::Done => return Ok(()),
                     AdminAnswer::Failed(text) | AdminAnswer::NotYet(text) => why = text,
-                    AdminAnswer::Status(_) => {}
+                    AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_) => {}
                 },
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%server, "{error}"),

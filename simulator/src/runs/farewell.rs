@@ -58,7 +58,10 @@ impl Farewell {
                     *left = Some(*keys);
                 }
             }
-            AdminAnswer::Failed(_) | AdminAnswer::Status(_) | AdminAnswer::NotYet(_) => {}
+            AdminAnswer::Failed(_)
+            | AdminAnswer::Status(_)
+            | AdminAnswer::NotYet(_)
+            | AdminAnswer::Fingerprint(_) => {}
         }
     }
 }

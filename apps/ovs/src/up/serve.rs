@@ -107,7 +107,7 @@ fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<()
             Ok(AdminAnswer::Done) => return Ok(()),
             Ok(AdminAnswer::NotYet(_)) => std::thread::sleep(PATIENCE / 100),
             Ok(AdminAnswer::Failed(why)) => return Err(Failure::refused(format!("vDisk {name}: {why}"))),
-            Ok(AdminAnswer::Status(_)) | Err(_) => {}
+            Ok(AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_)) | Err(_) => {}
         }
     }
     Err(Failure::new(
