@@ -201,7 +201,7 @@ impl Cluster {
     /// Leaves a server little room on its small disk.
     pub(crate) fn fill_disk(&self, server: u16) -> Result<()> {
         let filler = std::fs::File::create(self.data(server).join("filler"))?;
-        let space = rustix::fs::statvfs(&self.data(server))?;
+        let space = rustix::fs::statvfs(self.data(server))?;
         let free = space.f_bavail * space.f_frsize;
         Ok(rustix::fs::fallocate(
             &filler,

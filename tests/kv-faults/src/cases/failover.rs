@@ -16,7 +16,7 @@ pub(crate) fn failover_times(bed: &Bed) -> Result<()> {
     let mut client = connect(&bed.client())?;
     let mut times = Vec::new();
     for number in 0..TIMES {
-        client.set(b"k", &number.to_le_bytes())?;
+        client.set(b"k", &(number as u64).to_le_bytes())?;
         let leader = cluster.leader()?;
         cluster.kill(leader)?;
         let dead = Instant::now();
