@@ -11,8 +11,18 @@ use crate::command;
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils", "qemu-block-extra"];
 
 /// The others.
-const OTHERS: &[&str] =
-    &["libnbd-bin", "python3-libnbd", "nbdkit", "fio", "e2fsprogs", "cpio", "busybox-static", "curl", "iproute2", "strace"];
+const OTHERS: &[&str] = &[
+    "libnbd-bin",
+    "python3-libnbd",
+    "nbdkit",
+    "fio",
+    "e2fsprogs",
+    "cpio",
+    "busybox-static",
+    "curl",
+    "iproute2",
+    "strace",
+];
 
 /// The kernel of the guest whose power is cut. It is only downloaded and unpacked, by the test itself.
 const KERNEL: &str = "linux-image-cloud-amd64";

@@ -76,6 +76,7 @@ impl Machine for Echo {
 
 impl Echo {
     /// What goes on to another server, or came back from there.
+    #[expect(clippy::result_large_err, reason = "both ways carry the message")]
     fn passed_on(&mut self, from: NodeId, message: Message) -> Result<(NodeId, Message), (NodeId, Message)> {
         match &message {
             Message::Kv(KvRequest { request, body: KvBody::Query(KvQuery::Get { key }) }) => {
