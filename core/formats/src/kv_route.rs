@@ -13,12 +13,16 @@ use step::Timestamp;
 
 use crate::message::member::server_of;
 
-/// How long is waited where nobody leads before the next member is asked; the wait doubles with each that knows of none.
-/// An election takes about a second.
+/// How long is waited where nobody leads before the next member is asked; the wait grows with those that know of none.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest such wait.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// An election is over after about half a second: so many members are asked with waits that are doubled no more than so
+/// often. Who waits twice as long each time hears of the new leader late.
+const SOON_HOPS: u32 = 16;
+const SOON_DOUBLINGS: u32 = 1;
 
 /// A leader that was named is asked at once, unless so many were named since the last answer.
 const HOPS_AT_ONCE: u32 = 2;
@@ -103,8 +107,9 @@ impl KvRoute {
     }
 
     fn pause(&self) -> Duration {
-        let doublings = self.hops.saturating_sub(1).min(8);
-        (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE)
+        let soon = self.hops.saturating_sub(1).min(SOON_DOUBLINGS);
+        let later = self.hops.saturating_sub(SOON_HOPS).min(8);
+        (FIRST_PAUSE * (1 << (soon + later))).min(LONGEST_PAUSE)
     }
 }
 

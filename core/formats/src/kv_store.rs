@@ -13,6 +13,7 @@
 
 use alloc::vec::Vec;
 use consensus::{Entry, HardState, LogIndex, Member, SnapshotMark};
+use glossary::ServerId;
 use serde::{Deserialize, Serialize};
 
 use crate::message::kv::{FunctionId, KvAnswer, KvCommand};
@@ -161,6 +162,26 @@ pub fn decode_knows(value: &[u8]) -> Option<Vec<(FunctionId, u32)>> {
     rest.is_empty().then_some(functions)
 }
 
+/// The key that says which server's member leads the group, where it can.
+pub const PREFERRED_KEY: &[u8] = b"kv/leader";
+
+/// The version byte of what it says.
+const PREFERRED_VERSION: u8 = 1;
+
+/// Encodes whose member leads where it can.
+pub fn encode_preferred(server: ServerId) -> Vec<u8> {
+    let [low, high] = server.0.to_le_bytes();
+    alloc::vec![PREFERRED_VERSION, low, high]
+}
+
+/// Decodes it; `None` when it is none.
+pub fn decode_preferred(value: &[u8]) -> Option<ServerId> {
+    match value {
+        [PREFERRED_VERSION, low, high] => Some(ServerId(u16::from_le_bytes([*low, *high]))),
+        _ => None,
+    }
+}
+
 /// Encodes a part of a snapshot.
 pub fn encode_part(part: &SnapshotPart) -> Vec<u8> {
     postcard::to_allocvec(part).expect("parts encode")
@@ -258,6 +279,9 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_what_a_member_knows() {
+        assert_eq!(encode_preferred(ServerId(0x0203)), [1, 3, 2]);
+        assert_eq!(decode_preferred(&[1, 3, 2]), Some(ServerId(0x0203)));
+        assert_eq!([&[][..], &[1, 3], &[2, 3, 2], &[1, 3, 2, 0]].map(decode_preferred), [None; 4]);
         assert_eq!(knows_key(Member(258)), b"kv/knows/\0\0\0\0\0\0\x01\x02");
         let known = [(FunctionId(1), 300), (FunctionId(2), 1)];
         let bytes = encode_knows(&known);

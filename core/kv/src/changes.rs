@@ -13,6 +13,7 @@ use consensus::{Member, Membership, MembershipChange, Position, Role};
 use formats::Effect;
 use formats::message::admin::{AdminAnswer, KvGroupVerb};
 use formats::message::member::server_of;
+use formats::message::standing::DiskRoom;
 use glossary::NodeId;
 use step::{Effects, Function};
 
@@ -49,6 +50,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         request: u64,
         verb: KvGroupVerb,
     ) -> Option<AdminAnswer> {
+        if let KvGroupVerb::Fingerprint { at } = verb {
+            return Some(self.answer_fingerprint(at));
+        }
         if self.changes.proposed.len() + self.changes.snapshots.len() >= WAITERS_MAX {
             return Some(AdminAnswer::NotYet(
                 "too many changes of the KV's group wait; ask again".to_string(),
@@ -118,7 +122,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                 Ok(()) => answer(AdminAnswer::NotYet(format!("leadership is being handed to {to}"))),
                 Err(refused) => fail(refused.to_string()),
             },
-            KvGroupVerb::Snapshot => answer(AdminAnswer::Done),
+            KvGroupVerb::Snapshot | KvGroupVerb::Fingerprint { .. } => answer(AdminAnswer::Done),
         }
     }
 
@@ -192,16 +196,20 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
-    /// The disk of a leader is full: another voter may go on, the one that has most of those that answer. Where none does
-    /// better, leadership goes on once for each time that a disk is tried.
+    /// The disk of a leader is full: another voter may go on, of those that answer the one whose disk can take most, and then
+    /// the one that has most. One that said that its own is full does no better.
     pub(crate) fn hand_over(&mut self) {
         let status = self.replica.status();
         if status.leadership.role != Role::Leader {
             return;
         }
-        let answers = |member: &Member| !status.quorum.silent.contains(member);
+        let can_go_on = |member: &Member| {
+            !status.quorum.silent.contains(member) && self.room_of(*member) > DiskRoom::Nothing
+        };
         let others = status.progress.iter().filter(|(member, _)| status.membership.voters.contains(member));
-        let best = others.filter(|(member, _)| answers(member)).max_by_key(|(_, progress)| progress.matched);
+        let best = others
+            .filter(|(member, _)| can_go_on(member))
+            .max_by_key(|(member, progress)| (self.room_of(**member), progress.matched));
         if let Some((member, _)) = best {
             // It is refused while it is being handed over already.
             let _ = self.replica.group.transfer_leader(*member);

@@ -30,6 +30,7 @@ counters! {
     Refused: "refused", "Commands refused to keep the room that a snapshot needs";
     Rejected: "rejected", "Messages of other members, or of strangers, that were dropped";
     Installed: "installed", "Snapshots taken over from another member";
+    Differed: "differed", "Times that another member had other pairs or sessions at the same entry; never without a fault";
 }
 
 /// The values, since the start.

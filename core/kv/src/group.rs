@@ -35,12 +35,17 @@ impl Group for consensus::RaftGroup {
     }
 }
 
+/// A leader that nobody hears for so many ticks of 50 ms, up to twice as many, is replaced: a fail-over takes about half
+/// a second. Members that only canvass (pre-vote) disturb nobody where a leader is merely slow to be heard.
+const ELECTION_TICKS: u32 = 6;
+
 /// The settings of a member. An entry holds what [`crate::limits`] lets into a proposal.
 pub(crate) fn settings(me: Member, seed: u64) -> consensus::Config {
     /// What a command takes in an entry beside what it counts for, at most.
     const COMMAND_BYTES: usize = 64;
     let bytes = (MAX_PROPOSAL_BYTES + MAX_COMMAND_BYTES + COMMAND_BYTES * MAX_BATCH_REQUESTS) as u32;
     consensus::Config {
+        election_ticks: ELECTION_TICKS,
         command_bytes_max: bytes,
         message_bytes_max: bytes,
         ..consensus::Config::new(me, seed)

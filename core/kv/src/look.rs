@@ -11,6 +11,8 @@ pub struct Look {
     pub hash: u64,
     /// Snapshots that it took over from others, in this life.
     pub installed: u64,
+    /// How often another member had something else at the same entry, in this life.
+    pub differed: u64,
     /// As leader: whether what it will send to each member is beyond what that has.
     pub is_ahead_of_all: bool,
     /// What it is in its group.

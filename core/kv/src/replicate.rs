@@ -68,6 +68,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             MemberBody::Consensus(message) | MemberBody::Addressed { message, .. } => {
                 self.receive(member, message, counters)?;
             }
+            MemberBody::Standing(standing) => self.on_standing(member, standing, counters),
             body => self.on_transfer(member, body, disk, effects),
         }
         self.pump(counters, effects)
@@ -159,7 +160,8 @@ impl<F: Function, C: Group> Serving<F, C> {
                         entry.index
                     )
                 })?;
-                for command in &commands {
+                let applied = commands.len().saturating_sub(self.passed_over(entry.index));
+                for command in commands.iter().take(applied) {
                     if let Some((function, version)) = self.state.lacks(&command.command) {
                         return Err(format!(
                             "entry {} of the KV's group needs version {version} of function {}, which this program \
@@ -174,6 +176,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             (EntryBody::Nothing | EntryBody::Membership(_), _) => {}
         }
         self.replica.on_applied(&entry);
+        self.pass(counters);
         self.settle_changes(entry.position(), effects);
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::room::Room;
 use crate::snapshot::{self, Snapshot};
+use crate::standings::Standings;
 use crate::start::Started;
 use crate::state::State;
 use crate::transfer::{Held, Transfer};
@@ -57,6 +58,7 @@ pub(crate) struct Serving<F, C> {
     pub(crate) waiting: Waiting,
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
+    pub(crate) standings: Standings,
     pub(crate) log: Log,
     pub(crate) snapshot: Option<Snapshot>,
     /// A snapshot is to begin with the next log file.
@@ -105,8 +107,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         let (applied, leadership) = (self.replica.applied(), self.leadership());
         let is_ahead_of_all = leadership.role != Role::Leader
             || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
-        let installed = counters.get(Counter::Installed);
-        Look { applied, hash: self.state.hash(), installed, is_ahead_of_all, leadership }
+        let (installed, differed) = (counters.get(Counter::Installed), counters.get(Counter::Differed));
+        Look { applied, hash: self.state.hash(), installed, differed, is_ahead_of_all, leadership }
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.
@@ -136,6 +138,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             waiting: Waiting::default(),
             announcing: Announcing::default(),
             changes: Changes::default(),
+            standings: Standings::default(),
             log,
             snapshot: None,
             snapshot_due,
@@ -149,6 +152,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             room,
             replaced: 0,
         };
+        serving.pass_to(serving.replica.applied());
         serving.pump(counters, effects)?;
         Ok(serving)
     }
@@ -340,6 +344,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.replica.tick();
         self.tick_transfer(effects);
         self.announce(effects);
+        self.tell_standing(effects);
         self.promote();
         self.pump(counters, effects)
     }

@@ -50,6 +50,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
              yet"
                 .to_string(),
         ),
+        Some(serving) if serving.difference().is_some() => serving.difference(),
         Some(serving) if serving.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }

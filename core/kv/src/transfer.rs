@@ -142,7 +142,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                     self.give_up();
                 }
             }
-            MemberBody::Consensus(_) | MemberBody::Addressed { .. } => {}
+            MemberBody::Consensus(_) | MemberBody::Addressed { .. } | MemberBody::Standing(_) => {}
         }
     }
 
@@ -274,6 +274,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
         }
         self.state = state;
+        self.pass_to(mark.index);
         counters.add(Counter::Installed, 1);
         let (sequence, length) = (written.sequence(), written.length());
         self.installed = Some(Held { mark: mark.clone(), sequence, length });

@@ -54,4 +54,6 @@ pub enum Bug {
     KvInstallKeepsOld,
     /// A leader of the KV's group believes a follower's old answer over a newer one (raft-rs before its #557).
     KvOvertakenMismatch,
+    /// A member of the KV's group that does not lead passes over a command now and then.
+    KvDiverges,
 }

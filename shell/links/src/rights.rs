@@ -88,7 +88,7 @@ impl Peer {
     /// Whether it may ask for a verb of management.
     fn may_ask(&self, verb: &AdminBody) -> bool {
         let is_own = match verb {
-            AdminBody::Status => self.rights.kv,
+            AdminBody::Status | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. }) => self.rights.kv,
             AdminBody::KvGroup(KvGroupVerb::Add { member } | KvGroupVerb::Remove { member }) => {
                 self.member_of == Some(server_of(*member))
             }

@@ -53,6 +53,9 @@ impl GroupChecker {
         if look.installed > installed {
             self.tally.add(Kind::Installation);
         }
+        if look.differed > 0 {
+            return Some(format!("node {} finds that another member differs from it", node.0));
+        }
         let (hash, first) = *self.states.entry(look.applied).or_insert((look.hash, node));
         if self.states.len() > STATES_MAX {
             self.states.pop_first();
@@ -97,7 +100,14 @@ mod tests {
 
     fn look(applied: u64, hash: u64, term: u64, role: Role) -> Look {
         let leadership = Leadership { role, term: Term(term), leader: None };
-        Look { applied: LogIndex(applied), hash, installed: 0, is_ahead_of_all: true, leadership }
+        Look {
+            applied: LogIndex(applied),
+            hash,
+            installed: 0,
+            differed: 0,
+            is_ahead_of_all: true,
+            leadership,
+        }
     }
 
     #[test]
@@ -129,6 +139,8 @@ mod tests {
                 .look(NodeId(3), look(5, 51, 3, Role::Follower))
                 .is_some_and(|why| why.contains("entry 5"))
         );
+        let alarmed = Look { differed: 1, ..look(5, 50, 3, Role::Follower) };
+        assert!(checker.look(NodeId(1), alarmed).is_some_and(|why| why.contains("differs")));
         checker.end();
         assert_eq!(checker.look(NodeId(3), look(5, 51, 3, Role::Follower)), None);
     }

@@ -61,7 +61,8 @@ impl Farewell {
             AdminAnswer::Failed(_)
             | AdminAnswer::Status(_)
             | AdminAnswer::NotYet(_)
-            | AdminAnswer::NotAllowed(_) => {}
+            | AdminAnswer::NotAllowed(_)
+            | AdminAnswer::Fingerprint(_) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ::roles::Role;
 use certificates::Credentials;
 use consensus::Member;
-use formats::message::admin::KvGroupVerb;
+use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
 use formats::recording::RoleCard;
 use glossary::NodeId;
 use io::{Builder, GatewaySpec, NodeSpec, NodeState, Runtime, Settings};
@@ -21,13 +21,16 @@ use crate::cli::Serve;
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
-use crate::up::{limits, signals::Signals};
+use crate::up::{ask, limits, signals::Signals};
 use addresses::Directory;
 pub(crate) use addresses::own_address;
 pub(crate) use folder::Folder;
 
 /// How long a stop may take.
 const STOP: Duration = Duration::from_secs(5);
+
+/// How long another member may take to lead when this one stops.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the KV still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -172,8 +175,24 @@ fn wait(config: &ServerConfig, runtime: &Runtime<Role>, signals: &Signals) -> Re
     Ok(())
 }
 
+/// Has another member lead, where this one does: clients then go on at once, and wait for no election.
+fn hand_over(config: &ServerConfig, runtime: &Runtime<Role>) {
+    let (mut port, kv) = (runtime.port(), NodeId::kv_of(config.server));
+    let Some(RoleStatus::KvMember { me, leader, members, .. }) = ask::status(&mut port, kv, HAND_OVER) else {
+        return;
+    };
+    let others = members.voters.into_iter().filter(|other| *other != me && leader == Some(me));
+    for to in others {
+        let verb = AdminBody::KvGroup(KvGroupVerb::Transfer { to });
+        if ask::admin(&mut port, kv, verb, HAND_OVER) == Ok(AdminAnswer::Done) {
+            return;
+        }
+    }
+}
+
 /// Stops: clients and servers first, then the KV. What was acknowledged is in its log either way.
 fn stop(config: &ServerConfig, runtime: Runtime<Role>) -> Result<(), Failure> {
+    hand_over(config, &runtime);
     if runtime.stop_node(NodeId::at(config.server, LINKS_PLACE), STOP / 2).is_err() {
         tracing::warn!("clients were cut off with requests in flight");
     }

@@ -3,7 +3,7 @@
 //! Everything that can be refused is refused before anything is touched; then the KV starts, says what the
 //! cluster is, and the other roles follow.
 
-mod ask;
+pub(crate) mod ask;
 mod banner;
 mod cluster;
 mod control;

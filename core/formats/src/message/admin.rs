@@ -6,6 +6,8 @@ use consensus::{LogIndex, Member, Membership, Term};
 use glossary::{ByteCount, Generation, OsdId, VdiskId, VdiskName};
 use serde::{Deserialize, Serialize};
 
+use crate::message::standing::Fingerprint;
+
 /// A request of management.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminRequest {
@@ -74,6 +76,12 @@ pub enum KvGroupVerb {
     },
     /// The member that is asked, whichever, replaces its log by a snapshot.
     Snapshot,
+    /// The member that is asked, whichever, says what it has, in short. Who compares asks one member for what it has now,
+    /// and the others for what they had at the same entry.
+    Fingerprint {
+        /// At which entry, of those applied last; now, where none is named.
+        at: Option<LogIndex>,
+    },
 }
 
 /// The answer to management.
@@ -98,6 +106,8 @@ pub enum AdminAnswer {
     NotYet(String),
     /// Not done: who asks may not. Said where requests come in. Why, and who may: one sentence for people.
     NotAllowed(String),
+    /// What a member of the KV's group has, or had.
+    Fingerprint(Fingerprint),
 }
 
 /// Whether a role or a vDisk serves.

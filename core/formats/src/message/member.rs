@@ -5,6 +5,8 @@ use consensus::{Member, SnapshotMark};
 use glossary::{ClusterIdentity, ServerId};
 use serde::{Deserialize, Serialize};
 
+use crate::message::standing::Standing;
+
 /// The member that a server's KV is: the server's number in the low 16 bits, above it how often the server lost its disk.
 /// Who lost it has forgotten its votes, so it is never again the member that it was.
 pub fn member_of(server: ServerId, disks_lost: u32) -> Member {
@@ -65,4 +67,6 @@ pub enum MemberBody {
         /// What.
         message: consensus::Message,
     },
+    /// How the sender stands.
+    Standing(Standing),
 }

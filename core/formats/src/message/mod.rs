@@ -11,6 +11,7 @@ pub mod kv;
 pub mod kv_range;
 pub mod member;
 pub mod object;
+pub mod standing;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,6 +13,7 @@ use crate::message::admin::{
 };
 use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
+use crate::message::standing::Fingerprint;
 
 pub(super) fn messages() -> Vec<Message> {
     let session = SessionId(0x77);
@@ -28,8 +29,13 @@ pub(super) fn messages() -> Vec<Message> {
     }));
     messages.extend(all(admin_body).map(|body| Message::Admin(AdminRequest { request: 4, body })));
     let answers = all(admin_answer).chain(all(status).chain([vdisk_states()]).map(AdminAnswer::Status));
-    let answers =
-        answers.chain([AdminAnswer::NotYet("why".to_string()), AdminAnswer::NotAllowed("why".to_string())]);
+    let fingerprint = Fingerprint { scheme: 1, index: LogIndex(300), hash: u64::MAX - 7 };
+    let last = [
+        AdminAnswer::NotYet("why".to_string()),
+        AdminAnswer::NotAllowed("why".to_string()),
+        AdminAnswer::Fingerprint(fingerprint),
+    ];
+    let answers = answers.chain(last);
     messages.extend(answers.map(|body| Message::AdminReply(AdminReply { request: 5, body })));
     messages
 }
@@ -127,7 +133,9 @@ fn admin_body(last: Option<&AdminBody>) -> Option<AdminBody> {
             KvGroupVerb::AddLearner { member } => KvGroupVerb::Remove { member: *member },
             KvGroupVerb::Remove { member } => KvGroupVerb::Transfer { to: *member },
             KvGroupVerb::Transfer { .. } => KvGroupVerb::Snapshot,
-            KvGroupVerb::Snapshot => return None,
+            KvGroupVerb::Snapshot => KvGroupVerb::Fingerprint { at: None },
+            KvGroupVerb::Fingerprint { at: None } => KvGroupVerb::Fingerprint { at: Some(LogIndex(300)) },
+            KvGroupVerb::Fingerprint { at: Some(_) } => return None,
         }),
     })
 }
@@ -141,7 +149,8 @@ fn admin_answer(last: Option<&AdminAnswer>) -> Option<AdminAnswer> {
             AdminAnswer::Failed(_)
             | AdminAnswer::Status(_)
             | AdminAnswer::NotYet(_)
-            | AdminAnswer::NotAllowed(_),
+            | AdminAnswer::NotAllowed(_)
+            | AdminAnswer::Fingerprint(_),
         ) => return None,
     })
 }

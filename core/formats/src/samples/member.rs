@@ -11,6 +11,7 @@ use glossary::ClusterIdentity;
 use super::all;
 use crate::Message;
 use crate::message::member::{MemberBody, MemberMessage};
+use crate::message::standing::{DiskRoom, Fingerprint, Standing};
 
 pub(super) fn messages() -> Vec<Message> {
     let said = all(said).map(|body| MemberBody::Consensus(consensus::Message { term: Term(300), body }));
@@ -80,6 +81,14 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
             to: Member(0x1_0003),
             message: consensus::Message { term: Term(1), body: MessageBody::TakeOver },
         },
-        Some(MemberBody::Addressed { .. }) => return None,
+        Some(MemberBody::Addressed { .. }) => standing(DiskRoom::Nothing),
+        Some(MemberBody::Standing(Standing { room: DiskRoom::Nothing, .. })) => standing(DiskRoom::Removals),
+        Some(MemberBody::Standing(Standing { room: DiskRoom::Removals, .. })) => standing(DiskRoom::Enough),
+        Some(MemberBody::Standing(Standing { room: DiskRoom::Enough, .. })) => return None,
     })
+}
+
+fn standing(room: DiskRoom) -> MemberBody {
+    let fingerprint = Fingerprint { scheme: 1, index: LogIndex(300), hash: u64::MAX - 7 };
+    MemberBody::Standing(Standing { fingerprint, room })
 }

@@ -2,7 +2,9 @@
 
 use crate::support::members::Members;
 use consensus::Member;
+use formats::kv_store::{PREFERRED_KEY, encode_preferred};
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
+use formats::message::member::server_of;
 
 fn group(servers: usize, voters: usize) -> Members {
     Members::with_spares(5, servers, voters, None)
@@ -154,5 +156,52 @@ fn a_leader_whose_disk_is_full_hands_over() {
     }
     world.pass(60).expect("nothing goes wrong");
     assert!(world.leader().is_some_and(|leader| leader != full));
+    assert_eq!(world.settle(), Ok(()));
+}
+
+#[test]
+fn a_leader_whose_disk_is_full_hands_over_to_none_whose_disk_is_nearly_full() {
+    for narrow in 0..3 {
+        let mut world = group(3, 3);
+        world.pass(60).expect("nothing goes wrong");
+        world.narrow(narrow);
+        let full = (narrow + 1) % 3;
+        let to = world.member(full);
+        // Twice: in between the leader hears how the others stand.
+        for _ in 0..2 {
+            assert_eq!(world.ask_group(KvGroupVerb::Transfer { to }), Ok(AdminAnswer::Done));
+            world.pass(60).expect("nothing goes wrong");
+        }
+        assert_eq!(world.leader(), Some(full));
+        world.fill(full);
+        for _ in 0..600 {
+            if world.leader() != Some(full) {
+                break;
+            }
+            world.happen_calmly().expect("nothing goes wrong");
+        }
+        world.pass(5).expect("nothing goes wrong");
+        assert_eq!(world.leader(), Some((narrow + 2) % 3));
+        assert_eq!(world.settle(), Ok(()));
+    }
+}
+
+#[test]
+fn the_preferred_server_leads_once_it_can() {
+    let mut world = group(3, 3);
+    world.pass(60).expect("nothing goes wrong");
+    let leader = world.leader().expect("one leads");
+    let preferred = (leader + 1) % 3;
+    world.cut_off(&[preferred]);
+    let value = encode_preferred(server_of(world.member(preferred)));
+    world.set(leader, PREFERRED_KEY, value).expect("nothing goes wrong");
+    world.pass(200).expect("nothing goes wrong");
+    assert!(world.leader().is_some_and(|leader| leader != preferred));
+    world.cut_off(&[]);
+    world.pass(200).expect("nothing goes wrong");
+    assert_eq!(world.leader(), Some(preferred));
+    world.cut_off(&[preferred]);
+    world.pass(200).expect("nothing goes wrong");
+    assert!(world.leader().is_some_and(|leader| leader != preferred), "another goes on");
     assert_eq!(world.settle(), Ok(()));
 }

@@ -1,5 +1,6 @@
 //! The KV from outside: transcripts of exact effects, and runs with crashes against a model.
 
+mod alike;
 mod changes;
 mod crashes;
 mod members;

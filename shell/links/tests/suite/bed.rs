@@ -45,10 +45,9 @@ impl Machine for Echo {
     fn step(&mut self, _now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
         let Event::Message { from, message } = event else { return };
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let (from, message) = match self.passed_on(from, message) {
-            Ok((to, message)) => return effects.push(Effect::Send { to, message }),
-            Err(other) => other,
-        };
+        if let Some((to, message)) = self.passed_on(from, &message) {
+            return effects.push(Effect::Send { to, message });
+        }
         let message = match message {
             Message::Kv(KvRequest { request, body }) => match body {
                 KvBody::Query(KvQuery::Get { key }) => {
@@ -76,25 +75,21 @@ impl Machine for Echo {
 
 impl Echo {
     /// What goes on to another server, or came back from there.
-    #[expect(clippy::result_large_err, reason = "both ways carry the message")]
-    fn passed_on(&mut self, from: NodeId, message: Message) -> Result<(NodeId, Message), (NodeId, Message)> {
-        match &message {
+    fn passed_on(&mut self, from: NodeId, message: &Message) -> Option<(NodeId, Message)> {
+        match message {
             Message::Kv(KvRequest { request, body: KvBody::Query(KvQuery::Get { key }) }) => {
                 let text = String::from_utf8(key.clone()).unwrap();
-                let Some((server, key)) = text.strip_prefix("via ").and_then(|rest| rest.split_once(' '))
-                else {
-                    return Err((from, message));
-                };
+                let (server, key) = text.strip_prefix("via ")?.split_once(' ')?;
                 self.waiting.push((from, *request));
                 let body = KvBody::Query(KvQuery::Get { key: key.as_bytes().to_vec() });
                 let to = NodeId::kv_of(ServerId(server.parse().unwrap()));
-                Ok((to, Message::Kv(KvRequest { request: self.waiting.len() as u64 - 1, body })))
+                Some((to, Message::Kv(KvRequest { request: self.waiting.len() as u64 - 1, body })))
             }
             Message::KvReply(reply) => {
                 let (to, request) = self.waiting[reply.request as usize];
-                Ok((to, Message::KvReply(KvReply { request, body: reply.body.clone() })))
+                Some((to, Message::KvReply(KvReply { request, body: reply.body.clone() })))
             }
-            _ => Err((from, message)),
+            _ => None,
         }
     }
 }

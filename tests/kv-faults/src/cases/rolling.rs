@@ -1,12 +1,18 @@
 //! Every server restarts, one after another, and no request fails.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::bed::Bed;
 use crate::cluster::connect;
 use crate::network::SERVERS;
+
+/// How often each server restarts, and how long all are left alone between.
+const ROUNDS: u16 = 2;
+const BETWEEN: Duration = Duration::from_millis(500);
 
 /// Clients that write and read back while servers restart.
 const CLIENTS: u8 = 3;
@@ -20,7 +26,8 @@ pub(crate) fn rolling_restart(bed: &Bed) -> Result<()> {
             scope.spawn(move || write_and_read(number, config, is_over))
         };
         let threads: Vec<_> = (0..CLIENTS).map(run).collect();
-        let restarted = (1..=SERVERS).try_for_each(|server| {
+        let restarted = (0..ROUNDS).flat_map(|_| 1..=SERVERS).try_for_each(|server| {
+            sleep(BETWEEN);
             cluster.stop(server)?;
             cluster.start_dead()?;
             cluster.wait_until_whole()
