@@ -124,13 +124,16 @@ fn holds(holds: bool, key: &[u8], why: StepError) -> Result<(), Failed> {
 fn delete_prefix(map: &mut Transaction<'_>, prefix: &[u8], keys_max: u32) -> StepAnswer {
     let range = KvRange::prefix(prefix);
     let mut keys = 0;
-    while let Some((key, _)) = first(map, &range) {
+    let mut next = first(map, &range).map(|(key, _)| key.to_vec());
+    while let Some(key) = next {
         if keys == keys_max {
             return StepAnswer::Deleted { keys, more: true };
         }
-        let key = key.to_vec();
         map.delete(&key);
         keys += 1;
+        // Behind what was deleted: from the beginning each look would pass all that is gone.
+        let behind = map.first(core::ops::Bound::Excluded(&key)).filter(|(key, _)| range.reaches(key));
+        next = behind.map(|(key, _)| key.to_vec());
     }
     StepAnswer::Deleted { keys, more: false }
 }

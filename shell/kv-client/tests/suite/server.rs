@@ -57,10 +57,13 @@ pub(crate) struct Switches {
     pub(crate) requests: AtomicUsize,
 }
 
+/// Where a server takes streams.
+type Streams = Arc<Mutex<Sender<UnixStream>>>;
+
 /// Servers that a client can dial.
 #[derive(Clone)]
 pub(crate) struct Servers {
-    servers: BTreeMap<ServerId, (Arc<Mutex<Sender<UnixStream>>>, Arc<Switches>)>,
+    servers: BTreeMap<ServerId, (Streams, Arc<Switches>)>,
     /// Clients must find out who is there.
     pub(crate) is_one_place: bool,
 }
