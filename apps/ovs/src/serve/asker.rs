@@ -49,15 +49,11 @@ impl Asker {
         self.port.send(to, Message::Kv(request));
         while self.now() < until {
             let due = self.client.next_due().map_or(until, |due| due.min(until));
-            match self.port.receive(due.since(self.now())) {
-                Some((from, Message::KvReply(reply))) => {
-                    if let Some((settled, answer)) = self.client.on_reply(self.now(), from, reply)
-                        && settled == number
-                    {
-                        return Some(answer);
-                    }
-                }
-                Some(_) | None => {}
+            if let Some((from, Message::KvReply(reply))) = self.port.receive(due.since(self.now()))
+                && let Some((settled, answer)) = self.client.on_reply(self.now(), from, reply)
+                && settled == number
+            {
+                return Some(answer);
             }
             for (to, request) in self.client.resend_due(self.now()) {
                 self.port.send(to, Message::Kv(request));
