@@ -110,7 +110,7 @@ fn wait_for_voters(bed: &Bed, count: usize) -> Result<()> {
     };
     let said = wait_for(|| of_server(bed, 1, "members --json"), is_so)?;
     let warns = said["warning"].as_str().is_some_and(|warning| warning.contains("an odd number"));
-    ensure!(warns == (count % 2 == 0), "{said}");
+    ensure!(warns == count.is_multiple_of(2), "{said}");
     Ok(())
 }
 
