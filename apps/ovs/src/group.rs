@@ -1,6 +1,5 @@
 //! Asking whoever leads the KV's group to change it, through TLS.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use certificates::Credentials;
@@ -12,6 +11,7 @@ use kv_client::{Dial, TlsDial};
 use crate::config::ServerConfig;
 use crate::conversation::converse;
 use crate::failure::{ExitCode, Failure};
+use crate::serve::remembered;
 
 /// How long one server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait before all are asked again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
-/// The servers that a configuration knows, as clients reach them; without the one that asks, unless it is alone.
+/// The servers that a configuration knows, and those that the KV named when this server last ran, as clients reach them.
 pub(crate) fn dial(config: &ServerConfig) -> Result<TlsDial, Failure> {
     let credentials = Credentials::load(&config.certificates)
         .map_err(|error| Failure::refused(format!("the certificate can't be used: {error}")))?;
-    let others: BTreeMap<ServerId, String> =
-        config.servers.iter().map(|(server, address)| (*server, address.to_string())).collect();
-    Ok(TlsDial::new(credentials, others))
+    let named = remembered(&config.data);
+    let known = config.servers.iter().chain(&named).map(|(server, address)| (*server, address.to_string()));
+    Ok(TlsDial::new(credentials, known.collect()))
 }
 
 /// Asks every server in turn until one does it: the others say who leads, and that may have changed by then.

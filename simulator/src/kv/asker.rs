@@ -30,6 +30,8 @@ pub struct Asker {
     /// It changes nothing.
     only_reads: bool,
     lives: u32,
+    /// Lives that ended with a call under way: nobody answers for it any more.
+    lost: u32,
     awaited: Option<(u64, CallId, Operation)>,
     /// Calls that it is still to make.
     left: u32,
@@ -50,6 +52,7 @@ impl Asker {
             client,
             only_reads,
             lives: 0,
+            lost: 0,
             awaited,
             left: 0,
             seen: [None; KEYS],
@@ -85,12 +88,17 @@ impl Asker {
 
     /// Asks again what is due, or something new. `next` numbers values.
     pub fn on_alarm(&mut self, now: Moment, history: &mut KvHistory, next: &mut u32) {
-        if self.awaited.is_some() && self.lives < LOST_MAX && self.random.chance(40) {
+        if self.awaited.is_some() && self.lost < LOST_MAX && self.random.chance(400) {
+            self.lost += 1;
+            self.awaited = None;
             self.begin_life();
         }
         self.resend(now);
         if self.awaited.is_none() && self.left > 0 && self.random.coin() {
             self.left -= 1;
+            if !self.only_reads && self.random.chance(2_500) {
+                self.begin_life();
+            }
             self.ask(now, history, next);
         }
     }
@@ -117,11 +125,13 @@ impl Asker {
         None
     }
 
-    /// A new life has forgotten all, and nobody answers for what the last one asked.
+    /// A new life has forgotten all, and begins with any member: so a leader that took over is found as soon as it
+    /// leads, while others still ask the one before it.
     fn begin_life(&mut self) {
         self.lives += 1;
-        self.client = KvClient::new(self.random.word(), self.group.clone());
-        self.awaited = None;
+        let mut group = self.group.clone();
+        self.random.shuffle(&mut group);
+        self.client = KvClient::new(self.random.word(), group);
     }
 
     /// Added to the numbers of requests: an answer to an earlier life fits none of this one.

@@ -195,7 +195,7 @@ impl Keeper {
 }
 
 /// What an earlier life remembered. A copy that can't be read is made anew when the KV says where servers are.
-fn remembered(data: &Path) -> BTreeMap<ServerId, Address> {
+pub(crate) fn remembered(data: &Path) -> BTreeMap<ServerId, Address> {
     let bytes = std::fs::read(data.join(REMEMBERED)).unwrap_or_default();
     let records: Vec<ServerRecord> = registry::decode(&bytes).unwrap_or_default();
     records.into_iter().filter_map(|it| Some((it.server, it.address.parse().ok()?))).collect()

@@ -24,6 +24,7 @@ use crate::group;
 use crate::up::{ask, limits, signals::Signals};
 use addresses::Directory;
 pub(crate) use addresses::own_address;
+pub(crate) use addresses::remembered;
 pub(crate) use folder::Folder;
 
 /// How long a stop may take.
