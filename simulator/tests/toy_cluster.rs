@@ -38,22 +38,24 @@ fn the_same_seeds_give_the_same_digest() {
 
 #[test]
 fn every_wrong_toy_is_found_by_the_promise_it_breaks() {
-    for (bug, promise) in [
-        // What is acknowledged and not written is lost with a process (P1) or with the power (P2): which comes first is
-        // the seed's.
-        (Bug::AcknowledgeBeforeWrite, Promise::P2),
-        (Bug::FlushWithoutSync, Promise::P2),
-        (Bug::HolesInTheLog, Promise::P3),
-        (Bug::DiscardNotLogged, Promise::P1),
-        (Bug::OldReads, Promise::P5),
-        (Bug::TornTailAccepted, Promise::P2),
-        (Bug::FlippedBit, Promise::P6),
-        (Bug::AnswersSwapped, Promise::P6),
-        (Bug::NoBound, Promise::P9),
-        (Bug::NeverAnswers, Promise::P10),
-        (Bug::SyncTriedAgain, Promise::P2),
+    // What is acknowledged and not there after a crash breaks P1 or P2: whether a process or the power goes first is the
+    // seed's.
+    const LOST: &[Promise] = &[Promise::P1, Promise::P2];
+    for (bug, promises) in [
+        (Bug::AcknowledgeBeforeWrite, LOST),
+        (Bug::FlushWithoutSync, &[Promise::P2]),
+        (Bug::HolesInTheLog, &[Promise::P3]),
+        (Bug::DiscardNotLogged, LOST),
+        (Bug::OldReads, &[Promise::P5]),
+        (Bug::TornTailAccepted, &[Promise::P2]),
+        (Bug::FlippedBit, &[Promise::P6]),
+        (Bug::AnswersSwapped, &[Promise::P6]),
+        (Bug::NoBound, &[Promise::P9]),
+        (Bug::NeverAnswers, &[Promise::P10]),
+        (Bug::SyncTriedAgain, &[Promise::P2]),
     ] {
         let broken = broken(bug);
-        assert!(broken.contains(&promise), "{bug:?} broke {broken:?}, not {promise:?}");
+        let is_it = promises.iter().any(|promise| broken.contains(promise));
+        assert!(is_it, "{bug:?} broke {broken:?}, none of {promises:?}");
     }
 }
