@@ -96,6 +96,8 @@ pub struct Layout {
     pub voters: usize,
     /// How many askers the KV has beside the roles, and the addresses of its members.
     pub askers: (usize, Vec<NodeId>),
+    /// How often a member of the KV's group is away for longer than the others wait for it, beside what is drawn.
+    pub members_away: usize,
     /// How many ASDs may hold damaged data at any time without any object becoming unreadable.
     pub damaged_asds_max: usize,
     /// Whether the cluster can be told to push everything to the ASDs ([`AdminBody::SyncVdisk`]).

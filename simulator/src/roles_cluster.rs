@@ -30,6 +30,9 @@ const OBJECTS: NodeId = NodeId(1);
 const VOLUME_DRIVER: NodeId = NodeId(2);
 const EDGES: u32 = 3;
 
+/// How often a member is away in a run whose group was chosen.
+const MEMBERS_AWAY: usize = 3;
+
 /// Askers of the KV beside the roles.
 const ASKERS: usize = 4;
 
@@ -71,6 +74,8 @@ struct Sizes {
     members: u16,
     /// Servers that may join the group, behind its members.
     spares: u16,
+    /// How often a member is away for certain: where a group is what is looked at, and not one of many things.
+    members_away: usize,
     /// Entries that members keep in memory for those that are behind.
     kept_entries: u64,
 }
@@ -79,6 +84,7 @@ impl Sizes {
     fn draw(seed: u64, members: Option<u16>) -> Self {
         let mut group = Random::stream(seed, "group");
         let drawn = [1, 3, 5][group.weighted(&[5, 5, 1])];
+        let members_away = if members.is_some_and(|members| members > 1) { MEMBERS_AWAY } else { 0 };
         let (alone, members) = (members == Some(1), members.unwrap_or(drawn));
         let spares = if alone { [0; 3] } else { [0, 1, 2] };
         let mut random = Random::stream(seed, "sizes");
@@ -102,6 +108,7 @@ impl Sizes {
             through_frames: random.chance(2_500),
             members,
             spares: spares[group.weighted(&[2, 1, 1])],
+            members_away,
             kept_entries: *group.pick(&[4, 64]),
         }
     }
@@ -208,6 +215,7 @@ fn layout(sizes: &Sizes) -> Layout {
         guests: guests.collect(),
         prologue: vec![(KV, found_cluster(sizes))],
         askers: (ASKERS, sizes.kv()),
+        members_away: sizes.members_away,
         voters: usize::from(sizes.members),
         damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
         can_sync: true,

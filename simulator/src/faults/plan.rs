@@ -46,9 +46,6 @@ const KINDS: [(Draw, u32); 15] = [
     (Draw::Misdirect, 2),
 ];
 
-/// How often a member of a group is away in every run, beside what is drawn.
-const MEMBERS_AWAY: usize = 3;
-
 /// Kinds that strike for certain: every run has [`KINDS_MIN`] of them.
 const CERTAIN: usize = 7;
 
@@ -99,8 +96,7 @@ impl Plan {
             let weights = KINDS.map(|(_, weight)| weight);
             certain.push(KINDS[drawer.random.weighted(&weights)].0);
         }
-        // A group that never loses its leader for a while shows little.
-        certain.extend([Draw::Member; MEMBERS_AWAY]);
+        certain.extend(vec![Draw::Member; layout.members_away]);
         faults.extend(certain.into_iter().flat_map(|kind| drawer.other(kind)));
         let mut random = drawer.random;
         let mut faults: Vec<_> = faults

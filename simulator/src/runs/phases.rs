@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LAST_WORDS: u32 = 40;
 
 /// Calls that each asker of the KV makes in the storm, and in each audit.
-const ASKED: u32 = 150;
+const ASKED: u32 = 60;
 const ASKED_LAST: u32 = 6;
 
 /// How long the storm may last: faults and the waits that they cause.
