@@ -48,8 +48,10 @@ pub struct Client {
     pub(crate) scope: Scope,
     /// Answers that nobody took yet.
     answers: BTreeMap<u64, KvAnswer>,
-    /// What was last in the way.
+    /// What a member last said that is in the way.
     trouble: Option<String>,
+    /// The last stream that broke, since an answer came.
+    broken: Option<String>,
     /// The last index that an answer told.
     index: u64,
 }
@@ -80,6 +82,7 @@ impl Client {
             scope: Scope::default(),
             answers: BTreeMap::new(),
             trouble: None,
+            broken: None,
             index: 0,
         })
     }
@@ -210,7 +213,7 @@ impl Client {
         let now = Instant::now();
         if now >= until {
             self.give_up();
-            return Err(Error::TimedOut(self.trouble.take()));
+            return Err(Error::TimedOut(self.why()));
         }
         let timestamp = self.now();
         for (to, request) in self.asks.resend_due(timestamp) {
@@ -238,7 +241,7 @@ impl Client {
         }
         let now = self.now();
         if let Some((request, answer)) = self.asks.on_reply(now, from, reply) {
-            self.trouble = None;
+            (self.trouble, self.broken) = (None, None);
             self.answers.insert(request, answer);
         }
     }
@@ -286,7 +289,15 @@ impl Client {
     fn lose(&mut self, to: NodeId, error: &io::Error) {
         self.connection = None;
         self.asks.on_gone(self.now(), to);
-        self.trouble = Some(format!("server {}: {error}", to.server()));
+        self.broken = Some(format!("server {}: {error}", to.server()));
+    }
+
+    /// What is in the way, in words: what a member says tells more than a stream that breaks.
+    fn why(&mut self) -> Option<String> {
+        match (self.trouble.take(), self.broken.take()) {
+            (Some(said), Some(broken)) => Some(format!("{said} {broken}")),
+            (said, broken) => said.or(broken),
+        }
     }
 
     /// Begins a new session: what is open in the old one is not asked for again.
