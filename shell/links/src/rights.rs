@@ -89,9 +89,11 @@ impl Peer {
     fn may_ask(&self, verb: &AdminBody) -> bool {
         let is_own = match verb {
             AdminBody::Status | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. }) => self.rights.kv,
-            AdminBody::KvGroup(KvGroupVerb::Add { member } | KvGroupVerb::Remove { member }) => {
-                self.member_of == Some(server_of(*member))
-            }
+            AdminBody::KvGroup(
+                KvGroupVerb::Add { member }
+                | KvGroupVerb::AddLearner { member }
+                | KvGroupVerb::Remove { member },
+            ) => self.member_of == Some(server_of(*member)),
             _ => false,
         };
         is_own || self.rights.admin

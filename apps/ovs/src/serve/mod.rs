@@ -153,8 +153,9 @@ fn kv(config: &ServerConfig, folder: &Folder) -> NodeSpec<Role> {
 /// Asks the group to take this server in, from a thread, until it has: the KV runs, and is waited for.
 fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
     config.servers.remove(&config.server);
+    let verb = if config.votes { KvGroupVerb::Add { member } } else { KvGroupVerb::AddLearner { member } };
     let ask = move || loop {
-        match group::ask(&config, KvGroupVerb::Add { member }, JOIN_EVERY) {
+        match group::ask(&config, verb, JOIN_EVERY) {
             Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
             Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
         }
