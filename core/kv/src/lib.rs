@@ -18,6 +18,7 @@ mod changes;
 mod config;
 mod counters;
 mod disk;
+mod emptied;
 mod fingerprints;
 mod fold;
 mod group;

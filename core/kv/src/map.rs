@@ -106,7 +106,7 @@ impl Map {
             let passed = page.last().map(|(key, _): &(Vec<u8>, _)| key).or(frozen.passed.as_ref());
             let from = passed.map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
             let live = |from: Bound<&[u8]>| first_of(&self.pairs, from);
-            let Some((key, value)) = overlay::first(live, &frozen.before, from) else { break };
+            let Some((key, value)) = overlay::first(live, &frozen.before, |_| None, from) else { break };
             size += key.len() + value.len();
             page.push((key.to_vec(), value.to_vec()));
         }
