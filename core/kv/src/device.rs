@@ -35,6 +35,8 @@ pub(crate) struct Share {
     pub(crate) arriving: u64,
     /// 1 while time passes for it.
     pub(crate) ticking: u64,
+    /// 1 for each group but the root group.
+    pub(crate) others: u64,
 }
 
 /// Whether the last sync is followed by a mark.
@@ -102,6 +104,7 @@ impl Device {
             queued: of(self.all.queued, before.queued, now.queued),
             arriving: of(self.all.arriving, before.arriving, now.arriving),
             ticking: of(self.all.ticking, before.ticking, now.ticking),
+            others: of(self.all.others, before.others, now.others),
         };
     }
 
@@ -115,9 +118,10 @@ impl Device {
         self.all.queued
     }
 
-    /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it.
+    /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it. A snapshot holds the
+    /// root group alone: where there are others, the log stays.
     pub(crate) fn may_snapshot(&self) -> bool {
-        let is_idle = self.snapshot.is_none() && self.all.arriving == 0;
+        let is_idle = self.snapshot.is_none() && self.all.arriving == 0 && self.all.others == 0;
         is_idle && !self.log.is_beginning() && self.room.has(0, self.snapshot_bytes())
     }
 

@@ -1,11 +1,11 @@
 //! A group that this KV hosts: its state, what was asked of it, and the member of it that this KV is.
 
 use alloc::string::String;
-use consensus::Role;
+use consensus::{Membership, Role};
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::message::standing::DiskRoom;
 use formats::{Effect, Message};
-use glossary::NodeId;
+use glossary::{GroupId, NodeId};
 use step::{Effects, Function};
 
 use crate::asked::Queue;
@@ -86,12 +86,19 @@ impl<F: Function, C: Group> Hosted<F, C> {
             queued: self.queue.bytes(),
             arriving: u64::from(self.transfer.is_some() || self.installed.is_some()),
             ticking: u64::from(self.replica.has_others),
+            others: u64::from(self.replica.of() != GroupId::ROOT),
         }
+    }
+
+    /// Whether it has something to propose or to write, or may have soon, without being told anything.
+    pub(crate) fn has_to_do(&self) -> bool {
+        !self.queue.is_empty() || self.replica.has_unwritten() || self.transfer.is_some()
     }
 
     /// A tick is over.
     pub(crate) fn on_tick(
         &mut self,
+        root: &Membership,
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
@@ -101,6 +108,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.announce(effects);
         self.tell_standing(room, effects);
         self.promote();
+        if self.replica.of() != GroupId::ROOT {
+            self.follow(root);
+        }
         self.pump(counters, effects)
     }
 }

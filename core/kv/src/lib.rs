@@ -22,6 +22,7 @@ mod disk;
 mod fingerprints;
 mod fold;
 mod group;
+mod groups;
 mod hash;
 mod hosted;
 mod knows;

@@ -1,6 +1,7 @@
 //! What the files of an earlier life come to: which snapshot is whole, what of the log is kept, and the state
 //! that they give. Pure; the machine reads the files.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -115,39 +116,46 @@ pub(crate) struct Beginning {
     pub(crate) mark: Whole,
 }
 
-/// Judges the logs from the snapshot on: where the log ends, and what member `me` of the group begins with; none where
-/// nothing of a group was written. What version 1 wrote is applied to the state.
+/// Judges the logs from the snapshot on: where the log ends, and what member `me` of the group begins with in each
+/// group; of one of which nothing was written, nothing. What version 1 wrote is applied to the state.
 pub(crate) fn replay<F: Function>(
     logs: &[LogFile],
     beginning: Beginning,
     (bug, me): (Option<Bug>, Member),
     state: &mut State<F>,
-) -> Result<(Judgement, Option<Recovered>), Refusal> {
+) -> Result<(Judgement, BTreeMap<GroupId, Recovered>), Refusal> {
     let scans: Vec<_> = logs.iter().map(|log| (log.sequence, log.scan.clone())).collect();
     let judgement = judge(&scans, beginning.first, Mark::default());
     if bug != Some(Bug::DamageTakenForTail) {
         refuse_damage(logs, beginning.first, &judgement)?;
     }
-    let mut fold = Fold::new(beginning.mark);
+    let mut folds = BTreeMap::from([(GroupId::ROOT, Fold::new(beginning.mark))]);
     for (kept, log) in judgement.kept.iter().zip(logs) {
         let scan = log.scan.as_ref().expect("what is kept was read");
         for batch in &scan.batches[..kept.batches] {
-            take_batch(&batch.body, scan.header.kind.version, state, &mut fold)
+            take_batch(&batch.body, scan.header.kind.version, state, &mut folds)
                 .ok_or_else(|| unfit(&format!("{} at {}", log_name(log.sequence), batch.position)))?;
         }
     }
     if bug == Some(Bug::TornTailAccepted) {
         let torn = logs.last().and_then(torn_batch);
-        let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut fold));
+        let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut folds));
     }
-    Ok((judgement, fold.finish(me)))
+    let recovered = folds.into_iter().filter_map(|(group, fold)| Some((group, fold.finish(me)?)));
+    Ok((judgement, recovered.collect()))
 }
 
-fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, fold: &mut Fold) -> Option<()> {
+fn take_batch<F: Function>(
+    body: &[u8],
+    version: u16,
+    state: &mut State<F>,
+    folds: &mut BTreeMap<GroupId, Fold>,
+) -> Option<()> {
     if version == NO_GROUP {
         return apply_batch(body, state);
     }
-    records(body, version)?.into_iter().try_for_each(|(_, record)| fold.record(record))
+    let mut take = |(group, record)| folds.entry(group).or_default().record(record);
+    records(body, version)?.into_iter().try_for_each(&mut take)
 }
 
 /// The records of a batch, and whose they are. Version 1 has none.

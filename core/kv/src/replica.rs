@@ -6,9 +6,9 @@ use alloc::string::String;
 use consensus::{
     Entry, EntryBody, Leadership, LogIndex, Member, Membership, MessageBody, Recovered, SnapshotMark, Status,
 };
-use formats::message::member::{MemberBody, MemberMessage, server_of};
+use formats::message::member::{MemberBody, MemberMessage, MemberOf, server_of};
 use formats::{Effect, Message};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClusterIdentity, GroupId, NodeId};
 use step::{Bug, Effects};
 
 use crate::config::Config;
@@ -24,6 +24,8 @@ const HEARD_MAX: usize = 64;
 /// A member of the group.
 #[derive(Debug)]
 pub(crate) struct Replica<C> {
+    /// Of which group.
+    of: GroupId,
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
@@ -49,6 +51,7 @@ pub(crate) struct Replica<C> {
 impl<C: Group> Replica<C> {
     pub(crate) fn open<F>(
         config: &Config<F>,
+        of: GroupId,
         seed: u64,
         recovered: Recovered,
         begins: Option<Anew>,
@@ -60,6 +63,7 @@ impl<C: Group> Replica<C> {
         consensus.plant(config.bug);
         let leadership = consensus.status().leadership;
         let mut replica = Replica {
+            of,
             group: consensus,
             cluster: config.cluster,
             me: config.me,
@@ -113,6 +117,11 @@ impl<C: Group> Replica<C> {
         self.unwritten.is_due()
     }
 
+    /// Whether something is to be written, though nobody may wait for it.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten.is_there()
+    }
+
     /// With what the log must begin anew.
     pub(crate) fn begins(&self) -> Option<&Anew> {
         self.begins.as_ref()
@@ -160,6 +169,16 @@ impl<C: Group> Replica<C> {
         self.group.status()
     }
 
+    /// Of which group it is a member.
+    pub(crate) fn of(&self) -> GroupId {
+        self.of
+    }
+
+    /// The group begins here: so the log says.
+    pub(crate) fn begin_group(&mut self, mark: &SnapshotMark) {
+        self.unwritten.begin_group(mark);
+    }
+
     /// This member.
     pub(crate) fn me(&self) -> Member {
         self.me
@@ -204,7 +223,11 @@ impl<C: Group> Replica<C> {
 
     /// Sends to another member.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+        let message = MemberMessage { cluster: self.cluster, body };
+        let message = match self.of {
+            GroupId::ROOT => Message::Member(message),
+            group => Message::MemberOf(MemberOf { group, message }),
+        };
         effects.push(Effect::Send { to: self.node_of(to), message });
     }
 

@@ -1,6 +1,6 @@
 //! Serving: the groups that are hosted, and what becomes of batches, of the snapshot, and of a disk without room.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -38,6 +38,8 @@ pub(crate) struct Serving<F, C> {
     /// The groups that it hosts, the root group always among them.
     pub(crate) groups: BTreeMap<GroupId, Hosted<F, C>>,
     pub(crate) device: Device,
+    /// Groups that may have something to propose or to write.
+    pub(crate) touched: BTreeSet<GroupId>,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
@@ -67,6 +69,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         act: impl FnOnce(&mut Hosted<F, C>, &mut Device) -> R,
     ) -> Option<R> {
         let hosted = self.groups.get_mut(&group)?;
+        self.touched.insert(group);
         let answer = act(hosted, &mut self.device);
         note(hosted, &mut self.device);
         Some(answer)
@@ -77,7 +80,22 @@ impl<F: Function, C: Group> Serving<F, C> {
         &mut self,
         mut act: impl FnMut(&mut Hosted<F, C>, &mut Device) -> Result<(), String>,
     ) -> Result<(), String> {
-        for hosted in self.groups.values_mut() {
+        for (group, hosted) in &mut self.groups {
+            self.touched.insert(*group);
+            let ended = act(hosted, &mut self.device);
+            note(hosted, &mut self.device);
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// The same with those that may have something to propose or to write.
+    fn with_touched(
+        &mut self,
+        mut act: impl FnMut(&mut Hosted<F, C>, &mut Device) -> Result<(), String>,
+    ) -> Result<(), String> {
+        for group in &self.touched {
+            let hosted = self.groups.get_mut(group).expect("what is touched is hosted");
             let ended = act(hosted, &mut self.device);
             note(hosted, &mut self.device);
             ended?;
@@ -93,10 +111,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { mut state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
+        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, held } =
+            started;
         let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
-        let replica = Replica::open(config, seed, recovered, begins)?;
+        let replica = Replica::open(config, GroupId::ROOT, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
@@ -107,7 +126,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut device = Device::new(log, room, held, kept.into_iter().collect());
         device.snapshot_due = snapshot_due;
         let root = Hosted::new(state, replica);
-        let mut serving = Serving { groups: [(GroupId::ROOT, root)].into(), device };
+        let groups = [(GroupId::ROOT, root)].into();
+        let mut serving = Serving { groups, device, touched: BTreeSet::new() };
+        for (group, recovered) in others {
+            serving.host_found(group, recovered, (config, seed))?;
+        }
         serving.with_all(|hosted, _| hosted.pump(counters, effects))?;
         Ok(serving)
     }
@@ -269,10 +292,15 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         self.device.on_tick();
-        self.with_all(|hosted, device| match hosted.replica.has_others {
-            true => hosted.on_tick(device.disk_room(), counters, effects),
-            false => Ok(()),
-        })
+        let (root, room) = (self.root().replica.status().membership, self.device.disk_room());
+        let are_several = root.voters.len() + root.learners.len() > 1;
+        let passes = |hosted: &Hosted<F, C>| are_several || hosted.replica.has_others;
+        let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
+        for group in groups.collect::<Vec<_>>() {
+            let ended = self.with(group, |hosted, _| hosted.on_tick(&root, room, counters, effects));
+            ended.unwrap_or(Ok(()))?;
+        }
+        Ok(())
     }
 
     /// It is looked who waited long enough.
@@ -285,20 +313,29 @@ impl<F: Function, C: Group> Serving<F, C> {
 
     pub(crate) fn on_turn_end(
         &mut self,
-        config: &Config<F>,
+        (config, seed): (&Config<F>, u64),
         disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        self.settle_groups((config, seed), counters, effects)?;
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
-        self.with_all(|hosted, device| {
+        self.with_touched(|hosted, device| {
             hosted.propose(can_write, counters, effects)?;
             hosted.restore_transfer(config, device, disk, effects);
             Ok(())
         })?;
+        self.write_next(disk, counters, effects);
+        let groups = &self.groups;
+        self.touched.retain(|group| groups.get(group).is_some_and(Hosted::has_to_do));
+        Ok(())
+    }
+
+    /// Writes what is to be written, where the log can.
+    fn write_next(&mut self, disk: &mut Disk, counters: &mut Counters, effects: &mut Effects<Effect>) {
         if !self.device.log.is_ready() {
-            return Ok(());
+            return;
         }
         if self.device.log.is_writing() {
             self.device.log.write_again(disk, effects);
@@ -314,12 +351,11 @@ impl<F: Function, C: Group> Serving<F, C> {
             self.device.mark = Mark::Waiting;
             effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
         }
-        Ok(())
     }
 
     /// Whether something is to be written for which somebody waits.
     fn is_due(&self) -> bool {
-        self.groups.values().any(|hosted| hosted.replica.is_due())
+        self.touched.iter().any(|group| self.groups[group].replica.is_due())
     }
 
     /// Whether the log must begin anew in a file of its own, and with what.
@@ -381,6 +417,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
+            if anew.is_none() && !self.touched.contains(group) {
+                continue;
+            }
             let taken = hosted.replica.take_unwritten(anew);
             body = encode_records(body, *group, &taken.records);
             batch.through.extend(taken.through.map(|number| (*group, number)));

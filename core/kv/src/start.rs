@@ -15,6 +15,7 @@ use core::mem;
 use formats::Effect;
 use formats::journal::Predecessor;
 use formats::message::kv::FunctionId;
+use glossary::GroupId;
 use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
 
 use crate::config::Config;
@@ -42,6 +43,8 @@ pub(crate) struct Start<F> {
     /// What it says of the log.
     beginning: Beginning,
     recovered: Option<Recovered>,
+    /// What the log has of other groups than the root group.
+    others: BTreeMap<GroupId, Recovered>,
     /// A whole snapshot was passed over, as no log goes on from it.
     is_ignored: bool,
     read: Vec<LogFile>,
@@ -59,8 +62,10 @@ pub(crate) struct Start<F> {
 pub(crate) struct Started<F> {
     /// What the snapshot gives.
     pub(crate) state: State<F>,
-    /// What the member of the group begins with.
+    /// What the member of the root group begins with.
     pub(crate) recovered: Recovered,
+    /// What members of other groups begin with.
+    pub(crate) others: BTreeMap<GroupId, Recovered>,
     /// Set where nothing of a group was there: what its first file says.
     pub(crate) begins: Option<Anew>,
     /// Where the log ends.
@@ -88,6 +93,7 @@ impl<F: Function> Start<F> {
             first: config.first.clone(),
             beginning: Beginning::default(),
             recovered: None,
+            others: BTreeMap::new(),
             functions: config.functions.clone(),
             is_ignored: false,
             state: State::new(config.functions.clone()),
@@ -233,12 +239,13 @@ impl<F: Function> Start<F> {
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
         let (beginning, plan) = (self.beginning.clone(), (self.bug, self.me));
-        let (judgement, recovered) = recover::replay(&self.read, beginning, plan, &mut self.state)?;
+        let (judgement, mut groups) = recover::replay(&self.read, beginning, plan, &mut self.state)?;
+        let recovered = groups.remove(&GroupId::ROOT);
         // A file without a batch is that of a member that had nothing yet when it was given the snapshot.
         if self.is_ignored && recovered.is_none() && self.read.is_empty() {
             return Err(recover::without_log());
         }
-        (self.end, self.recovered) = (judgement.end, recovered);
+        (self.end, self.recovered, self.others) = (judgement.end, recovered, groups);
         let snapshot =
             self.snapshot.map(|sequence| (snapshot_name(sequence), 0, mem::take(&mut self.snapshot_bytes)));
         let unmarked = recover::unmarked(&self.read, &judgement);
@@ -274,6 +281,7 @@ impl<F: Function> Start<F> {
         Some(Started {
             held: self.held(),
             recovered,
+            others: mem::take(&mut self.others),
             begins,
             end: self.end,
             next,

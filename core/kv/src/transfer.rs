@@ -144,7 +144,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
                     self.give_up();
                 }
             }
-            MemberBody::Consensus(_) | MemberBody::Addressed { .. } | MemberBody::Standing(_) => {}
+            MemberBody::Consensus(_)
+            | MemberBody::Addressed { .. }
+            | MemberBody::Standing(_)
+            | MemberBody::Sleep { .. }
+            | MemberBody::Alive => {}
         }
     }
 

@@ -46,6 +46,11 @@ impl Unwritten {
         Unwritten { hard_state, applied, tail, records: Vec::new(), through: None, is_due: false }
     }
 
+    /// The group begins here. Nobody waits for that to be written: what they wait for comes behind it.
+    pub(crate) fn begin_group(&mut self, mark: &SnapshotMark) {
+        self.records.push(LogRecord { install: Some(mark.clone()), ..LogRecord::default() });
+    }
+
     /// The group wants this written. Many such are written together.
     pub(crate) fn push(&mut self, persist: Persist) {
         let Persist { number, hard_state, install, append, must_sync } = persist;
@@ -81,6 +86,11 @@ impl Unwritten {
     /// Whether somebody waits for what is to be written.
     pub(crate) fn is_due(&self) -> bool {
         self.is_due
+    }
+
+    /// Whether something is to be written.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.records.is_empty()
     }
 
     /// All that is to be written, for a batch; what nobody waits for goes along. With `anew` it says again all that
