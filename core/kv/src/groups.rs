@@ -169,7 +169,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                 index: state.map_or(0, |state| state.index),
                 leader: hosted.and_then(|hosted| hosted.leadership().leader),
                 members: hosted.map_or(record.first, |hosted| hosted.replica.status().membership),
-                is_asleep: false,
+                is_asleep: hosted.is_some_and(Hosted::is_asleep),
             }
         };
         self.named().into_iter().map(status).collect()

@@ -17,6 +17,7 @@ use crate::knows::Announcing;
 use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
+use crate::sleep::Liveness;
 use crate::standings::Standings;
 use crate::state::State;
 use crate::transfer::{Held, Transfer};
@@ -41,6 +42,10 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) wants_snapshot: bool,
     /// What the device has noted of it.
     pub(crate) share: Share,
+    /// No time passes for it.
+    pub(crate) is_asleep: bool,
+    /// Ticks since its leader had something to do.
+    pub(crate) idle: u32,
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
@@ -59,6 +64,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
             installed: None,
             wants_snapshot: false,
             share: Share::default(),
+            is_asleep: false,
+            idle: 0,
         };
         hosted.pass_to(hosted.replica.applied());
         hosted
@@ -85,7 +92,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             snapshot_bytes: self.state.snapshot_bytes(),
             queued: self.queue.bytes(),
             arriving: u64::from(self.transfer.is_some() || self.installed.is_some()),
-            ticking: u64::from(self.replica.has_others),
+            ticking: u64::from(self.replica.has_others && !self.is_asleep),
             others: u64::from(self.replica.of() != GroupId::ROOT),
         }
     }
@@ -98,7 +105,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// A tick is over.
     pub(crate) fn on_tick(
         &mut self,
-        root: &Membership,
+        (root, liveness): (&Membership, &Liveness),
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
@@ -111,7 +118,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if self.replica.of() != GroupId::ROOT {
             self.follow(root);
         }
-        self.pump(counters, effects)
+        self.pump(counters, effects)?;
+        if self.replica.of() != GroupId::ROOT {
+            self.fall_asleep(root, liveness, effects);
+        }
+        Ok(())
     }
 }
 

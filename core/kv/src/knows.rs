@@ -79,15 +79,20 @@ impl<F: Function, C: Group> Hosted<F, C> {
         (self.replica.seed ^ self.replica.me().0, self.announcing.sequence)
     }
 
+    /// Whether what is known here is in the map.
+    pub(crate) fn has_announced(&self) -> bool {
+        self.announced(self.replica.me()) == self.state.versions()
+    }
+
     /// A tick is over: says to the leader what is known here, where that is not in the map.
     pub(crate) fn announce(&mut self, effects: &mut Effects<Effect>) {
         let leadership = self.leadership();
         let Some(leader) = leadership.leader.filter(|_| leadership.role != Role::Leader) else { return };
         let me = self.replica.me();
-        let known = self.state.versions();
-        if self.announced(me) == known {
+        if self.has_announced() {
             return;
         }
+        let known = self.state.versions();
         self.announcing.ticks = (self.announcing.ticks + 1) % AGAIN_AFTER;
         if self.announcing.ticks != 1 {
             return;

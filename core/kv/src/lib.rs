@@ -45,6 +45,7 @@ mod requests;
 mod room;
 mod serving;
 mod sessions;
+mod sleep;
 mod snapshot;
 mod standings;
 mod start;

@@ -233,6 +233,9 @@ impl<F: Function, C: Group> Kv<F, C> {
         effects: &mut Effects<Effect>,
     ) {
         if let Phase::Serving(serving) = &mut self.phase {
+            if message.cluster == self.config.cluster {
+                serving.liveness.hear(from);
+            }
             let (disk, counters) = (&mut self.disk, &mut self.counters);
             let ended = serving.with(group, |hosted, device| {
                 hosted.on_member(from, message, device, disk, counters, effects)

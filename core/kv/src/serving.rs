@@ -3,9 +3,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use consensus::Membership;
 use core::time::Duration;
 use formats::Effect;
 use formats::kv_store::encode_records;
+use formats::message::member::MemberBody;
+use formats::message::standing::DiskRoom;
 use glossary::GroupId;
 use step::{Bug, DiskOperation, DiskResult, Effects, Function};
 
@@ -18,6 +21,7 @@ use crate::hosted::Hosted;
 use crate::log::{self, Begins, Log, Writing};
 use crate::replica::Replica;
 use crate::room::Room;
+use crate::sleep::Liveness;
 use crate::snapshot::{self, Snapshot};
 use crate::start::Started;
 use crate::transfer::Held;
@@ -40,6 +44,8 @@ pub(crate) struct Serving<F, C> {
     pub(crate) device: Device,
     /// Groups that may have something to propose or to write.
     pub(crate) touched: BTreeSet<GroupId>,
+    /// Which servers are heard.
+    pub(crate) liveness: Liveness,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
@@ -127,7 +133,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         device.snapshot_due = snapshot_due;
         let root = Hosted::new(state, replica);
         let groups = [(GroupId::ROOT, root)].into();
-        let mut serving = Serving { groups, device, touched: BTreeSet::new() };
+        let mut serving = Serving { groups, device, touched: BTreeSet::new(), liveness: Liveness::default() };
         for (group, recovered) in others {
             serving.host_found(group, recovered, (config, seed))?;
         }
@@ -293,14 +299,47 @@ impl<F: Function, C: Group> Serving<F, C> {
     ) -> Result<(), String> {
         self.device.on_tick();
         let (root, room) = (self.root().replica.status().membership, self.device.disk_room());
+        self.say_alive(&root, effects);
+        let liveness = core::mem::take(&mut self.liveness);
+        let is_disturbed = |hosted: &Hosted<F, C>| hosted.is_disturbed(&liveness);
+        let disturbed =
+            self.groups.iter().filter(|(_, hosted)| is_disturbed(hosted)).map(|(group, _)| *group);
+        for group in disturbed.collect::<Vec<_>>() {
+            self.with(group, |hosted, _| hosted.wake_up());
+        }
+        let ended = self.tick_awake((&root, &liveness), room, counters, effects);
+        self.liveness = liveness;
+        ended
+    }
+
+    fn tick_awake(
+        &mut self,
+        (root, liveness): (&Membership, &Liveness),
+        room: DiskRoom,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
         let are_several = root.voters.len() + root.learners.len() > 1;
-        let passes = |hosted: &Hosted<F, C>| are_several || hosted.replica.has_others;
+        let passes =
+            |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
         let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
         for group in groups.collect::<Vec<_>>() {
-            let ended = self.with(group, |hosted, _| hosted.on_tick(&root, room, counters, effects));
+            let told = (root, liveness);
+            let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
             ended.unwrap_or(Ok(()))?;
         }
         Ok(())
+    }
+
+    /// Says to the others now and then that this server lives, where there are groups that may sleep.
+    fn say_alive(&mut self, members: &Membership, effects: &mut Effects<Effect>) {
+        let replica = &self.groups[&GroupId::ROOT].replica;
+        let all = members.voters.iter().chain(&members.learners).copied();
+        let others = all.filter(|member| *member != replica.me());
+        let is_time = self.liveness.on_tick(others.clone().map(|member| replica.node_of(member)));
+        if is_time && self.groups.len() > 1 {
+            others.for_each(|member| replica.send(member, MemberBody::Alive, effects));
+        }
     }
 
     /// It is looked who waited long enough.

@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection, and what it may say.
 
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, KvGroupVerb, KvGroupsVerb};
-use formats::message::kv::{KvAnswer, KvError, KvReply};
+use formats::message::kv::{KvAnswer, KvError, KvReply, KvRequest};
 use formats::message::member::server_of;
 use formats::{Message, kv_scope};
 use glossary::ServerId;

@@ -3,6 +3,7 @@
 
 use crate::support::members::{Members, Violation};
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupStatus, KvGroupsVerb};
+use formats::message::kv::{KvAnswer, KvError};
 use glossary::GroupId;
 use proptest::prelude::*;
 use step::Bug;
@@ -29,9 +30,10 @@ proptest! {
 
 #[test]
 fn planted_bugs_are_found() {
-    let finds = |bug| (0..100).any(|seed| run(&mut Members::new(seed, 3, Some(bug)), 4000).is_err());
-    assert!(finds(Bug::KvAnswersBeforeSync));
-    assert!(finds(Bug::KvAppliesTwice));
+    let finds =
+        |bug, count| (0..100).any(|seed| run(&mut Members::new(seed, count, Some(bug)), 4000).is_err());
+    assert!(finds(Bug::KvAnswersBeforeSync, 1));
+    assert!(finds(Bug::KvAppliesTwice, 3));
 }
 
 /// The groups, as a server lists them.
@@ -82,8 +84,42 @@ fn who_asks_a_group_that_is_gone_is_told() {
     world.pass(20).expect("nothing goes wrong");
     assert_eq!(world.leader_of(GroupId(1)), None, "it is hosted nowhere");
     let answer = world.ask_of(leader, GroupId(1)).expect("an answer");
-    assert_eq!(
-        answer,
-        formats::message::kv::KvAnswer::Failed(formats::message::kv::KvError::NoGroup(GroupId(1)))
-    );
+    assert_eq!(answer, KvAnswer::Failed(KvError::NoGroup(GroupId(1))));
+}
+
+/// A world of three whose group `a` sleeps everywhere, and the server that leads it.
+fn asleep() -> (Members, usize) {
+    let mut world = Members::new(9, 3, None);
+    world.make_groups(&["a"]).expect("it is made");
+    for _ in 0..40 {
+        world.pass(10).expect("nothing goes wrong");
+        if (0..3).all(|index| list(&mut world, index)[0].is_asleep) {
+            let leader = world.leader_of(GroupId(1)).expect("one leads");
+            return (world, leader);
+        }
+    }
+    panic!("it never sleeps");
+}
+
+#[test]
+fn a_group_sleeps_and_says_nothing_until_it_is_asked() {
+    let (mut world, leader) = asleep();
+    world.said_of.clear();
+    world.pass(100).expect("nothing goes wrong");
+    assert_eq!(world.said_of.get(&GroupId(1)), None, "nobody said anything in it");
+    world.ask_for(GroupId(1));
+    world.pass(20).expect("nothing goes wrong");
+    assert!(world.said_of.contains_key(&GroupId(1)));
+    assert_eq!(world.leader_of(GroupId(1)), Some(leader), "nobody stood for election");
+    assert_eq!(world.settle(), Ok(()));
+}
+
+#[test]
+fn a_sleeping_group_whose_leader_dies_has_another() {
+    let (mut world, leader) = asleep();
+    world.cut_off(&[leader]);
+    world.pass(100).expect("nothing goes wrong");
+    assert!(world.leader_of(GroupId(1)).is_some_and(|other| other != leader));
+    assert!(!list(&mut world, leader)[0].is_asleep, "it hears no majority, and leads no more");
+    assert_eq!(world.settle(), Ok(()));
 }

@@ -53,6 +53,8 @@ pub(crate) struct Members {
     network: Vec<(NodeId, NodeId, Message)>,
     askers: Vec<Asker>,
     books: BTreeMap<GroupId, Book>,
+    /// How many messages members of groups said.
+    pub(crate) said_of: BTreeMap<GroupId, u64>,
     now: Timestamp,
     bug: Option<Bug>,
     crash_soon: Option<usize>,
@@ -92,6 +94,7 @@ impl Members {
             network: Vec::new(),
             askers: askers.collect(),
             books: BTreeMap::from([(GroupId::ROOT, Book::default())]),
+            said_of: BTreeMap::new(),
             now: Timestamp(1),
             bug,
             crash_soon: None,
@@ -368,7 +371,12 @@ impl Members {
         let server = &mut self.servers[index];
         for effect in effects.drain().take(carried_out) {
             match effect {
-                Effect::Send { to, message } => self.network.push((node(index), to, message)),
+                Effect::Send { to, message } => {
+                    if let Message::MemberOf(said) = &message {
+                        *self.said_of.entry(said.group).or_default() += 1;
+                    }
+                    self.network.push((node(index), to, message));
+                }
                 Effect::Disk { operation, what } => server.operations.push((operation, what)),
                 Effect::SetTimer { timer, after } => drop(server.timers.insert(timer, self.now.after(after))),
                 Effect::ClearTimer(timer) => drop(server.timers.remove(&timer)),
@@ -428,8 +436,18 @@ impl Members {
         Ok(())
     }
 
+    /// Somebody asks something of a group.
+    pub(crate) fn ask_for(&mut self, group: GroupId) {
+        let index = self.askers.iter().position(|asker| asker.group == group).expect("it has an asker");
+        self.ask_as(index);
+    }
+
     fn ask(&mut self) {
         let index = self.chance.below(self.askers.len());
+        self.ask_as(index);
+    }
+
+    fn ask_as(&mut self, index: usize) {
         let now = self.now;
         let asker = &mut self.askers[index];
         let book = self.books.get_mut(&asker.group).expect("its group was made");
