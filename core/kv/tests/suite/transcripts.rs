@@ -122,6 +122,8 @@ fn describe(what: &DiskOperation) -> String {
         }
         DiskOperation::Sync { file } => format!("sync {file}"),
         DiskOperation::Space => "space".to_string(),
+        DiskOperation::Commit { table, changes } => format!("commit {table}, {}", changes.len()),
+        DiskOperation::ReadOn { table, after, .. } => format!("read on {table} after {after:?}"),
     }
 }
 

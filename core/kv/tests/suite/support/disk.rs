@@ -3,7 +3,7 @@
 use super::Chance;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName};
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, Table};
 
 const SECTOR: usize = 512;
 
@@ -21,6 +21,7 @@ struct File {
 #[derive(Default)]
 pub(crate) struct Disk {
     files: BTreeMap<FileName, File>,
+    pub(crate) tables: BTreeMap<FileName, Table>,
     /// Bytes that all files may have.
     pub(crate) room: Option<usize>,
     /// The next sync fails, and loses what it should have written.
@@ -29,11 +30,12 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn used(&self) -> usize {
-        self.files.values().map(|file| file.bytes.len()).sum()
+        let files: usize = self.files.values().map(|file| file.bytes.len()).sum();
+        files + self.tables.values().map(|table| table.bytes() as usize).sum::<usize>()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.files.keys().map(ToString::to_string).collect()
+        self.files.keys().chain(self.tables.keys()).map(ToString::to_string).collect()
     }
 
     /// Carries out an operation.
@@ -42,11 +44,12 @@ impl Disk {
         match what {
             DiskOperation::List => {
                 let files = self.files.iter().map(|(name, file)| (*name, file.bytes.len() as u64));
-                return Ok(DiskOutcome::Listed(files.collect()));
+                let tables = self.tables.iter().map(|(name, table)| (*name, table.bytes()));
+                return Ok(DiskOutcome::Listed(files.chain(tables).collect()));
             }
             DiskOperation::Create { .. } if room == 0 => return Err(DiskError::Full),
             DiskOperation::Create { file } => drop(self.files.insert(file, File::default())),
-            DiskOperation::Delete { file } => drop(self.files.remove(&file)),
+            DiskOperation::Delete { file } => drop((self.files.remove(&file), self.tables.remove(&file))),
             DiskOperation::Read { file, offset, length } => {
                 let bytes = &self.files.get(&file).ok_or(DiskError::NotFound)?.bytes;
                 let start = bytes.len().min(offset as usize);
@@ -71,6 +74,22 @@ impl Disk {
                     return Err(DiskError::Failed);
                 }
                 dirty.into_iter().for_each(|sector| persist(&mut file.durable, &file.bytes, sector));
+            }
+            DiskOperation::Commit { table, changes } => {
+                let before = self.tables.get(&table).cloned().unwrap_or_default();
+                let mut after = before.clone();
+                changes.iter().for_each(|change| after.change(change));
+                if after.bytes() as usize > before.bytes() as usize + room {
+                    return Err(DiskError::Full);
+                }
+                if std::mem::take(&mut self.fail_sync) {
+                    return Err(DiskError::Failed);
+                }
+                self.tables.insert(table, after);
+            }
+            DiskOperation::ReadOn { table, after, bytes_max } => {
+                let table = self.tables.get(&table).ok_or(DiskError::NotFound)?;
+                return Ok(table.read_on(after.as_deref(), bytes_max));
             }
             DiskOperation::Space => return Ok(DiskOutcome::Space { free: room as u64, total: u64::MAX }),
         }
