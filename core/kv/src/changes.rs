@@ -17,8 +17,9 @@ use formats::message::standing::DiskRoom;
 use glossary::NodeId;
 use step::{Effects, Function};
 
+use crate::device::Device;
 use crate::group::Group;
-use crate::serving::Serving;
+use crate::hosted::Hosted;
 use crate::status;
 
 /// Operators that wait at once: more are told to ask again.
@@ -42,13 +43,14 @@ struct Waiter {
     position: Position,
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// An operator wants the group changed. None: the answer comes later.
     pub(crate) fn on_group_verb(
         &mut self,
         to: NodeId,
         request: u64,
         verb: KvGroupVerb,
+        device: &mut Device,
     ) -> Option<AdminAnswer> {
         if let KvGroupVerb::Fingerprint { at } = verb {
             return Some(self.answer_fingerprint(at));
@@ -59,7 +61,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             ));
         }
         if verb == KvGroupVerb::Snapshot {
-            return self.ask_snapshot(to, request);
+            return self.ask_snapshot(to, request, device);
         }
         let status = self.replica.status();
         if let KvGroupVerb::Transfer { to } = verb
@@ -126,13 +128,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
-    fn ask_snapshot(&mut self, to: NodeId, request: u64) -> Option<AdminAnswer> {
-        if self.snapshot.is_none() && !self.snapshot_due && !self.may_snapshot() {
+    fn ask_snapshot(&mut self, to: NodeId, request: u64, device: &mut Device) -> Option<AdminAnswer> {
+        if device.snapshot.is_none() && !device.snapshot_due && !device.may_snapshot() {
             let why =
                 "no snapshot can begin now: another member gives one, or the disk has no room; ask again";
             return Some(AdminAnswer::NotYet(why.to_string()));
         }
-        self.snapshot_due |= self.snapshot.is_none();
+        device.snapshot_due |= device.snapshot.is_none();
         self.changes.snapshots.push((to, request));
         None
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use consensus::{Entry, EntryBody, HardState, LogIndex, Member, Recovered, SnapshotMark};
-use formats::kv_store::{LogRecord, decode_records};
+use formats::kv_store::LogRecord;
 
 /// Records so far.
 #[derive(Debug, Default)]
@@ -20,12 +20,8 @@ impl Fold {
         Fold { mark, ..Fold::default() }
     }
 
-    /// Takes the body of a batch; `None` when it doesn't continue what came before.
-    pub(crate) fn batch(&mut self, body: &[u8]) -> Option<()> {
-        decode_records(body)?.into_iter().try_for_each(|record| self.record(record))
-    }
-
-    fn record(&mut self, record: LogRecord) -> Option<()> {
+    /// Takes a record; `None` when it doesn't continue what came before.
+    pub(crate) fn record(&mut self, record: LogRecord) -> Option<()> {
         self.has_records = true;
         self.hard_state = record.hard_state.unwrap_or(self.hard_state);
         if let Some(mark) = record.install {

@@ -13,7 +13,7 @@ use formats::{Effect, Message};
 use step::{Effects, Function, OrderedMap};
 
 use crate::group::Group;
-use crate::serving::Serving;
+use crate::hosted::Hosted;
 
 /// A member asks its leader again after so many ticks: it may have been lost on the way.
 const AGAIN_AFTER: u32 = 20;
@@ -39,7 +39,7 @@ pub(crate) fn needs(command: &KvCommand) -> impl Iterator<Item = (FunctionId, u3
     })
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// Refuses a command that a member of the group can't apply, as far as it has said.
     pub(crate) fn check_known(&self, command: &KvCommand) -> Result<(), KvError> {
         for (function, version) in needs(command) {

@@ -6,18 +6,19 @@ use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError};
 use formats::{Effect, Event, Message};
-use glossary::NodeId;
+use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
+use crate::device::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
+use crate::hosted::{Hosted, reply};
 use crate::look::Look;
 use crate::overlay::Pair;
-use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
+use crate::serving::Serving;
 use crate::start::{Start, Started};
-use crate::waiting::WAIT_TIMER;
 
 /// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
 #[derive(Debug)]
@@ -54,7 +55,10 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// while it doesn't serve.
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         match &self.phase {
-            Phase::Serving(serving) => Some((serving.replica.applied(), serving.state.map.pairs())),
+            Phase::Serving(serving) => {
+                let root = serving.root();
+                Some((root.replica.applied(), root.state.map.pairs()))
+            }
             _ => None,
         }
     }
@@ -62,7 +66,7 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// For checkers: this member as it is now. None while it doesn't serve.
     pub fn look(&self) -> Option<Look> {
         match &self.phase {
-            Phase::Serving(serving) => Some(serving.look(&self.counters)),
+            Phase::Serving(serving) => Some(serving.root().look(&self.counters)),
             _ => None,
         }
     }
@@ -105,17 +109,23 @@ impl<F: Function, C: Group> Kv<F, C> {
                 Ok(())
             }
             (Phase::Serving(serving), Purpose::Forget) => {
-                serving.on_forgotten(disk, effects);
+                serving.device.on_forgotten(disk, effects);
                 Ok(())
             }
             (Phase::Serving(serving), Purpose::Snapshot) => {
                 serving.on_snapshot(result, disk, &mut self.counters, effects)
             }
             (Phase::Serving(serving), Purpose::Arriving) => {
-                serving.on_arriving(result, disk, &mut self.counters, effects)
+                let counters = &mut self.counters;
+                let act = |hosted: &mut Hosted<F, C>, _: &mut _| {
+                    hosted.on_arriving(result, disk, counters, effects)
+                };
+                serving.with(GroupId::ROOT, act).unwrap_or(Ok(()))
             }
             (Phase::Serving(serving), Purpose::Piece { to, sequence, offset }) => {
-                serving.on_piece_read((to, sequence, offset), result, effects);
+                serving.with(GroupId::ROOT, |hosted, device| {
+                    hosted.on_piece_read((to, sequence, offset), result, device, effects);
+                });
                 Ok(())
             }
             _ => Ok(()),
@@ -149,7 +159,11 @@ impl<F: Function, C: Group> Kv<F, C> {
             Message::Kv(request) => {
                 let asked = request.request;
                 let answer = match serving {
-                    Some(serving) => serving.on_request(from, request, &mut self.counters, effects),
+                    Some(serving) => serving
+                        .with(GroupId::ROOT, |hosted, device| {
+                            hosted.on_request(from, request, device, &mut self.counters, effects)
+                        })
+                        .flatten(),
                     None => {
                         self.counters.add(Counter::NotNow, 1);
                         Some(KvAnswer::Failed(KvError::Unavailable))
@@ -161,7 +175,11 @@ impl<F: Function, C: Group> Kv<F, C> {
             }
             Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
                 let answer = match serving {
-                    Some(serving) => serving.on_group_verb(from, request, verb),
+                    Some(serving) => serving
+                        .with(GroupId::ROOT, |hosted, device| {
+                            hosted.on_group_verb(from, request, verb, device)
+                        })
+                        .flatten(),
                     None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
                 };
                 if let Some(answer) = answer {
@@ -175,8 +193,11 @@ impl<F: Function, C: Group> Kv<F, C> {
             }
             Message::Member(message) => {
                 if let Some(serving) = serving {
-                    let ended = serving.on_member(from, message, &mut self.disk, &mut self.counters, effects);
-                    self.go_on(ended, effects);
+                    let (disk, counters) = (&mut self.disk, &mut self.counters);
+                    let ended = serving.with(GroupId::ROOT, |hosted, device| {
+                        hosted.on_member(from, message, device, disk, counters, effects)
+                    });
+                    self.go_on(ended.unwrap_or(Ok(())), effects);
                 }
             }
             // A message that is meant for somebody else has no answer here.
@@ -194,9 +215,9 @@ impl<F: Function, C: Group> Kv<F, C> {
         }
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
-            MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
+            MARK_TIMER if serving.device.mark == Mark::Waiting => serving.device.mark = Mark::Now,
             WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
-            ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
+            ROOM_TIMER => serving.device.look_for_room(&mut self.disk, effects),
             TICK_TIMER => {
                 let ended = serving.on_tick(&mut self.counters, effects);
                 self.go_on(ended, effects);
@@ -232,6 +253,9 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
             }
             // No work is ever asked for.
             Event::Worked { .. } => {}
+        }
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.device.keep_time(effects);
         }
         self.check_invariants();
     }

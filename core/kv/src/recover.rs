@@ -8,7 +8,10 @@ use bytes::Bytes;
 use consensus::{Member, Recovered, SnapshotMark};
 use core::cmp::Ordering;
 use formats::journal::{FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, judge, scan};
-use formats::kv_store::{SnapshotPart, decode_commands, decode_part, decode_records};
+use formats::kv_store::{
+    LogRecord, SnapshotPart, decode_commands, decode_part, decode_records, decode_records_2,
+};
+use glossary::GroupId;
 use step::{Bug, FileName, Function};
 
 use crate::disk::{log_name, snapshot_name};
@@ -31,6 +34,9 @@ const ADVICE: &str = "nothing was changed; put the folder back as it was, or res
 
 /// The version of files that knew no group.
 const NO_GROUP: u16 = 1;
+
+/// The version of log files that knew the root group alone.
+const ONE_GROUP: u16 = 2;
 
 /// A snapshot that is whole: what it stands for; none in version 1.
 pub(crate) type Whole = Option<SnapshotMark>;
@@ -93,9 +99,9 @@ pub(crate) fn read_log(bytes: Bytes, owner: &[u8; 16], sequence: u64) -> Result<
 /// The log file that goes on from a snapshot: its first record says so.
 pub(crate) fn upon(logs: &[LogFile], snapshot: u64) -> Option<u64> {
     let says_so = |log: &&LogFile| {
-        let first =
-            log.scan.as_ref().ok().filter(|scan| scan.header.kind.version > NO_GROUP)?.batches.first()?;
-        decode_records(&first.body)?.first()?.upon.filter(|upon| *upon == snapshot)
+        let scan = log.scan.as_ref().ok()?;
+        let records = records(&scan.batches.first()?.body, scan.header.kind.version)?;
+        records.first()?.1.upon.filter(|upon| *upon == snapshot)
     };
     logs.iter().find(|log| says_so(log).is_some()).map(|log| log.sequence)
 }
@@ -131,13 +137,29 @@ pub(crate) fn replay<F: Function>(
         }
     }
     if bug == Some(Bug::TornTailAccepted) {
-        let _ = logs.last().and_then(torn_batch).and_then(|body| fold.batch(body));
+        let torn = logs.last().and_then(torn_batch);
+        let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut fold));
     }
     Ok((judgement, fold.finish(me)))
 }
 
 fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, fold: &mut Fold) -> Option<()> {
-    if version == NO_GROUP { apply_batch(body, state) } else { fold.batch(body) }
+    if version == NO_GROUP {
+        return apply_batch(body, state);
+    }
+    records(body, version)?.into_iter().try_for_each(|(_, record)| fold.record(record))
+}
+
+/// The records of a batch, and whose they are. Version 1 has none.
+fn records(body: &[u8], version: u16) -> Option<Vec<(GroupId, LogRecord)>> {
+    match version {
+        NO_GROUP => None,
+        ONE_GROUP => {
+            let records = decode_records_2(body)?.into_iter();
+            Some(records.map(|record| (GroupId::ROOT, record)).collect())
+        }
+        _ => decode_records(body),
+    }
 }
 
 /// The parts of the kept files that no surviving mark vouches for: file, from where, and the bytes.
@@ -195,11 +217,12 @@ fn apply_batch<F: Function>(body: &[u8], state: &mut State<F>) -> Option<()> {
     Some(())
 }
 
-/// The body behind the last batch that checks, as it is.
-fn torn_batch(log: &LogFile) -> Option<&[u8]> {
-    let rest = log.bytes.get(log.scan.as_ref().ok()?.end as usize..)?;
+/// The body behind the last batch that checks, as it is, and its version.
+fn torn_batch(log: &LogFile) -> Option<(&[u8], u16)> {
+    let scan = log.scan.as_ref().ok()?;
+    let rest = log.bytes.get(scan.end as usize..)?;
     let length = u32::from_le_bytes(*rest.get(4..)?.first_chunk()?);
-    rest.get(56..)?.get(..length as usize)
+    Some((rest.get(56..)?.get(..length as usize)?, scan.header.kind.version))
 }
 
 fn unusable(file: FileName, error: HeaderError) -> Refusal {

@@ -13,8 +13,7 @@ use step::{Bug, Effects};
 
 use crate::config::Config;
 use crate::group::{Group, settings};
-use crate::log::Writing;
-use crate::unwritten::{Anew, Unwritten};
+use crate::unwritten::{Anew, Taken, Unwritten};
 
 /// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
 const FORGET_BYTES: usize = 1 << 20;
@@ -56,12 +55,12 @@ impl<C: Group> Replica<C> {
     ) -> Result<Self, String> {
         let Recovered { hard_state, mark, entries } = recovered.clone();
         let unwritten = Unwritten::new(hard_state, mark.index, entries);
-        let mut group = C::open(settings(config.me, seed), recovered)
+        let mut consensus = C::open(settings(config.me, seed), recovered)
             .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
-        group.plant(config.bug);
-        let leadership = group.status().leadership;
+        consensus.plant(config.bug);
+        let leadership = consensus.status().leadership;
         let mut replica = Replica {
-            group,
+            group: consensus,
             cluster: config.cluster,
             me: config.me,
             seed,
@@ -120,7 +119,7 @@ impl<C: Group> Replica<C> {
     }
 
     /// All that is to be written.
-    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
+    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
         self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
         self.unwritten.take(anew)
     }

@@ -13,13 +13,14 @@ use step::{Bug, Effects, Function};
 
 use crate::asked::Asked;
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::disk::Disk;
 use crate::group::Group;
+use crate::hosted::{Hosted, reply};
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
 use crate::proposals::Proposal;
-use crate::serving::{Serving, reply};
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// Whether nobody else has a vote.
     pub(crate) fn is_alone(&self) -> bool {
         self.replica.is_alone
@@ -42,7 +43,6 @@ impl<F: Function, C: Group> Serving<F, C> {
             questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
         self.wake(counters, effects);
-        self.keep_time(effects);
         Ok(())
     }
 
@@ -51,6 +51,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         &mut self,
         from: NodeId,
         message: MemberMessage,
+        device: &mut Device,
         disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
@@ -69,7 +70,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                 self.receive(member, message, counters)?;
             }
             MemberBody::Standing(standing) => self.on_standing(member, standing, counters),
-            body => self.on_transfer(member, body, disk, effects),
+            body => self.on_transfer(member, body, device, disk, effects),
         }
         self.pump(counters, effects)
     }
@@ -134,7 +135,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         if let Some(leadership) = ready.leadership {
             self.on_leadership(leadership, effects);
         }
-        self.snapshot_due |= ready.snapshot_needed && self.may_snapshot();
+        self.wants_snapshot |= ready.snapshot_needed;
         if let Some(offer) = ready.snapshot_offered {
             self.on_offered(offer, effects);
         }
@@ -195,14 +196,14 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
-    /// Proposes what waits. Alone, one batch at a time: what comes while it is written is the next.
+    /// Proposes what waits. Alone, one batch at a time, when the log can write: what comes while it is written is the next.
     pub(crate) fn propose(
         &mut self,
+        can_write: bool,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         if self.is_alone() {
-            let can_write = self.log.is_ready() && !self.log.is_writing() && !self.is_rotating();
             if let Some(batch) = can_write.then(|| self.next_batch(counters, effects)).flatten() {
                 self.propose_all(batch, effects);
             }

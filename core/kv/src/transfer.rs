@@ -13,10 +13,11 @@ use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, Function, Order
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::disk::{Disk, Purpose, snapshot_name};
 use crate::group::Group;
+use crate::hosted::Hosted;
 use crate::recover;
-use crate::serving::Serving;
 use crate::snapshot::{self, Snapshot};
 use crate::state::State;
 use crate::unwritten::Anew;
@@ -62,7 +63,7 @@ impl<F> Transfer<F> {
     }
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// The leader offers a snapshot.
     pub(crate) fn on_offered(&mut self, offer: SnapshotOffer, effects: &mut Effects<Effect>) {
         let SnapshotOffer { from, mark } = offer;
@@ -111,11 +112,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         &mut self,
         from: Member,
         body: MemberBody,
+        device: &mut Device,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) {
         match body {
-            MemberBody::Fetch { mark, offset } => self.on_fetch(from, mark, offset, disk, effects),
+            MemberBody::Fetch { mark, offset } => self.on_fetch(from, (mark, offset), device, disk, effects),
             MemberBody::Piece { mark, sequence, offset, length, bytes } => {
                 let Some(transfer) = self
                     .transfer
@@ -149,15 +151,15 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn on_fetch(
         &mut self,
         from: Member,
-        mark: SnapshotMark,
-        offset: u64,
+        (mark, offset): (SnapshotMark, u64),
+        device: &mut Device,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) {
-        match &self.held {
+        match &device.held {
             Some(held) if held.mark == mark && offset < held.length => {
-                if self.pieces < PIECES_AT_ONCE {
-                    self.pieces += 1;
+                if device.pieces < PIECES_AT_ONCE {
+                    device.pieces += 1;
                     let (file, length) =
                         (snapshot_name(held.sequence), PIECE_BYTES.min(held.length - offset));
                     let purpose = Purpose::Piece { to: from, sequence: held.sequence, offset };
@@ -166,7 +168,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
             _ => {
                 // It stands for less than what the log begins with in memory: a newer one is made, and offered.
-                self.snapshot_due |= self.may_snapshot();
+                self.wants_snapshot = true;
                 self.replica.send(from, MemberBody::NoSnapshot { mark }, effects);
             }
         }
@@ -177,10 +179,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         &mut self,
         (to, sequence, offset): (Member, u64, u64),
         result: DiskResult,
+        device: &mut Device,
         effects: &mut Effects<Effect>,
     ) {
-        self.pieces -= 1;
-        let Some(held) = self.held.as_ref().filter(|held| held.sequence == sequence) else { return };
+        device.pieces -= 1;
+        let Some(held) = device.held.as_ref().filter(|held| held.sequence == sequence) else { return };
         let mark = held.mark.clone();
         let body = match result {
             Ok(DiskOutcome::Read(bytes)) if !bytes.is_empty() => {
@@ -196,10 +199,11 @@ impl<F: Function, C: Group> Serving<F, C> {
     pub(crate) fn restore_transfer(
         &mut self,
         config: &Config<F>,
+        device: &mut Device,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) {
-        let is_busy = self.snapshot.is_some() || self.log.is_beginning();
+        let is_busy = device.snapshot.is_some() || device.log.is_beginning();
         let Some(transfer) = self.transfer.as_mut().filter(|transfer| !is_busy && transfer.arrived.is_none())
         else {
             return;
@@ -218,7 +222,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         transfer.file = Some((sequence, length));
         state.map.freeze();
-        let (number, what) = (self.log.reserve(), (transfer.mark.clone(), state.index));
+        let (number, what) = (device.log.reserve(), (transfer.mark.clone(), state.index));
         let written = Snapshot::begin(
             Purpose::Arriving,
             config.cluster.0,

@@ -4,9 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{Append, Entry, HardState, LogIndex, Persist, SnapshotMark};
-use formats::kv_store::{Appended, LogRecord, encode_records};
-
-use crate::log::Writing;
+use formats::kv_store::{Appended, LogRecord};
 
 /// What is to be written.
 #[derive(Debug)]
@@ -21,6 +19,16 @@ pub(crate) struct Unwritten {
     through: Option<u64>,
     /// Whether somebody waits for them.
     is_due: bool,
+}
+
+/// What a group has for a batch.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) records: Vec<LogRecord>,
+    /// The last number of the group's that they bring.
+    pub(crate) through: Option<u64>,
+    /// Whether somebody waits for them.
+    pub(crate) is_due: bool,
 }
 
 /// What a file begins with that says all again.
@@ -75,9 +83,9 @@ impl Unwritten {
         self.is_due
     }
 
-    /// A batch of all that is to be written; what nobody waits for goes along. With `anew` it says again all that
-    /// counts, and is the first of its file.
-    pub(crate) fn take(&mut self, anew: Option<&Anew>) -> Writing {
+    /// All that is to be written, for a batch; what nobody waits for goes along. With `anew` it says again all that
+    /// counts, in the first batch of a file.
+    pub(crate) fn take(&mut self, anew: Option<&Anew>) -> Taken {
         let mut records = core::mem::take(&mut self.records);
         if let Some(Anew { upon, install }) = anew {
             let entries = self.tail.iter().cloned().collect();
@@ -85,8 +93,7 @@ impl Unwritten {
             let (hard_state, install) = (Some(self.hard_state), install.clone());
             records = vec![LogRecord { upon: *upon, hard_state, install, append }];
         }
-        let is_mark = !self.is_due && anew.is_none();
-        self.is_due = false;
-        Writing { body: encode_records(&records).into(), through: self.through.take(), is_mark, begins: None }
+        let is_due = core::mem::take(&mut self.is_due);
+        Taken { records, through: self.through.take(), is_due }
     }
 }

@@ -7,5 +7,6 @@ mod members;
 mod support;
 mod transcripts;
 mod version_1;
+mod version_2;
 mod versions;
 mod waiting;

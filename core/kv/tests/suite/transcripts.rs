@@ -322,7 +322,7 @@ fn folders_of_others_and_newer_files_are_left_alone() {
     script.text.clear();
     let mut newer = Disk::default();
     script.disk.copy_to(&mut newer, |bytes| {
-        bytes[8] = 3;
+        bytes[8] = 4;
         formats::journal::FileHeader::seal(&mut bytes[..4096]);
     });
     for (disk, cluster) in

@@ -38,6 +38,13 @@ impl Disk {
         self.files.keys().chain(self.tables.keys()).map(ToString::to_string).collect()
     }
 
+    /// What a read of the last file with such a name gives.
+    pub(crate) fn last(&self, name: &str) -> Option<Bytes> {
+        let mut files = self.files.iter().rev();
+        let (_, file) = files.find(|(file, _)| file.as_str().starts_with(name))?;
+        Some(Bytes::copy_from_slice(&file.bytes))
+    }
+
     /// Carries out an operation.
     pub(crate) fn run(&mut self, what: DiskOperation) -> DiskResult {
         let room = self.room.map_or(usize::MAX, |room| room.saturating_sub(self.used()));

@@ -1,6 +1,7 @@
 //! A disk that crashes, a function to host, and a source of chance.
 
 pub(crate) mod disk;
+pub(crate) mod life;
 pub(crate) mod members;
 pub(crate) mod tally;
 pub(crate) mod world;

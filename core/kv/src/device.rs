@@ -1,0 +1,202 @@
+//! What all groups of a KV share: one log, one snapshot at a time, and the room on the disk.
+
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+use formats::Effect;
+use formats::message::standing::DiskRoom;
+use step::{DiskOperation, Effects, FileName, TimerId};
+
+use crate::disk::{Disk, Named, Purpose, named};
+use crate::log::Log;
+use crate::room::Room;
+use crate::snapshot::Snapshot;
+use crate::transfer::Held;
+use crate::waiting::LOOK;
+
+/// How long a full disk is left alone before it is tried again.
+pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
+
+/// A tick of all groups'.
+const TICK: Duration = Duration::from_millis(50);
+
+pub(crate) const MARK_TIMER: TimerId = TimerId(1);
+pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
+pub(crate) const TICK_TIMER: TimerId = TimerId(3);
+pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
+
+/// What a group takes of what all groups share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Bytes that its snapshot takes, at most.
+    pub(crate) snapshot_bytes: u64,
+    /// Bytes of its requests that wait.
+    pub(crate) queued: u64,
+    /// 1 while another member gives it a snapshot.
+    pub(crate) arriving: u64,
+    /// 1 while time passes for it.
+    pub(crate) ticking: u64,
+}
+
+/// Whether the last sync is followed by a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is, or there was none.
+    Settled,
+    /// Not yet, and no timer runs.
+    Due,
+    /// A timer runs.
+    Waiting,
+    /// The timer ran out.
+    Now,
+}
+
+/// What all groups share.
+#[derive(Debug)]
+pub(crate) struct Device {
+    pub(crate) log: Log,
+    pub(crate) mark: Mark,
+    pub(crate) room: Room,
+    /// The shares of all groups.
+    all: Share,
+    pub(crate) snapshot: Option<Snapshot>,
+    /// A snapshot is to begin with the next log file.
+    pub(crate) snapshot_due: bool,
+    /// The newest snapshot, for others.
+    pub(crate) held: Option<Held>,
+    /// Pieces that are being read for others.
+    pub(crate) pieces: usize,
+    /// Files that hold the state.
+    pub(crate) files: BTreeSet<FileName>,
+    /// Bytes of log that the snapshot under way replaces.
+    pub(crate) replaced: u64,
+    /// A timer runs for the next tick.
+    is_ticking: bool,
+    /// A timer runs, and then it is looked who waited long enough.
+    is_looking: bool,
+}
+
+impl Device {
+    /// A log that is being opened, and the files before it.
+    pub(crate) fn new(log: Log, room: Room, held: Option<Held>, files: BTreeSet<FileName>) -> Self {
+        Device {
+            log,
+            mark: Mark::Settled,
+            room,
+            all: Share::default(),
+            snapshot: None,
+            snapshot_due: false,
+            held,
+            pieces: 0,
+            files,
+            replaced: 0,
+            is_ticking: false,
+            is_looking: false,
+        }
+    }
+
+    /// A group takes another share than before.
+    pub(crate) fn note(&mut self, before: Share, now: Share) {
+        let of = |all: u64, before: u64, now: u64| all - before + now;
+        self.all = Share {
+            snapshot_bytes: of(self.all.snapshot_bytes, before.snapshot_bytes, now.snapshot_bytes),
+            queued: of(self.all.queued, before.queued, now.queued),
+            arriving: of(self.all.arriving, before.arriving, now.arriving),
+            ticking: of(self.all.ticking, before.ticking, now.ticking),
+        };
+    }
+
+    /// Bytes that snapshots of all groups take, at most.
+    pub(crate) fn snapshot_bytes(&self) -> u64 {
+        self.all.snapshot_bytes
+    }
+
+    /// Bytes of requests that wait, of all groups.
+    pub(crate) fn queued(&self) -> u64 {
+        self.all.queued
+    }
+
+    /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it.
+    pub(crate) fn may_snapshot(&self) -> bool {
+        let is_idle = self.snapshot.is_none() && self.all.arriving == 0;
+        is_idle && !self.log.is_beginning() && self.room.has(0, self.snapshot_bytes())
+    }
+
+    /// Whether commands are taken, as far as room goes.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room.has(0, 2 * self.snapshot_bytes())
+    }
+
+    /// What its disk can take, in the words that members tell each other.
+    pub(crate) fn disk_room(&self) -> DiskRoom {
+        match () {
+            () if self.log.is_full() => DiskRoom::Nothing,
+            () if !self.has_room() => DiskRoom::Removals,
+            () => DiskRoom::Enough,
+        }
+    }
+
+    /// Files are gone: whoever waits for room need not wait for the timer.
+    pub(crate) fn on_forgotten(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        if self.room.is_awaited {
+            self.room.look(disk, effects);
+        }
+    }
+
+    /// Somebody waits for room: it is looked for in a while.
+    pub(crate) fn await_room(&mut self, effects: &mut Effects<Effect>) {
+        if !self.room.is_awaited {
+            self.room.is_awaited = true;
+            effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
+        }
+    }
+
+    /// Looks whether there is room by now.
+    pub(crate) fn look_for_room(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.room.is_awaited = false;
+        self.log.try_again(disk, effects);
+        self.room.look(disk, effects);
+    }
+
+    /// Time passes only where there are others.
+    pub(crate) fn keep_time(&mut self, effects: &mut Effects<Effect>) {
+        if self.all.ticking > 0 && !self.is_ticking {
+            self.is_ticking = true;
+            effects.push(Effect::SetTimer { timer: TICK_TIMER, after: TICK });
+        }
+    }
+
+    /// A tick is over.
+    pub(crate) fn on_tick(&mut self) {
+        self.is_ticking = false;
+    }
+
+    /// Somebody waits: it is looked in a while who waited long enough.
+    pub(crate) fn look_later(&mut self, effects: &mut Effects<Effect>) {
+        if !self.is_looking {
+            self.is_looking = true;
+            effects.push(Effect::SetTimer { timer: WAIT_TIMER, after: LOOK });
+        }
+    }
+
+    /// It is looked now.
+    pub(crate) fn on_look(&mut self) {
+        self.is_looking = false;
+    }
+
+    /// How many log files there are.
+    pub(crate) fn log_files(&self) -> usize {
+        self.files.iter().filter(|file| matches!(named(**file), Some(Named::Log(_)))).count()
+    }
+
+    /// Deletes what the snapshot stands for.
+    pub(crate) fn delete_before(&mut self, snapshot: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        let replaced = |file: &FileName| match named(*file) {
+            Some(Named::Log(sequence) | Named::Snapshot(sequence)) => sequence < snapshot,
+            None => false,
+        };
+        for file in self.files.iter().copied().filter(replaced) {
+            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
+        }
+        self.files.retain(|file| !replaced(file));
+    }
+}
