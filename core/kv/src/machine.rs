@@ -14,7 +14,7 @@ use crate::counters::{Counter, Counters};
 use crate::device::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
-use crate::hosted::{Hosted, reply};
+use crate::hosted::reply;
 use crate::look::Look;
 use crate::overlay::Pair;
 use crate::serving::Serving;
@@ -52,21 +52,25 @@ impl<F: Function, C: Group> Kv<F, C> {
     }
 
     /// For checkers: how far this member has applied the group's log, and the pairs that this gives, in order. None
-    /// while it doesn't serve.
+    /// while it doesn't serve, or has no state.
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         match &self.phase {
             Phase::Serving(serving) => {
-                let root = serving.root();
-                Some((root.replica.applied(), root.state.map.pairs()))
+                let root = Some(serving.root()).filter(|root| root.healing.is_none());
+                root.map(|root| (root.replica.applied(), root.state.map.pairs()))
             }
             _ => None,
         }
     }
 
-    /// For checkers: this member as it is now. None while it doesn't serve.
+    /// For checkers: this member as it is now. None while it doesn't serve, or has no
+    /// state.
     pub fn look(&self) -> Option<Look> {
         match &self.phase {
-            Phase::Serving(serving) => Some(serving.root().look(&self.counters)),
+            Phase::Serving(serving) => {
+                let root = Some(serving.root()).filter(|root| root.healing.is_none());
+                root.map(|root| root.look(&self.counters))
+            }
             _ => None,
         }
     }
@@ -112,21 +116,11 @@ impl<F: Function, C: Group> Kv<F, C> {
                 serving.device.on_forgotten(disk, effects);
                 Ok(())
             }
-            (Phase::Serving(serving), Purpose::Snapshot) => {
-                serving.on_snapshot(result, disk, &mut self.counters, effects)
+            (Phase::Serving(serving), Purpose::Checkpoint) => {
+                serving.on_checkpoint(result, disk, &mut self.counters, effects)
             }
-            (Phase::Serving(serving), Purpose::Arriving) => {
-                let counters = &mut self.counters;
-                let act = |hosted: &mut Hosted<F, C>, _: &mut _| {
-                    hosted.on_arriving(result, disk, counters, effects)
-                };
-                serving.with(GroupId::ROOT, act).unwrap_or(Ok(()))
-            }
-            (Phase::Serving(serving), Purpose::Piece { to, sequence, offset }) => {
-                serving.with(GroupId::ROOT, |hosted, device| {
-                    hosted.on_piece_read((to, sequence, offset), result, device, effects);
-                });
-                Ok(())
+            (Phase::Serving(serving), Purpose::Arriving(group)) => {
+                serving.on_arriving(group, result, &mut self.counters, effects)
             }
             _ => Ok(()),
         };
@@ -193,10 +187,9 @@ impl<F: Function, C: Group> Kv<F, C> {
             }
             Message::Member(message) => {
                 if let Some(serving) = serving {
-                    let (disk, counters) = (&mut self.disk, &mut self.counters);
-                    let ended = serving.with(GroupId::ROOT, |hosted, device| {
-                        hosted.on_member(from, message, device, disk, counters, effects)
-                    });
+                    let counters = &mut self.counters;
+                    let ended = serving
+                        .with(GroupId::ROOT, |hosted, _| hosted.on_member(from, message, counters, effects));
                     self.go_on(ended.unwrap_or(Ok(())), effects);
                 }
             }
@@ -246,8 +239,7 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
             Event::Timer(timer) => self.on_timer(timer, effects),
             Event::TurnEnd => {
                 if let Phase::Serving(serving) = &mut self.phase {
-                    let ended =
-                        serving.on_turn_end(&self.config, &mut self.disk, &mut self.counters, effects);
+                    let ended = serving.on_turn_end(&mut self.disk, &mut self.counters, effects);
                     self.go_on(ended, effects);
                 }
             }

@@ -3,7 +3,7 @@
 use super::Chance;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, Table};
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, Table, TableChange};
 
 const SECTOR: usize = 512;
 
@@ -86,13 +86,17 @@ impl Disk {
                 let before = self.tables.get(&table).cloned().unwrap_or_default();
                 let mut after = before.clone();
                 changes.iter().for_each(|change| after.change(change));
-                if after.bytes() as usize > before.bytes() as usize + room {
+                if after.bytes().saturating_sub(before.bytes()) as usize > room {
                     return Err(DiskError::Full);
                 }
-                if std::mem::take(&mut self.fail_sync) {
+                let fails = std::mem::take(&mut self.fail_sync);
+                // All of it is done, or nothing; who failed doesn't know which.
+                if !fails || changes.len() % 2 == 0 {
+                    self.tables.insert(table, after);
+                }
+                if fails {
                     return Err(DiskError::Failed);
                 }
-                self.tables.insert(table, after);
             }
             DiskOperation::ReadOn { table, after, bytes_max } => {
                 let table = self.tables.get(&table).ok_or(DiskError::NotFound)?;
@@ -135,6 +139,7 @@ impl Disk {
 
     /// Copies every file, changed.
     pub(crate) fn copy_to(&self, other: &mut Disk, change: impl Fn(&mut Vec<u8>)) {
+        other.tables.clone_from(&self.tables);
         for (name, file) in &self.files {
             let mut bytes = file.bytes.clone();
             change(&mut bytes);
@@ -155,6 +160,23 @@ impl Disk {
             }
             before += file.bytes.len();
         }
+        for table in self.tables.values_mut() {
+            rot_table(table, chance);
+        }
+    }
+}
+
+/// A bit of some pair rots, or a pair is gone.
+pub(crate) fn rot_table(table: &mut Table, chance: &mut Chance) {
+    let Some(hit) = table.pairs().len().checked_sub(1).map(|last| chance.below(last + 1)) else { return };
+    let (key, value) = table.pairs().nth(hit).expect("drawn below their number");
+    let (mut key, mut value) = (key.to_vec(), value.to_vec());
+    table.change(&TableChange::Delete { key: key.clone().into() });
+    if !chance.one_in(4) {
+        let at = chance.below(key.len() + value.len());
+        let split = at.checked_sub(key.len());
+        *split.map_or_else(|| &mut key[at], |at| &mut value[at]) ^= 1 << chance.below(8);
+        table.change(&TableChange::Set { key: key.into(), value: value.into() });
     }
 }
 
