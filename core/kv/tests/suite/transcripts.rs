@@ -264,7 +264,7 @@ fn a_checkpoint_replaces_the_log_while_commands_go_on() {
     script.turn();
     script.run();
     script.check(include_str!("testdata/a_checkpoint_replaces_the_log_while_commands_go_on.txt"));
-    assert_eq!(script.disk.names(), ["log-0000000000000002", "snapshot-0000000000000002"]);
+    assert_eq!(script.disk.names(), ["log-0000000000000002", "table"]);
 }
 
 #[test]
