@@ -21,6 +21,7 @@ pub mod kv_member;
 pub mod kv_route;
 pub mod kv_scope;
 pub mod kv_store;
+pub mod kv_table;
 pub mod manifest;
 pub mod map_image;
 pub mod message;

@@ -61,7 +61,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
     ) -> Option<AdminAnswer> {
         self.wake_up();
         if let KvGroupVerb::Fingerprint { at } = verb {
-            return Some(self.answer_fingerprint(at));
+            let why = "the state here is damaged, and another member is giving it anew; ask again";
+            return Some(match self.healing {
+                Some(_) => AdminAnswer::NotYet(why.to_string()),
+                None => self.answer_fingerprint(at),
+            });
         }
         if self.changes.proposed.len() + self.changes.snapshots.len() >= WAITERS_MAX {
             return Some(AdminAnswer::NotYet(
@@ -137,12 +141,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
     }
 
     fn ask_snapshot(&mut self, to: NodeId, request: u64, device: &mut Device) -> Option<AdminAnswer> {
-        if device.snapshot.is_none() && !device.snapshot_due && !device.may_snapshot() {
+        if device.checkpoint.is_none() && !device.snapshot_due && !device.may_snapshot() {
             let why =
                 "no snapshot can begin now: another member gives one, or the disk has no room; ask again";
             return Some(AdminAnswer::NotYet(why.to_string()));
         }
-        device.snapshot_due |= device.snapshot.is_none();
+        device.snapshot_due |= device.checkpoint.is_none();
         self.changes.snapshots.push((to, request));
         None
     }

@@ -1,4 +1,4 @@
-//! What all groups of a KV share: one log, one snapshot at a time, and the room on the disk.
+//! What all groups of a KV share: one log, one table, and the room on the disk.
 
 use alloc::collections::BTreeSet;
 use core::time::Duration;
@@ -6,11 +6,10 @@ use formats::Effect;
 use formats::message::standing::DiskRoom;
 use step::{DiskOperation, Effects, FileName, TimerId};
 
+use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Named, Purpose, named};
 use crate::log::Log;
 use crate::room::Room;
-use crate::snapshot::Snapshot;
-use crate::transfer::Held;
 use crate::waiting::LOOK;
 
 /// How long a full disk is left alone before it is tried again.
@@ -27,16 +26,14 @@ pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
 /// What a group takes of what all groups share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Bytes that its snapshot takes, at most.
+    /// Bytes that it has for a checkpoint, at most.
     pub(crate) snapshot_bytes: u64,
     /// Bytes of its requests that wait.
     pub(crate) queued: u64,
-    /// 1 while another member gives it a snapshot.
+    /// 1 while another member gives it a state.
     pub(crate) arriving: u64,
     /// 1 while time passes for it.
     pub(crate) ticking: u64,
-    /// 1 for each group but the root group.
-    pub(crate) others: u64,
 }
 
 /// Whether the last sync is followed by a mark.
@@ -60,17 +57,15 @@ pub(crate) struct Device {
     pub(crate) room: Room,
     /// The shares of all groups.
     all: Share,
-    pub(crate) snapshot: Option<Snapshot>,
-    /// A snapshot is to begin with the next log file.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// A checkpoint is to begin with the next log file.
     pub(crate) snapshot_due: bool,
-    /// The newest snapshot, for others.
-    pub(crate) held: Option<Held>,
-    /// Pieces that are being read for others.
-    pub(crate) pieces: usize,
-    /// Files that hold the state.
+    /// A commit is under way.
+    pub(crate) is_table_busy: bool,
+    /// The next checkpoint writes all anew.
+    pub(crate) rewrites: bool,
+    /// Files that hold what the table does not.
     pub(crate) files: BTreeSet<FileName>,
-    /// Bytes of log that the snapshot under way replaces.
-    pub(crate) replaced: u64,
     /// A timer runs for the next tick.
     is_ticking: bool,
     /// A timer runs, and then it is looked who waited long enough.
@@ -79,18 +74,17 @@ pub(crate) struct Device {
 
 impl Device {
     /// A log that is being opened, and the files before it.
-    pub(crate) fn new(log: Log, room: Room, held: Option<Held>, files: BTreeSet<FileName>) -> Self {
+    pub(crate) fn new(log: Log, room: Room, files: BTreeSet<FileName>) -> Self {
         Device {
             log,
             mark: Mark::Settled,
             room,
             all: Share::default(),
-            snapshot: None,
+            checkpoint: None,
             snapshot_due: false,
-            held,
-            pieces: 0,
+            is_table_busy: false,
+            rewrites: false,
             files,
-            replaced: 0,
             is_ticking: false,
             is_looking: false,
         }
@@ -104,11 +98,10 @@ impl Device {
             queued: of(self.all.queued, before.queued, now.queued),
             arriving: of(self.all.arriving, before.arriving, now.arriving),
             ticking: of(self.all.ticking, before.ticking, now.ticking),
-            others: of(self.all.others, before.others, now.others),
         };
     }
 
-    /// Bytes that snapshots of all groups take, at most.
+    /// Bytes that a checkpoint takes, at most.
     pub(crate) fn snapshot_bytes(&self) -> u64 {
         self.all.snapshot_bytes
     }
@@ -118,10 +111,9 @@ impl Device {
         self.all.queued
     }
 
-    /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it. A snapshot holds the
-    /// root group alone: where there are others, the log stays.
+    /// Whether a checkpoint can begin: none is under way, and as far as is known there is room for it.
     pub(crate) fn may_snapshot(&self) -> bool {
-        let is_idle = self.snapshot.is_none() && self.all.arriving == 0 && self.all.others == 0;
+        let is_idle = !self.is_table_busy && self.all.arriving == 0;
         is_idle && !self.log.is_beginning() && self.room.has(0, self.snapshot_bytes())
     }
 
@@ -192,10 +184,11 @@ impl Device {
         self.files.iter().filter(|file| matches!(named(**file), Some(Named::Log(_)))).count()
     }
 
-    /// Deletes what the snapshot stands for.
-    pub(crate) fn delete_before(&mut self, snapshot: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
+    /// Deletes what a checkpoint stands for that the log goes on from with file `first`.
+    pub(crate) fn delete_before(&mut self, first: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
         let replaced = |file: &FileName| match named(*file) {
-            Some(Named::Log(sequence) | Named::Snapshot(sequence)) => sequence < snapshot,
+            Some(Named::Log(sequence)) => sequence < first,
+            Some(Named::Snapshot(_)) => true,
             None => false,
         };
         for file in self.files.iter().copied().filter(replaced) {

@@ -30,6 +30,7 @@ use crate::hash;
 use crate::hosted::{Hosted, NOBODY};
 use crate::replica::Replica;
 use crate::serving::Serving;
+use crate::start::Found;
 use crate::state::State;
 
 /// The first number that a group gets.
@@ -57,29 +58,33 @@ impl<F: Function, C: Group> Serving<F, C> {
     pub(crate) fn host_found(
         &mut self,
         group: GroupId,
-        recovered: Recovered,
-        (config, seed): (&Config<F>, u64),
+        found: Found<F>,
+        told: (&Config<F>, u64),
     ) -> Result<(), String> {
         let is_named = self.named().iter().any(|(_, record)| record.group == group);
-        if is_named || group >= self.root().next_group() {
-            self.host(group, recovered, (config, seed))
-        } else {
-            Ok(())
+        if !is_named && group < self.root().next_group() {
+            self.dropped.insert(group);
+            return Ok(());
         }
+        let Found { mut state, recovered, table } = found;
+        state.plant(told.0.bug);
+        self.device.snapshot_due |= !table.stale.is_empty();
+        self.device.rewrites |= table.rewrites;
+        let mark = recovered.mark.clone();
+        self.host(group, recovered, state, told)?.rest_in(table, mark);
+        Ok(())
     }
 
     fn host(
         &mut self,
         group: GroupId,
         recovered: Recovered,
+        state: State<F>,
         (config, seed): (&Config<F>, u64),
-    ) -> Result<(), String> {
+    ) -> Result<&mut Hosted<F, C>, String> {
         let seed = hash::mix([seed, group.0.into()]);
         let replica = Replica::open(config, group, seed, recovered, None)?;
-        let mut state = State::new(config.functions.clone());
-        state.plant(config.bug);
-        self.groups.insert(group, Hosted::new(state, replica));
-        Ok(())
+        Ok(self.groups.entry(group).insert_entry(Hosted::new(group, state, replica)).into_mut())
     }
 
     /// Hosts the groups that are named, and no others.
@@ -108,7 +113,9 @@ impl<F: Function, C: Group> Serving<F, C> {
             let is_first = first.contains(told.0.me);
             let recovered = if is_first { Recovered::genesis(first) } else { Recovered::joining() };
             let mark = recovered.mark.clone();
-            self.host(group, recovered, told)?;
+            let mut state = State::new(told.0.functions.clone());
+            state.plant(told.0.bug);
+            self.host(group, recovered, state, told)?;
             self.with(group, |hosted, _| {
                 if is_first {
                     hosted.replica.begin_group(&mark);
@@ -120,11 +127,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         Ok(())
     }
 
-    /// A group goes, and who waits for it hears so. What the log has of it goes with the files.
+    /// A group goes, and who waits for it hears so. What the log has of it goes with the files,
+    /// its rows with the next checkpoint.
     fn drop_group(&mut self, group: GroupId, effects: &mut Effects<Effect>) {
         self.touched.remove(&group);
         if let Some(mut hosted) = self.groups.remove(&group) {
             hosted.end(effects);
+            self.dropped.insert(group);
             self.device.note(hosted.share, Share::default());
         }
     }

@@ -1,7 +1,8 @@
 //! A group that this KV hosts: its state, what was asked of it, and the member of it that this KV is.
 
 use alloc::string::String;
-use consensus::{Membership, Role};
+use alloc::vec::Vec;
+use consensus::{Membership, Role, SnapshotMark};
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::message::standing::DiskRoom;
 use formats::{Effect, Message};
@@ -13,19 +14,23 @@ use crate::changes::Changes;
 use crate::counters::{Counter, Counters};
 use crate::device::Share;
 use crate::group::Group;
+use crate::heal::Healing;
 use crate::knows::Announcing;
 use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
+use crate::rows::Frozen;
 use crate::sleep::Liveness;
 use crate::standings::Standings;
+use crate::start::Rest;
 use crate::state::State;
-use crate::transfer::{Held, Transfer};
+use crate::transfer::Transfer;
 use crate::waiting::Waiting;
 
 /// What a KV has of one group while it serves.
 #[derive(Debug)]
 pub(crate) struct Hosted<F, C> {
+    pub(crate) group: GroupId,
     pub(crate) state: State<F>,
     pub(crate) queue: Queue,
     pub(crate) replica: Replica<C>,
@@ -34,10 +39,20 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
     pub(crate) standings: Standings,
-    /// A snapshot that another member gives.
+    /// A state that another member gives.
     pub(crate) transfer: Option<Transfer<F>>,
-    /// One that was given, until the log goes on from it.
-    pub(crate) installed: Option<Held>,
+    /// One was given, and the log does not go on from it yet.
+    pub(crate) installed: bool,
+    /// The state as it was, for others.
+    pub(crate) frozen: Option<Frozen>,
+    /// There is no state, until another member gives one.
+    pub(crate) healing: Option<Healing>,
+    /// The generation of the state's rows in the table.
+    pub(crate) generation: u64,
+    /// The highest one that was ever begun.
+    pub(crate) last_generation: u64,
+    /// Generations whose rows go with the next checkpoint.
+    pub(crate) stale: Vec<u64>,
     /// A snapshot is wanted, as soon as one can begin.
     pub(crate) wants_snapshot: bool,
     /// What the device has noted of it.
@@ -50,8 +65,9 @@ pub(crate) struct Hosted<F, C> {
 
 impl<F: Function, C: Group> Hosted<F, C> {
     /// A group with what was found of it.
-    pub(crate) fn new(state: State<F>, replica: Replica<C>) -> Self {
+    pub(crate) fn new(group: GroupId, state: State<F>, replica: Replica<C>) -> Self {
         let mut hosted = Hosted {
+            group,
             state,
             queue: Queue::default(),
             replica,
@@ -61,7 +77,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
             changes: Changes::default(),
             standings: Standings::default(),
             transfer: None,
-            installed: None,
+            installed: false,
+            frozen: None,
+            healing: None,
+            generation: 1,
+            last_generation: 1,
+            stale: Vec::new(),
             wants_snapshot: false,
             share: Share::default(),
             is_asleep: false,
@@ -71,10 +92,21 @@ impl<F: Function, C: Group> Hosted<F, C> {
         hosted
     }
 
+    /// How its state rests in the table, and what it goes on from.
+    pub(crate) fn rest_in(&mut self, rest: Rest, mark: SnapshotMark) {
+        (self.generation, self.last_generation, self.stale) =
+            (rest.generation, rest.last_generation, rest.stale);
+        self.replica.is_mute = rest.healing.is_some();
+        self.healing = rest.healing.map(|_| Healing::new(mark));
+    }
+
     /// See [`crate::Kv`].
     pub(crate) fn check_invariants(&self) {
         assert!(self.queue.knows(self.proposals.commands()), "every command has one place");
         assert!(self.state.sessions.is_bounded(), "sessions keep their bounds");
+        let is_frozen = self.state.map.frozen_bytes().is_some();
+        assert_eq!(self.frozen.is_some(), is_frozen, "a map is frozen for other members");
+        assert_eq!(self.healing.is_some(), self.replica.is_mute, "who has no state stands for no election");
     }
 
     /// See [`crate::Kv::look`].
@@ -89,11 +121,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// What it takes of what all groups share, as it is now.
     pub(crate) fn share_now(&self) -> Share {
         Share {
-            snapshot_bytes: self.state.snapshot_bytes(),
+            snapshot_bytes: self.state.checkpoint_bytes(),
             queued: self.queue.bytes(),
-            arriving: u64::from(self.transfer.is_some() || self.installed.is_some()),
+            arriving: u64::from(self.transfer.is_some() || self.installed || self.healing.is_some()),
             ticking: u64::from(self.replica.has_others && !self.is_asleep),
-            others: u64::from(self.replica.of() != GroupId::ROOT),
         }
     }
 
@@ -112,6 +143,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
     ) -> Result<(), String> {
         self.replica.tick();
         self.tick_transfer(effects);
+        if self.healing.is_some() {
+            self.tick_healing(effects);
+            return self.pump(counters, effects);
+        }
         self.announce(effects);
         self.tell_standing(room, effects);
         self.promote();

@@ -46,17 +46,8 @@ pub(crate) struct Writing {
     pub(crate) through: Vec<(GroupId, u64)>,
     /// Whether nobody waits for it: it is there to say that the batch before is synced.
     pub(crate) is_mark: bool,
-    /// What it begins anew when it is durable.
-    pub(crate) begins: Option<Begins>,
-}
-
-/// What follows a batch that says all again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begins {
-    /// A snapshot of this number is made.
-    Snapshot(u64),
-    /// The snapshot that another member gave counts: what was before can go.
-    Installed,
+    /// Set where it says all again: a checkpoint follows, upon which the log goes on from the file of this number.
+    pub(crate) begins: Option<u64>,
 }
 
 /// Named for what is awaited.
@@ -126,7 +117,7 @@ impl Log {
         self.batch.is_some()
     }
 
-    /// Whether a snapshot begins with the batch that is being written.
+    /// Whether a checkpoint begins with the batch that is being written.
     pub(crate) fn is_beginning(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| batch.begins.is_some())
     }

@@ -53,7 +53,7 @@ impl<F: Function, C: Group> Kv<F, C> {
     }
 
     /// For checkers: how far this member has applied the group's log, and the pairs that this gives, in order. None
-    /// while it doesn't serve.
+    /// while it doesn't serve, or has no state.
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         self.pairs_of(GroupId::ROOT)
     }
@@ -66,12 +66,13 @@ impl<F: Function, C: Group> Kv<F, C> {
 
     fn hosted(&self, group: GroupId) -> Option<&Hosted<F, C>> {
         match &self.phase {
-            Phase::Serving(serving) => serving.groups.get(&group),
+            Phase::Serving(serving) => serving.groups.get(&group).filter(|hosted| hosted.healing.is_none()),
             _ => None,
         }
     }
 
-    /// For checkers: this member as it is now. None while it doesn't serve.
+    /// For checkers: this member as it is now. None while it doesn't serve, or has no
+    /// state.
     pub fn look(&self) -> Option<Look> {
         self.look_of(GroupId::ROOT)
     }
@@ -122,21 +123,11 @@ impl<F: Function, C: Group> Kv<F, C> {
                 serving.device.on_forgotten(disk, effects);
                 Ok(())
             }
-            (Phase::Serving(serving), Purpose::Snapshot) => {
-                serving.on_snapshot(result, disk, &mut self.counters, effects)
+            (Phase::Serving(serving), Purpose::Checkpoint) => {
+                serving.on_checkpoint(result, disk, &mut self.counters, effects)
             }
-            (Phase::Serving(serving), Purpose::Arriving) => {
-                let counters = &mut self.counters;
-                let act = |hosted: &mut Hosted<F, C>, _: &mut _| {
-                    hosted.on_arriving(result, disk, counters, effects)
-                };
-                serving.with(GroupId::ROOT, act).unwrap_or(Ok(()))
-            }
-            (Phase::Serving(serving), Purpose::Piece { to, sequence, offset }) => {
-                serving.with(GroupId::ROOT, |hosted, device| {
-                    hosted.on_piece_read((to, sequence, offset), result, device, effects);
-                });
-                Ok(())
+            (Phase::Serving(serving), Purpose::Arriving(group)) => {
+                serving.on_arriving(group, result, &mut self.counters, effects)
             }
             _ => Ok(()),
         };
@@ -240,10 +231,8 @@ impl<F: Function, C: Group> Kv<F, C> {
             if message.cluster == self.config.cluster {
                 serving.liveness.hear(from);
             }
-            let (disk, counters) = (&mut self.disk, &mut self.counters);
-            let ended = serving.with(group, |hosted, device| {
-                hosted.on_member(from, message, device, disk, counters, effects)
-            });
+            let counters = &mut self.counters;
+            let ended = serving.with(group, |hosted, _| hosted.on_member(from, message, counters, effects));
             self.go_on(ended.unwrap_or(Ok(())), effects);
         }
     }

@@ -31,7 +31,8 @@ pub(crate) struct LogFile {
 pub(crate) type Refusal = String;
 
 /// What to do in every case where files are not what they were.
-const ADVICE: &str = "nothing was changed; put the folder back as it was, or restore it from a copy";
+pub(crate) const ADVICE: &str =
+    "nothing was changed; put the folder back as it was, or restore it from a copy";
 
 /// The version of files that knew no group.
 const NO_GROUP: u16 = 1;
@@ -107,29 +108,65 @@ pub(crate) fn upon(logs: &[LogFile], snapshot: u64) -> Option<u64> {
     logs.iter().find(|log| says_so(log).is_some()).map(|log| log.sequence)
 }
 
+/// The last log file that says all again, and what its entries follow upon.
+pub(crate) fn last_anew(logs: &[LogFile]) -> Option<u64> {
+    let says_so = |log: &&LogFile| {
+        let scan = log.scan.as_ref().ok()?;
+        let records = records(&scan.batches.first()?.body, scan.header.kind.version)?;
+        let (_, first) = records.into_iter().find(|(group, _)| *group == GroupId::ROOT)?;
+        first.upon.and(first.install)
+    };
+    logs.iter().rev().find(|log| says_so(log).is_some()).map(|log| log.sequence)
+}
+
 /// Where a log begins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beginning {
-    /// The first file, where a snapshot says which.
+    /// The first file, where a checkpoint or snapshot says which.
     pub(crate) first: Option<u64>,
-    /// What the snapshot stands for.
+    /// What the state stands for that the log goes on from.
     pub(crate) mark: Whole,
+    /// What the state stands for that another member gave.
+    pub(crate) arrived: Whole,
+    /// The same two of other groups than the root group.
+    pub(crate) others: BTreeMap<GroupId, (Whole, Whole)>,
 }
 
-/// Judges the logs from the snapshot on: where the log ends, and what member `me` of the group begins with in each
-/// group; of one of which nothing was written, nothing. What version 1 wrote is applied to the state.
+/// What the logs come to.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// Where the log ends.
+    pub(crate) judgement: Judgement,
+    /// The root group, and all others of which something was written.
+    pub(crate) groups: BTreeMap<GroupId, OfLog>,
+}
+
+/// What the logs come to for a group.
+#[derive(Debug, Default)]
+pub(crate) struct OfLog {
+    /// What the member of the group begins with; none where nothing of the group was written.
+    pub(crate) recovered: Option<Recovered>,
+    /// The state that another member gave is the one that the log goes on from.
+    pub(crate) has_arrived: bool,
+    /// The log goes on from a state that is not there.
+    pub(crate) lacks: Option<SnapshotMark>,
+}
+
+/// Judges the logs from where the states leave off, for member `me` of each group. What version 1 wrote is applied to the
+/// root group's state.
 pub(crate) fn replay<F: Function>(
     logs: &[LogFile],
     beginning: Beginning,
     (bug, me): (Option<Bug>, Member),
     state: &mut State<F>,
-) -> Result<(Judgement, BTreeMap<GroupId, Recovered>), Refusal> {
+) -> Result<Replayed, Refusal> {
     let scans: Vec<_> = logs.iter().map(|log| (log.sequence, log.scan.clone())).collect();
     let judgement = judge(&scans, beginning.first, Mark::default());
     if bug != Some(Bug::DamageTakenForTail) {
         refuse_damage(logs, beginning.first, &judgement)?;
     }
-    let mut folds = BTreeMap::from([(GroupId::ROOT, Fold::new(beginning.mark))]);
+    let mut folds = Folds::new(beginning);
+    folds.root().has_old_state = state.index > 0;
     for (kept, log) in judgement.kept.iter().zip(logs) {
         let scan = log.scan.as_ref().expect("what is kept was read");
         for batch in &scan.batches[..kept.batches] {
@@ -141,20 +178,36 @@ pub(crate) fn replay<F: Function>(
         let torn = logs.last().and_then(torn_batch);
         let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut folds));
     }
-    let recovered = folds.into_iter().filter_map(|(group, fold)| Some((group, fold.finish(me)?)));
-    Ok((judgement, recovered.collect()))
+    let of_log = |fold: Fold| {
+        let (has_arrived, lacks) = (fold.has_arrived(), fold.lacks().cloned());
+        OfLog { recovered: fold.finish(me), has_arrived, lacks }
+    };
+    let groups = folds.0.into_iter().map(|(group, fold)| (group, of_log(fold))).collect();
+    Ok(Replayed { judgement, groups })
 }
 
-fn take_batch<F: Function>(
-    body: &[u8],
-    version: u16,
-    state: &mut State<F>,
-    folds: &mut BTreeMap<GroupId, Fold>,
-) -> Option<()> {
-    if version == NO_GROUP {
-        return apply_batch(body, state);
+/// What the records of each group come to, the root group always among them.
+struct Folds(BTreeMap<GroupId, Fold>);
+
+impl Folds {
+    fn new(beginning: Beginning) -> Self {
+        let Beginning { mark, arrived, others, .. } = beginning;
+        let others = others.into_iter().map(|(group, (mark, arrived))| (group, Fold::new(mark, arrived)));
+        Folds(others.chain([(GroupId::ROOT, Fold::new(mark, arrived))]).collect())
     }
-    let mut take = |(group, record)| folds.entry(group).or_default().record(record);
+
+    fn root(&mut self) -> &mut Fold {
+        self.0.entry(GroupId::ROOT).or_default()
+    }
+}
+
+fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, folds: &mut Folds) -> Option<()> {
+    if version == NO_GROUP {
+        apply_batch(body, state)?;
+        folds.root().has_old_state = state.index > 0;
+        return Some(());
+    }
+    let mut take = |(group, record)| folds.0.entry(group).or_default().record(record);
     records(body, version)?.into_iter().try_for_each(&mut take)
 }
 
@@ -206,7 +259,9 @@ fn refuse_damage(logs: &[LogFile], snapshot: Option<u64>, judgement: &Judgement)
     }
     let first = logs.iter().find_map(|log| log.scan.as_ref().ok());
     if snapshot.is_none() && first.is_some_and(|first| first.header.predecessor.is_some()) {
-        return Err(format!("the KV's log begins in its middle and no snapshot is whole; {ADVICE}"));
+        return Err(format!(
+            "the KV's log begins in its middle and no state is whole that it goes on from; {ADVICE}"
+        ));
     }
     Ok(())
 }
@@ -246,9 +301,9 @@ fn unusable(file: FileName, error: HeaderError) -> Refusal {
     }
 }
 
-/// What to say of a snapshot whose log is gone.
+/// What to say of a state whose log is gone.
 pub(crate) fn without_log() -> Refusal {
-    format!("the KV's snapshot is whole, but the log that goes on from it is gone; {ADVICE}")
+    format!("the KV's state is whole, but the log that goes on from it is gone; {ADVICE}")
 }
 
 fn unfit(place: &str) -> Refusal {
@@ -318,8 +373,8 @@ mod tests {
         let read = |(sequence, bytes): &(u64, Bytes)| read_log(bytes.clone(), &OWNER, *sequence);
         let logs = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let (beginning, mut state) =
-            (Beginning { first, mark: None }, State::<NoFunction>::new(BTreeMap::new()));
-        replay(&logs, beginning, (None, Member(1)), &mut state).map(|(judgement, _)| judgement)
+            (Beginning { first, ..Beginning::default() }, State::<NoFunction>::new(BTreeMap::new()));
+        replay(&logs, beginning, (None, Member(1)), &mut state).map(|replayed| replayed.judgement)
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(crate) struct Replica<C> {
     pub(crate) unwritten: Unwritten,
     /// The next batch begins the log anew with this.
     begins: Option<Anew>,
+    /// It stands for no election: it has nothing to answer from.
+    pub(crate) is_mute: bool,
     /// Bytes of entries that were applied and are still in memory.
     kept_bytes: usize,
 }
@@ -77,6 +79,7 @@ impl<C: Group> Replica<C> {
             heard: BTreeMap::new(),
             unwritten,
             begins,
+            is_mute: false,
             kept_bytes: 0,
         };
         replica.on_members();
@@ -130,7 +133,12 @@ impl<C: Group> Replica<C> {
     /// All that is to be written.
     pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
         self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
-        self.unwritten.take(anew)
+        let mut anew = anew.cloned();
+        if let Some(anew) = anew.as_mut().filter(|anew| anew.upon.is_some() && anew.install.is_none()) {
+            // With it the log alone says what the group's member is, whatever becomes of its state.
+            anew.install = self.mark().filter(|mark| *mark != SnapshotMark::default());
+        }
+        self.unwritten.take(anew.as_ref())
     }
 
     /// The entry after the last applied one is applied.
@@ -233,6 +241,9 @@ impl<C: Group> Replica<C> {
 
     /// Says something about the log to another member.
     pub(crate) fn say(&self, to: Member, message: consensus::Message, effects: &mut Effects<Effect>) {
+        if self.is_mute && matches!(message.body, MessageBody::AskVote { .. } | MessageBody::AskPreVote(_)) {
+            return;
+        }
         self.send(to, MemberBody::Addressed { from: self.me, to, message }, effects);
     }
 }

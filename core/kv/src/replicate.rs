@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Entry, EntryBody, Leadership, Member, ReadAnswer, Ready, Refused, Rejected, Role};
+use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Refused, Rejected, Role};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
 use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
@@ -13,8 +13,6 @@ use step::{Bug, Effects, Function};
 
 use crate::asked::Asked;
 use crate::counters::{Counter, Counters};
-use crate::device::Device;
-use crate::disk::Disk;
 use crate::group::Group;
 use crate::hosted::{Hosted, reply};
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
@@ -52,8 +50,6 @@ impl<F: Function, C: Group> Hosted<F, C> {
         &mut self,
         from: NodeId,
         message: MemberMessage,
-        device: &mut Device,
-        disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
@@ -75,7 +71,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 self.receive(member, message, counters)?;
             }
             MemberBody::Standing(standing) => self.on_standing(member, standing, counters),
-            body => self.on_transfer(member, body, device, disk, effects),
+            body => self.on_transfer(member, body, effects),
         }
         self.pump(counters, effects)
     }
@@ -140,7 +136,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if let Some(leadership) = ready.leadership {
             self.on_leadership(leadership, effects);
         }
-        self.wants_snapshot |= ready.snapshot_needed;
+        if ready.snapshot_needed {
+            self.freeze();
+        }
         if let Some(offer) = ready.snapshot_offered {
             self.on_offered(offer, effects);
         }
@@ -155,35 +153,49 @@ impl<F: Function, C: Group> Hosted<F, C> {
     ) -> Result<(), String> {
         let (own, lost) = self.proposals.take(entry.position());
         self.turn_away(lost, &KvError::Unavailable, effects);
+        if let Some(healing) = &mut self.healing {
+            healing.miss(entry.clone());
+            self.replica.on_applied(&entry);
+            self.settle_changes(entry.position(), effects);
+            return Ok(());
+        }
         match (&entry.body, own) {
             (EntryBody::Command(_), Some(asked)) => {
                 asked.into_iter().for_each(|asked| self.settle(asked, counters, effects));
             }
-            (EntryBody::Command(command), None) => {
-                let commands = decode_entry(command).ok_or_else(|| {
-                    format!(
-                        "entry {} of the KV's group makes no sense here: a newer program wrote it; start that program",
-                        entry.index
-                    )
-                })?;
-                let applied = commands.len().saturating_sub(self.passed_over(entry.index));
-                for command in commands.iter().take(applied) {
-                    if let Some((function, version)) = self.state.lacks(&command.command) {
-                        return Err(format!(
-                            "entry {} of the KV's group needs version {version} of function {}, which this program \
-                             lacks: a newer one wrote it; start that program",
-                            entry.index, function.0
-                        ));
-                    }
-                    counters.add(Counter::Commands, 1);
-                    self.state.apply(command);
-                }
-            }
+            (EntryBody::Command(command), None) => self.apply_entry(entry.index, command, counters)?,
             (EntryBody::Nothing | EntryBody::Membership(_), _) => {}
         }
         self.replica.on_applied(&entry);
         self.pass(counters);
         self.settle_changes(entry.position(), effects);
+        Ok(())
+    }
+
+    /// Applies the commands of an entry that nobody here waits for.
+    pub(crate) fn apply_entry(
+        &mut self,
+        index: LogIndex,
+        command: &[u8],
+        counters: &mut Counters,
+    ) -> Result<(), String> {
+        let commands = decode_entry(command).ok_or_else(|| {
+            format!(
+                "entry {index} of the KV's group makes no sense here: a newer program wrote it; start that program"
+            )
+        })?;
+        let applied = commands.len().saturating_sub(self.passed_over(index));
+        for command in commands.iter().take(applied) {
+            if let Some((function, version)) = self.state.lacks(&command.command) {
+                return Err(format!(
+                    "entry {index} of the KV's group needs version {version} of function {}, which this program lacks: a \
+                     newer one wrote it; start that program",
+                    function.0
+                ));
+            }
+            counters.add(Counter::Commands, 1);
+            self.state.apply(command);
+        }
         Ok(())
     }
 

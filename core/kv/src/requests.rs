@@ -26,6 +26,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Option<KvAnswer> {
+        if let Some(answer) = self.without_state() {
+            counters.add(Counter::NotNow, 1);
+            return Some(answer);
+        }
         let what = match request.body {
             KvBody::Query(query) => {
                 match self.on_query((from, request.request), query, None, device, counters, effects) {
@@ -197,7 +201,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     }
 }
 
-/// Whether a command may be logged: what is reserved for snapshots stays free.
+/// Whether a command may be logged: what is reserved for checkpoints stays free.
 fn has_room_for(device: &Device, command: &KvCommand) -> bool {
     let bytes = device.queued() + logged_bytes(command);
     let rounds = if limits::only_removes(command) { 1 } else { 2 };

@@ -1,4 +1,4 @@
-//! Serving: the groups that are hosted, and what becomes of batches, of the snapshot, and of a disk without room.
+//! Serving: the groups that are hosted, and what becomes of batches, and of a disk without room.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -10,30 +10,28 @@ use formats::kv_store::encode_records;
 use formats::message::member::MemberBody;
 use formats::message::standing::DiskRoom;
 use glossary::GroupId;
-use step::{Bug, DiskOperation, DiskResult, Effects, Function};
+use step::{DiskOperation, DiskResult, Effects, Function};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::device::{Device, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER};
-use crate::disk::{Disk, Purpose, log_name, snapshot_name};
+use crate::disk::{Disk, Purpose, log_name};
 use crate::group::Group;
 use crate::hosted::Hosted;
-use crate::log::{self, Begins, Log, Writing};
+use crate::log::{self, Log, Writing};
 use crate::replica::Replica;
 use crate::room::Room;
 use crate::sleep::Liveness;
-use crate::snapshot::{self, Snapshot};
 use crate::start::Started;
-use crate::transfer::Held;
 use crate::unwritten::Anew;
 
 /// A sync that nothing follows for so long is followed by a mark.
 const MARK_AFTER: Duration = Duration::from_millis(200);
 
-/// On a full disk a snapshot is worth its writing when the log has grown by such a part of it.
+/// On a full disk a checkpoint is worth its writing when the log has grown by such a part of it.
 const WORTH_PART: u64 = 8;
 
-/// More log files than these are replaced by a snapshot, however small they are: a start reads them all.
+/// More log files than these are replaced by a checkpoint, however small they are: a start reads them all.
 const LOG_FILES_MAX: usize = 8;
 
 /// What a KV has while it serves.
@@ -46,13 +44,19 @@ pub(crate) struct Serving<F, C> {
     pub(crate) touched: BTreeSet<GroupId>,
     /// Which servers are heard.
     pub(crate) liveness: Liveness,
+    /// Groups of which the next file that says all again says nothing any more.
+    pub(crate) dropped: BTreeSet<GroupId>,
+    /// Groups whose rows go with the checkpoint of that file: never before, as a start would miss them.
+    pub(crate) leaving: BTreeSet<GroupId>,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// See [`crate::Kv`].
     pub(crate) fn check_invariants(&self) {
-        let is_frozen = self.root().state.map.is_frozen();
-        assert_eq!(self.device.snapshot.is_some(), is_frozen, "a map is frozen for its snapshot");
+        assert!(
+            self.device.checkpoint.is_none() || self.device.is_table_busy,
+            "a checkpoint is a commit under way"
+        );
         for hosted in self.groups.values() {
             hosted.check_invariants();
             assert_eq!(hosted.share, hosted.share_now(), "shares are noted");
@@ -117,10 +121,22 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, held } =
-            started;
-        let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
+        let Started {
+            mut state,
+            recovered,
+            others,
+            waste,
+            begins,
+            end,
+            next,
+            kept,
+            needless,
+            log_bytes,
+            table,
+        } = started;
+        let is_taken_over = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
+        let mark = recovered.mark.clone();
         let replica = Replica::open(config, GroupId::ROOT, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
@@ -129,13 +145,16 @@ impl<F: Function, C: Group> Serving<F, C> {
         log.grown = log_bytes;
         let mut room = Room::default();
         room.look(disk, effects);
-        let mut device = Device::new(log, room, held, kept.into_iter().collect());
-        device.snapshot_due = snapshot_due;
-        let root = Hosted::new(state, replica);
+        let mut device = Device::new(log, room, kept.into_iter().collect());
+        device.snapshot_due = is_taken_over || !table.stale.is_empty();
+        device.rewrites = table.rewrites;
+        let mut root = Hosted::new(GroupId::ROOT, state, replica);
+        root.rest_in(table, mark);
         let groups = [(GroupId::ROOT, root)].into();
-        let mut serving = Serving { groups, device, touched: BTreeSet::new(), liveness: Liveness::default() };
-        for (group, recovered) in others {
-            serving.host_found(group, recovered, (config, seed))?;
+        let (touched, liveness, leaving) = (BTreeSet::new(), Liveness::default(), BTreeSet::new());
+        let mut serving = Serving { groups, device, touched, liveness, dropped: waste, leaving };
+        for (group, found) in others {
+            serving.host_found(group, found, (config, seed))?;
         }
         serving.with_all(|hosted, _| hosted.pump(counters, effects))?;
         Ok(serving)
@@ -160,8 +179,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             log::Progress::Durable(batch) => {
                 self.on_durable(&batch, counters, effects)?;
                 match batch.begins {
-                    Some(Begins::Snapshot(sequence)) => self.begin_snapshot(sequence, config, disk, effects),
-                    Some(Begins::Installed) => self.on_installed(disk, effects),
+                    Some(sequence) => self.begin_checkpoint(sequence, config, disk, effects),
                     None => {}
                 }
                 let device = &mut self.device;
@@ -204,70 +222,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         Ok(())
     }
 
-    /// A log file just said again all that is not applied: with the state as it is now, it is all there is.
-    fn begin_snapshot(
-        &mut self,
-        sequence: u64,
-        config: &Config<F>,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) {
-        let root = self.root_mut();
-        let Some(mut mark) = root.replica.mark() else { return };
-        root.state.map.freeze();
-        let sessions = match config.bug {
-            Some(Bug::SessionsLostInSnapshot) => Default::default(),
-            _ => root.state.sessions.records(),
-        };
-        mark.index.0 += u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
-        let (owner, what) = (config.cluster.0, (mark, root.state.index));
-        // Who wanted one while the batch before it was written gets this one.
-        self.device.snapshot_due = false;
-        self.device.replaced = core::mem::take(&mut self.device.log.grown);
-        self.device.snapshot =
-            Some(Snapshot::begin(Purpose::Snapshot, owner, sequence, what, sessions, disk, effects));
-    }
-
-    pub(crate) fn on_snapshot(
-        &mut self,
-        result: DiskResult,
-        disk: &mut Disk,
-        counters: &mut Counters,
-        effects: &mut Effects<Effect>,
-    ) -> Result<(), String> {
-        let root = self.groups.get_mut(&GroupId::ROOT).expect("the root group is always hosted");
-        let device = &mut self.device;
-        let Some(snapshot) = &mut device.snapshot else { return Ok(()) };
-        let sequence = snapshot.sequence();
-        let progress = snapshot.on_done(result, &mut root.state.map, disk, effects);
-        let is_durable = progress == snapshot::Progress::Durable;
-        match progress {
-            snapshot::Progress::None => return Ok(()),
-            snapshot::Progress::Failed(error) => return Err(log::failure(error)),
-            snapshot::Progress::Durable => {
-                counters.add(Counter::Snapshots, 1);
-                let (mark, length) = (snapshot.mark().clone(), snapshot.length());
-                root.replica.on_snapshot(&mark);
-                device.held = Some(Held { mark, sequence, length });
-                device.files.insert(snapshot_name(sequence));
-                device.delete_before(sequence, disk, effects);
-            }
-            snapshot::Progress::Full => {
-                counters.add(Counter::SnapshotsGivenUp, 1);
-                let file = snapshot_name(sequence);
-                disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
-                device.log.grown += device.replaced;
-                device.room.look(disk, effects);
-            }
-        }
-        root.state.map.thaw();
-        device.snapshot = None;
-        root.on_snapshot_ended(is_durable, effects);
-        Ok(())
-    }
-
-    /// The room was looked at. Where commands find none, a snapshot makes some: the log goes, and the snapshot
-    /// before it, which is about as large.
+    /// The room was looked at. Where commands find none, a checkpoint makes some: the log goes.
     pub(crate) fn on_space(&mut self, result: &DiskResult, effects: &mut Effects<Effect>) {
         let device = &mut self.device;
         let snapshot_bytes = device.snapshot_bytes();
@@ -277,18 +232,6 @@ impl<F: Function, C: Group> Serving<F, C> {
         let is_worth_it = device.log.grown >= snapshot_bytes / WORTH_PART;
         device.snapshot_due |= is_worth_it && device.may_snapshot();
         device.await_room(effects);
-    }
-
-    /// The log goes on from a snapshot that another member gave.
-    fn on_installed(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        let held = self.with(GroupId::ROOT, |root, _| root.installed.take()).flatten();
-        if let Some(held) = held {
-            let device = &mut self.device;
-            device.log.grown = 0;
-            device.files.insert(snapshot_name(held.sequence));
-            device.delete_before(held.sequence, disk, effects);
-            device.held = Some(held);
-        }
     }
 
     /// A tick is over.
@@ -362,7 +305,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
         self.with_touched(|hosted, device| {
             hosted.propose(can_write, counters, effects)?;
-            hosted.restore_transfer(config, device, disk, effects);
+            hosted.commit_transfer(device, disk, effects);
+            if hosted.heal(counters)? {
+                (device.rewrites, device.snapshot_due) = (true, true);
+            }
             Ok(())
         })?;
         self.write_next(disk, counters, effects);
@@ -399,10 +345,11 @@ impl<F: Function, C: Group> Serving<F, C> {
 
     /// Whether the log must begin anew in a file of its own, and with what.
     fn anew(&self) -> Option<Anew> {
-        let (root, device) = (self.root(), &self.device);
-        match root.replica.begins() {
+        let device = &self.device;
+        let lacks_state = |hosted: &Hosted<F, C>| hosted.transfer.is_some() || hosted.healing.is_some();
+        match self.groups.values().find_map(|hosted| hosted.replica.begins()) {
             Some(begins) => Some(begins.clone()),
-            None if root.transfer.is_some() => None,
+            None if !device.snapshot_due || self.groups.values().any(lacks_state) => None,
             None => device.snapshot_due.then(|| Anew { upon: Some(device.log.sequence()), install: None }),
         }
     }
@@ -431,17 +378,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         self.device.mark = Mark::Settled;
         let mut batch = self.take_unwritten(anew.as_ref());
-        if let Some(anew) = anew {
-            let is_installed = self.root().installed.is_some();
-            batch.begins = match anew.upon {
-                Some(_) if is_installed => Some(Begins::Installed),
-                Some(sequence) if core::mem::take(&mut self.device.snapshot_due) => {
-                    Some(Begins::Snapshot(sequence))
-                }
-                _ => None,
-            };
-        }
         let device = &mut self.device;
+        batch.begins = anew.and_then(|anew| anew.upon).map(|_| device.log.sequence());
         let grown = device.log.grown;
         device.log.write(batch, disk, effects);
         let written = device.log.grown - grown;
@@ -454,12 +392,20 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// A batch of all that groups want written; what nobody waits for goes along.
     fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
         let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
+        if anew.is_some() {
+            self.leaving.append(&mut self.dropped);
+        }
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
             if anew.is_none() && !self.touched.contains(group) {
                 continue;
             }
-            let taken = hosted.replica.take_unwritten(anew);
+            // Each says what it begins with itself; all go on from the same checkpoint.
+            let own = anew.map(|anew| match hosted.replica.begins() {
+                Some(begins) => begins.clone(),
+                None => Anew { upon: anew.upon, install: None },
+            });
+            let taken = hosted.replica.take_unwritten(own.as_ref());
             body = encode_records(body, *group, &taken.records);
             batch.through.extend(taken.through.map(|number| (*group, number)));
             batch.is_mark &= !taken.is_due;

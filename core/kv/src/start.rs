@@ -1,5 +1,5 @@
-//! Starting: find the newest whole snapshot, read the logs from there on, make durable what is kept, and
-//! delete what must not be there when a new log file follows.
+//! Starting: read the table, or where there is none the newest whole snapshot that a program without tables left; read the
+//! logs from there on, make durable what is kept, and delete what must not be there when a new log file follows.
 //!
 //! What no mark vouches for is written again before it is synced. It may be in the system's cache alone, and
 //! no longer marked as unwritten, when an earlier life ended because its sync failed; then another sync would
@@ -14,16 +14,20 @@ use consensus::{Member, Membership, Recovered, SnapshotMark};
 use core::mem;
 use formats::Effect;
 use formats::journal::Predecessor;
+use formats::kv_table::GroupHead;
 use formats::message::kv::FunctionId;
 use glossary::GroupId;
-use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
+use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
 
 use crate::config::Config;
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
-use crate::recover::{self, Beginning, LogFile, Refusal};
+use crate::recover::{self, Beginning, LogFile, OfLog, Refusal, Replayed};
 use crate::state::State;
-use crate::transfer::Held;
+use crate::table::{self, Loaded, Loading, OfGroup, table_name};
 use crate::unwritten::Anew;
+
+/// So many bytes of the table are asked for at once.
+const TABLE_PAGE_BYTES: u64 = 1 << 20;
 
 /// A start under way.
 #[derive(Debug)]
@@ -40,11 +44,20 @@ pub(crate) struct Start<F> {
     snapshots: BTreeMap<u64, u64>,
     /// The snapshot that is being read, then the one that was whole.
     snapshot: Option<u64>,
-    /// What it says of the log.
+    /// What it, or the table, says of the log.
     beginning: Beginning,
+    /// The table that is being read, then what it holds of the group, once that counts.
+    loading: Option<Loading<F>>,
+    table: Table<F>,
+    /// The state that the log goes on from is not there: another member must give it.
+    healing: Option<SnapshotMark>,
     recovered: Option<Recovered>,
-    /// What the log has of other groups than the root group.
-    others: BTreeMap<GroupId, Recovered>,
+    /// What there is of other groups than the root group: first in the table.
+    others: BTreeMap<GroupId, OfGroup<F>>,
+    /// And what that and the log come to.
+    found: BTreeMap<GroupId, Found<F>>,
+    /// Groups that only the table knows.
+    waste: BTreeSet<GroupId>,
     /// A whole snapshot was passed over, as no log goes on from it.
     is_ignored: bool,
     read: Vec<LogFile>,
@@ -57,6 +70,43 @@ pub(crate) struct Start<F> {
     awaited: usize,
 }
 
+/// What there is of a table.
+#[derive(Debug)]
+enum Table<F> {
+    /// None, or one that nothing was ever committed to.
+    None,
+    /// It counts.
+    Whole(OfGroup<F>, Rest),
+    /// Nobody can tell what holds for all of it. One that nothing can be read of is deleted.
+    Lost { is_unreadable: bool },
+}
+
+/// How the state of a group rests in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// The generation of its rows.
+    pub(crate) generation: u64,
+    /// The highest that there ever was.
+    pub(crate) last_generation: u64,
+    /// Generations that nothing needs.
+    pub(crate) stale: Vec<u64>,
+    /// The table must be written anew: it is not what it should be, or is not there.
+    pub(crate) rewrites: bool,
+    /// The state is not there, but stands for this.
+    pub(crate) healing: Option<SnapshotMark>,
+}
+
+/// What there is of a group beside the root group.
+#[derive(Debug)]
+pub(crate) struct Found<F> {
+    /// What the table gives.
+    pub(crate) state: State<F>,
+    /// What the member of the group begins with.
+    pub(crate) recovered: Recovered,
+    /// How the state rests in the table.
+    pub(crate) table: Rest,
+}
+
 /// A start that is over.
 #[derive(Debug)]
 pub(crate) struct Started<F> {
@@ -64,8 +114,10 @@ pub(crate) struct Started<F> {
     pub(crate) state: State<F>,
     /// What the member of the root group begins with.
     pub(crate) recovered: Recovered,
-    /// What members of other groups begin with.
-    pub(crate) others: BTreeMap<GroupId, Recovered>,
+    /// Other groups of which there is something.
+    pub(crate) others: BTreeMap<GroupId, Found<F>>,
+    /// Groups that only the table knows.
+    pub(crate) waste: BTreeSet<GroupId>,
     /// Set where nothing of a group was there: what its first file says.
     pub(crate) begins: Option<Anew>,
     /// Where the log ends.
@@ -76,8 +128,8 @@ pub(crate) struct Started<F> {
     pub(crate) kept: Vec<FileName>,
     /// Files that nothing needs.
     pub(crate) needless: Vec<FileName>,
-    /// The snapshot that counts, for other members.
-    pub(crate) held: Option<Held>,
+    /// How the state rests in the table.
+    pub(crate) table: Rest,
     /// Bytes of the logs that were kept.
     pub(crate) log_bytes: u64,
 }
@@ -92,8 +144,13 @@ impl<F: Function> Start<F> {
             me: config.me,
             first: config.first.clone(),
             beginning: Beginning::default(),
+            loading: None,
+            table: Table::None,
+            healing: None,
             recovered: None,
             others: BTreeMap::new(),
+            found: BTreeMap::new(),
+            waste: BTreeSet::new(),
             functions: config.functions.clone(),
             is_ignored: false,
             state: State::new(config.functions.clone()),
@@ -116,6 +173,10 @@ impl<F: Function> Start<F> {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
+        if purpose == Purpose::Table && result == Err(DiskError::Damaged) {
+            self.table = Table::Lost { is_unreadable: true };
+            return self.read_logs(disk, effects);
+        }
         let outcome = result.map_err(|error| {
             format!(
                 "the disk under the KV failed at its start ({error:?}, {purpose:?}); check it, start again"
@@ -124,18 +185,28 @@ impl<F: Function> Start<F> {
         match (purpose, outcome) {
             (Purpose::List, DiskOutcome::Listed(files)) => {
                 for (file, length) in files {
+                    if file == table_name() {
+                        self.loading = Some(Loading::new(self.functions.clone()));
+                    }
                     match named(file) {
                         Some(Named::Log(sequence)) => self.logs.insert(sequence, length),
                         Some(Named::Snapshot(sequence)) => self.snapshots.insert(sequence, length),
                         None => None,
                     };
                 }
+                if self.loading.is_some() {
+                    self.read_table(None, disk, effects);
+                    return Ok(None);
+                }
                 self.read_snapshot(None, disk, effects)
+            }
+            (Purpose::Table, DiskOutcome::Pairs { pairs, is_all }) => {
+                self.on_table(&pairs, is_all, disk, effects)
             }
             (Purpose::Read(file), DiskOutcome::Read(bytes)) => match named(file) {
                 Some(Named::Snapshot(sequence)) => {
                     if let Some(mark) = recover::restore(&bytes, &self.owner, sequence, &mut self.state)? {
-                        self.beginning = Beginning { first: Some(sequence), mark };
+                        self.beginning = Beginning { first: Some(sequence), mark, ..Beginning::default() };
                         let older = |files: &BTreeMap<u64, u64>| files.range(..sequence).next().is_some();
                         if older(&self.logs) || older(&self.snapshots) {
                             self.snapshot_bytes = bytes;
@@ -157,6 +228,72 @@ impl<F: Function> Start<F> {
             }
             _ => Ok(None),
         }
+    }
+
+    fn read_table(&self, after: Option<Bytes>, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        let what = DiskOperation::ReadOn { table: table_name(), after, bytes_max: TABLE_PAGE_BYTES };
+        disk.start(Purpose::Table, what, effects);
+    }
+
+    /// A page of the table was read.
+    fn on_table(
+        &mut self,
+        pairs: &[(Bytes, Bytes)],
+        is_all: bool,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<Option<Started<F>>, Refusal> {
+        let loading = self.loading.as_mut().expect("a table is being read");
+        pairs.iter().try_for_each(|(key, value)| loading.take(key, value, &self.owner))?;
+        if !is_all {
+            let after = loading.after.clone();
+            self.read_table(after, disk, effects);
+            return Ok(None);
+        }
+        let loaded = self.loading.take().expect("it was just there").finish();
+        let has_rows = loaded.has_rows;
+        match self.use_table(loaded) {
+            true => self.read_logs(disk, effects),
+            false if has_rows => {
+                self.table = Table::Lost { is_unreadable: false };
+                self.read_logs(disk, effects)
+            }
+            false => self.read_snapshot(None, disk, effects),
+        }
+    }
+
+    /// Begins with what the table holds. Whether it can tell.
+    fn use_table(&mut self, loaded: Loaded<F>) -> bool {
+        let Loaded { head: Some(head), mut groups, has_waste, .. } = loaded else { return false };
+        let mut root = groups.remove(&GroupId::ROOT).unwrap_or_default();
+        let mut rest = Rest {
+            generation: 1,
+            last_generation: root.last_generation.max(1),
+            stale: Vec::new(),
+            rewrites: has_waste,
+            healing: None,
+        };
+        self.beginning = Beginning { first: Some(head.log), ..Beginning::default() };
+        if let Some((head, state)) = &mut root.current {
+            rest.generation = head.generation;
+            if let Some(state) = state.take() {
+                self.state = state;
+                self.beginning.mark = Some(head.mark.clone());
+            }
+        }
+        if let Some(arrived) = &root.arrived {
+            rest.stale.push(arrived.head.generation);
+            self.beginning.arrived = Some(arrived.head.mark.clone());
+        }
+        self.table = Table::Whole(root, rest);
+        let mark = |held: &Option<(GroupHead, Option<State<F>>)>| {
+            held.as_ref().filter(|(_, state)| state.is_some()).map(|(head, _)| head.mark.clone())
+        };
+        let arrived = |of: &OfGroup<F>| of.arrived.as_ref().map(|arrived| arrived.head.mark.clone());
+        self.beginning.others =
+            groups.iter().map(|(group, of)| (*group, (mark(&of.current), arrived(of)))).collect();
+        self.others = groups;
+        true
     }
 
     /// Reads the newest snapshot, or the newest before one that isn't whole.
@@ -183,6 +320,11 @@ impl<F: Function> Start<F> {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
+        if let (Table::Whole(..), Some(first)) = (&self.table, self.beginning.first)
+            && !self.logs.contains_key(&first)
+        {
+            return Err(recover::without_log());
+        }
         let needed: Vec<_> = self.logs.range(self.first_log()..).collect();
         self.awaited = needed.len();
         for (&sequence, &length) in needed {
@@ -228,6 +370,12 @@ impl<F: Function> Start<F> {
             self.beginning.first = Some(first);
             self.read.retain(|log| log.sequence >= first);
         }
+        if matches!(self.table, Table::Lost { .. }) {
+            // Whatever the table held, the last file that says all again says what its state stood for.
+            self.beginning.first = recover::last_anew(&self.read);
+            let first = self.first_log();
+            self.read.retain(|log| log.sequence >= first);
+        }
         self.settle(disk, effects)
     }
 
@@ -239,13 +387,19 @@ impl<F: Function> Start<F> {
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
         let (beginning, plan) = (self.beginning.clone(), (self.bug, self.me));
-        let (judgement, mut groups) = recover::replay(&self.read, beginning, plan, &mut self.state)?;
-        let recovered = groups.remove(&GroupId::ROOT);
+        let replayed = recover::replay(&self.read, beginning, plan, &mut self.state)?;
+        let Replayed { judgement, mut groups } = replayed;
+        let root = groups.remove(&GroupId::ROOT).unwrap_or_default();
+        self.choose_state(&root, disk, effects)?;
+        for (group, of_log) in groups {
+            self.choose_other(group, of_log)?;
+        }
+        let recovered = root.recovered;
         // A file without a batch is that of a member that had nothing yet when it was given the snapshot.
         if self.is_ignored && recovered.is_none() && self.read.is_empty() {
             return Err(recover::without_log());
         }
-        (self.end, self.recovered, self.others) = (judgement.end, recovered, groups);
+        (self.end, self.recovered) = (judgement.end, recovered);
         let snapshot =
             self.snapshot.map(|sequence| (snapshot_name(sequence), 0, mem::take(&mut self.snapshot_bytes)));
         let unmarked = recover::unmarked(&self.read, &judgement);
@@ -265,6 +419,93 @@ impl<F: Function> Start<F> {
         Ok(self.started())
     }
 
+    /// The log says which state it goes on from. One that is not there must be had from another member.
+    fn choose_state(
+        &mut self,
+        replayed: &OfLog,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), Refusal> {
+        if let Table::Whole(root, rest) = &mut self.table {
+            if replayed.has_arrived
+                && let Some(arrived) = root.arrived.take()
+            {
+                rest.stale = vec![mem::replace(&mut rest.generation, arrived.head.generation)];
+                self.state = arrived.state;
+            }
+            // What the log says nothing of can't be had anew.
+            let is_gone = self.beginning.mark.is_none() && !replayed.has_arrived && replayed.lacks.is_none();
+            if let (Some((head, _)), true) = (&root.current, is_gone) {
+                return Err(table::damaged(&head.mark));
+            }
+        }
+        if let Some(mark) = &replayed.lacks {
+            if !mark.membership.voters.iter().any(|member| *member != self.me) {
+                return Err(table::damaged(mark));
+            }
+            self.healing = Some(mark.clone());
+            self.state = State::new(self.functions.clone());
+        } else if matches!(self.table, Table::Lost { .. }) && self.beginning.first.is_some() {
+            return Err(table::damaged(&SnapshotMark::default()));
+        }
+        if matches!(self.table, Table::Lost { is_unreadable: true }) {
+            self.awaited += 1;
+            let file = table_name();
+            disk.start(Purpose::Settle(file), DiskOperation::Delete { file }, effects);
+        }
+        Ok(())
+    }
+
+    /// The same for a group beside the root group.
+    fn choose_other(&mut self, group: GroupId, of_log: OfLog) -> Result<(), Refusal> {
+        let Some(recovered) = of_log.recovered else {
+            // The log goes on without it: it was dropped.
+            self.waste.insert(group);
+            return Ok(());
+        };
+        let OfGroup { current, arrived, last_generation } = self.others.remove(&group).unwrap_or_default();
+        let mut table = Rest {
+            generation: 1,
+            last_generation: last_generation.max(1),
+            stale: arrived.iter().map(|arrived| arrived.head.generation).collect(),
+            rewrites: false,
+            healing: of_log.lacks,
+        };
+        let mut state = None;
+        if let Some((head, held)) = current {
+            (table.generation, state) = (head.generation, held);
+            if state.is_none() && table.healing.is_none() && !of_log.has_arrived {
+                return Err(table::damaged(&head.mark));
+            }
+        }
+        if let (true, Some(arrived)) = (of_log.has_arrived, arrived) {
+            table.stale = vec![mem::replace(&mut table.generation, arrived.head.generation)];
+            state = Some(arrived.state);
+        }
+        if let Some(mark) = &table.healing {
+            if !mark.membership.voters.iter().any(|member| *member != self.me) {
+                return Err(table::damaged(mark));
+            }
+            (state, table.rewrites) = (None, true);
+        }
+        let state = state.unwrap_or_else(|| State::new(self.functions.clone()));
+        self.found.insert(group, Found { state, recovered, table });
+        Ok(())
+    }
+
+    /// How the state rests in the table.
+    fn rest(&mut self) -> Rest {
+        let healing = self.healing.take();
+        match &self.table {
+            Table::Whole(_, rest) => {
+                Rest { rewrites: rest.rewrites || healing.is_some(), healing, ..rest.clone() }
+            }
+            Table::None | Table::Lost { .. } => {
+                Rest { generation: 1, last_generation: 1, stale: Vec::new(), rewrites: true, healing }
+            }
+        }
+    }
+
     /// What the start came to, once nothing is awaited any more.
     fn started(&mut self) -> Option<Started<F>> {
         if self.awaited > 0 {
@@ -279,9 +520,10 @@ impl<F: Function> Start<F> {
         let (recovered, begins) =
             self.recovered.take().map_or_else(|| self.genesis(next), |found| (found, None));
         Some(Started {
-            held: self.held(),
+            table: self.rest(),
             recovered,
-            others: mem::take(&mut self.others),
+            others: mem::take(&mut self.found),
+            waste: mem::take(&mut self.waste),
             begins,
             end: self.end,
             next,
@@ -299,11 +541,6 @@ impl<F: Function> Start<F> {
         let recovered = first.map_or_else(Recovered::joining, Recovered::genesis);
         let install = Some(recovered.mark.clone()).filter(|mark| *mark != SnapshotMark::default());
         (recovered, Some(Anew { upon: is_old.then_some(next), install }))
-    }
-
-    fn held(&self) -> Option<Held> {
-        let (sequence, mark) = (self.snapshot?, self.beginning.mark.clone()?);
-        Some(Held { mark, sequence, length: self.snapshots[&sequence] })
     }
 
     fn first_log(&self) -> u64 {

@@ -18,10 +18,10 @@ use crate::sessions::Sessions;
 use crate::steps;
 use crate::transaction::Transaction;
 
-/// What a pair takes in a snapshot beside key and value, at most.
+/// What a pair takes in a row beside key and value, at most.
 const PAIR_BYTES: u64 = 16;
 
-/// Pages that a snapshot takes whatever is in it, with those of the log file that begins with it.
+/// Pages that a state takes whatever is in it.
 const SNAPSHOT_PAGES: u64 = 16;
 
 /// The state that the log leads to.
@@ -88,12 +88,6 @@ impl<F: Function> State<F> {
         versions.filter(|(_, version)| *version > 0).collect()
     }
 
-    /// The number that the last command of a snapshot has.
-    pub(crate) fn restore_index(&mut self, index: u64) {
-        self.index = index;
-        self.recent = Recent::begin(index);
-    }
-
     fn run(&mut self, command: &KvCommand) -> Result<KvAnswer, KvError> {
         let mut transaction = Transaction::new(&self.map);
         let answer = match command {
@@ -123,8 +117,8 @@ impl<F: Function> State<F> {
         Ok(answer)
     }
 
-    /// Bytes that a snapshot takes, at most: its parts are padded to pages.
-    pub(crate) fn snapshot_bytes(&self) -> u64 {
+    /// Bytes of all its rows, at most.
+    pub(crate) fn whole_bytes(&self) -> u64 {
         let pairs = self.map.bytes() + PAIR_BYTES * self.map.len();
         let all = pairs + self.sessions.snapshot_bytes();
         all + all / 32 + SNAPSHOT_PAGES * PAGE

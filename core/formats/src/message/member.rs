@@ -5,6 +5,7 @@ use consensus::{LogIndex, Member, SnapshotMark, Term};
 use glossary::{ClusterIdentity, GroupId, ServerId};
 use serde::{Deserialize, Serialize};
 
+use crate::kv_table::GroupHead;
 use crate::message::standing::Standing;
 
 /// The member that a server's KV is: the server's number in the low 16 bits, above it how often the server lost its disk.
@@ -78,6 +79,26 @@ pub enum MemberBody {
     },
     /// How the sender stands.
     Standing(Standing),
+    /// Asks for rows of a state, from a key on.
+    FetchPage {
+        /// Of which state.
+        mark: SnapshotMark,
+        /// Whether that one, or one that stands for at least as much.
+        is_exact: bool,
+        /// Behind which row; empty for the first ones.
+        after: Vec<u8>,
+    },
+    /// Rows of a state ([`crate::kv_table`]).
+    Page {
+        /// Of which state.
+        mark: SnapshotMark,
+        /// Behind which row they begin.
+        after: Vec<u8>,
+        /// Keys and values, in order; how many is the sender's choice.
+        rows: Vec<(Vec<u8>, Vec<u8>)>,
+        /// What all rows add up to, with the last of them.
+        head: Option<GroupHead>,
+    },
     /// The leader of the group has nothing to do, and time stops for it until it is told something. Whoever has all that it
     /// has can do the same.
     Sleep {

@@ -10,6 +10,7 @@ use glossary::{ClusterIdentity, GroupId};
 
 use super::all;
 use crate::Message;
+use crate::kv_table::GroupHead;
 use crate::message::member::{MemberBody, MemberMessage, MemberOf};
 use crate::message::standing::{DiskRoom, Fingerprint, Standing};
 
@@ -89,11 +90,28 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
         Some(MemberBody::Standing(Standing { room: DiskRoom::Nothing, .. })) => standing(DiskRoom::Removals),
         Some(MemberBody::Standing(Standing { room: DiskRoom::Removals, .. })) => standing(DiskRoom::Enough),
         Some(MemberBody::Standing(Standing { room: DiskRoom::Enough, .. })) => {
-            MemberBody::Sleep { term: Term(2), last: LogIndex(300) }
+            MemberBody::FetchPage { mark: mark(), is_exact: false, after: vec![1, 2] }
         }
+        Some(MemberBody::FetchPage { .. }) => page(None),
+        Some(MemberBody::Page { head: None, .. }) => page(Some(GroupHead {
+            mark: mark(),
+            generation: 3,
+            index: 300,
+            scheme: 1,
+            pairs: 2,
+            pairs_hash: u64::MAX,
+            sessions: 1,
+            sessions_hash: 7,
+        })),
+        Some(MemberBody::Page { .. }) => MemberBody::Sleep { term: Term(2), last: LogIndex(300) },
         Some(MemberBody::Sleep { .. }) => MemberBody::Alive,
         Some(MemberBody::Alive) => return None,
     })
+}
+
+fn page(head: Option<GroupHead>) -> MemberBody {
+    let rows = vec![(vec![4, 9], vec![1, 2, 3, 4, 5])];
+    MemberBody::Page { mark: mark(), after: vec![1, 2], rows, head }
 }
 
 fn standing(room: DiskRoom) -> MemberBody {

@@ -66,8 +66,8 @@ fn it_opens_whole_whenever_the_process_dies() {
 }
 
 #[test]
-fn its_files_go_when_the_first_snapshot_is_durable() {
+fn its_files_go_when_the_first_checkpoint_is_durable() {
     let mut life = begin(old());
     check(&mut life);
-    assert_eq!(life.disk.names(), ["log-0000000000000003", "snapshot-0000000000000003"]);
+    assert_eq!(life.disk.names(), ["log-0000000000000003", "table"]);
 }

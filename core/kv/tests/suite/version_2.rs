@@ -56,9 +56,9 @@ fn a_group_of_one_goes_on() {
 
 #[test]
 fn a_member_of_several_keeps_its_vote() {
-    let three = Membership::of_voters([1, 2, 3].map(Member));
+    let three = || Membership::of_voters([1, 2, 3].map(Member));
     let config = || Config { me: Member(2), ..Config::new(CLUSTER, [].into()) };
-    let mut life = Life::begin(old(three, Member(3)), config());
+    let mut life = Life::begin(old(three(), Member(3)), config());
     while life.run_one() {}
     let (applied, pairs) = life.kv.pairs().expect("it serves");
     assert_eq!((applied, pairs.count()), (LogIndex(4), 4), "what it knew to be committed is applied");
@@ -72,7 +72,7 @@ fn a_member_of_several_keeps_its_vote() {
         upon: Some(3),
         hard_state: Some(hard_state(Member(3))),
         append: Some(Appended { after: LogIndex(4), entries: Vec::new() }),
-        install: None,
+        install: Some(SnapshotMark { index: LogIndex(4), term: Term(2), membership: three() }),
     };
     assert_eq!((scan.header.kind, records), (Kind::KV_LOG, vec![(GroupId::ROOT, expected)]));
 }

@@ -263,7 +263,10 @@ impl Hub {
             }
             DiskOperation::Sync { .. } => {}
             DiskOperation::Space => return Ok(DiskOutcome::Space { free: u64::MAX, total: u64::MAX }),
-            DiskOperation::Read { .. } => panic!("nothing is read at a first start"),
+            DiskOperation::Commit { .. } => {}
+            DiskOperation::Read { .. } | DiskOperation::ReadOn { .. } => {
+                panic!("nothing is read at a first start")
+            }
         }
         Ok(DiskOutcome::Done)
     }
