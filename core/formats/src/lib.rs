@@ -15,6 +15,7 @@ pub mod identity;
 pub mod journal;
 pub mod kv_backup;
 pub mod kv_client;
+pub mod kv_groups;
 pub mod kv_limits;
 pub mod kv_member;
 pub mod kv_route;

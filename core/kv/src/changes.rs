@@ -43,6 +43,13 @@ struct Waiter {
     position: Position,
 }
 
+impl Changes {
+    /// Whether nothing is under way.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.proposed.is_empty() && self.newcomers.is_empty()
+    }
+}
+
 impl<F: Function, C: Group> Hosted<F, C> {
     /// An operator wants the group changed. None: the answer comes later.
     pub(crate) fn on_group_verb(
@@ -52,6 +59,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         verb: KvGroupVerb,
         device: &mut Device,
     ) -> Option<AdminAnswer> {
+        self.wake_up();
         if let KvGroupVerb::Fingerprint { at } = verb {
             let why = "the state here is damaged, and another member is giving it anew; ask again";
             return Some(match self.healing {

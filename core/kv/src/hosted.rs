@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Role, SnapshotMark};
+use consensus::{Membership, Role, SnapshotMark};
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::message::standing::DiskRoom;
 use formats::{Effect, Message};
@@ -20,6 +20,7 @@ use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::rows::Frozen;
+use crate::sleep::Liveness;
 use crate::standings::Standings;
 use crate::start::Rest;
 use crate::state::State;
@@ -29,7 +30,6 @@ use crate::waiting::Waiting;
 /// What a KV has of one group while it serves.
 #[derive(Debug)]
 pub(crate) struct Hosted<F, C> {
-    pub(crate) group: GroupId,
     pub(crate) state: State<F>,
     pub(crate) queue: Queue,
     pub(crate) replica: Replica<C>,
@@ -52,17 +52,18 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) last_generation: u64,
     /// Generations whose rows go with the next checkpoint.
     pub(crate) stale: Vec<u64>,
-    /// A snapshot is wanted, as soon as one can begin.
-    pub(crate) wants_snapshot: bool,
     /// What the device has noted of it.
     pub(crate) share: Share,
+    /// No time passes for it.
+    pub(crate) is_asleep: bool,
+    /// Ticks since its leader had something to do.
+    pub(crate) idle: u32,
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
     /// A group with what was found of it.
-    pub(crate) fn new(group: GroupId, state: State<F>, replica: Replica<C>) -> Self {
+    pub(crate) fn new(state: State<F>, replica: Replica<C>) -> Self {
         let mut hosted = Hosted {
-            group,
             state,
             queue: Queue::default(),
             replica,
@@ -78,8 +79,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
             generation: 1,
             last_generation: 1,
             stale: Vec::new(),
-            wants_snapshot: false,
             share: Share::default(),
+            is_asleep: false,
+            idle: 0,
         };
         hosted.pass_to(hosted.replica.applied());
         hosted
@@ -89,8 +91,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
     pub(crate) fn rest_in(&mut self, rest: Rest, mark: SnapshotMark) {
         (self.generation, self.last_generation, self.stale) =
             (rest.generation, rest.last_generation, rest.stale);
-        self.replica.is_mute = rest.healing.is_some();
-        self.healing = rest.healing.map(|_| Healing::new(mark));
+        self.replica.is_mute = rest.is_lost;
+        self.healing = rest.is_lost.then(|| Healing::new(mark));
     }
 
     /// See [`crate::Kv`].
@@ -117,13 +119,23 @@ impl<F: Function, C: Group> Hosted<F, C> {
             snapshot_bytes: self.state.checkpoint_bytes(),
             queued: self.queue.bytes(),
             arriving: u64::from(self.transfer.is_some() || self.installed || self.healing.is_some()),
-            ticking: u64::from(self.replica.has_others),
+            beginning: u64::from(self.replica.begins().is_some()),
+            ticking: u64::from(self.replica.has_others && !self.is_asleep),
         }
+    }
+
+    /// Whether it has something to propose or to write, or may have soon, without being told anything.
+    pub(crate) fn has_to_do(&self) -> bool {
+        !self.queue.is_empty()
+            || self.replica.has_unwritten()
+            || self.transfer.is_some()
+            || self.healing.is_some()
     }
 
     /// A tick is over.
     pub(crate) fn on_tick(
         &mut self,
+        (root, liveness): (&Membership, &Liveness),
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
@@ -137,7 +149,14 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.announce(effects);
         self.tell_standing(room, effects);
         self.promote();
-        self.pump(counters, effects)
+        if self.replica.of() != GroupId::ROOT {
+            self.follow(root);
+        }
+        self.pump(counters, effects)?;
+        if self.replica.of() != GroupId::ROOT {
+            self.fall_asleep(root, liveness, effects);
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
-use formats::message::kv::{KvAnswer, KvError};
+use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
+use formats::message::member::{MemberMessage, MemberOf};
 use formats::{Effect, Event, Message};
 use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
@@ -14,7 +15,7 @@ use crate::counters::{Counter, Counters};
 use crate::device::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
-use crate::hosted::reply;
+use crate::hosted::{Hosted, reply};
 use crate::look::Look;
 use crate::overlay::Pair;
 use crate::serving::Serving;
@@ -54,11 +55,18 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// For checkers: how far this member has applied the group's log, and the pairs that this gives, in order. None
     /// while it doesn't serve, or has no state.
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
+        self.pairs_of(GroupId::ROOT)
+    }
+
+    /// The same of a group. None while it isn't hosted.
+    pub fn pairs_of(&self, group: GroupId) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
+        let hosted = self.hosted(group)?;
+        Some((hosted.replica.applied(), hosted.state.map.pairs()))
+    }
+
+    fn hosted(&self, group: GroupId) -> Option<&Hosted<F, C>> {
         match &self.phase {
-            Phase::Serving(serving) => {
-                let root = Some(serving.root()).filter(|root| root.healing.is_none());
-                root.map(|root| (root.replica.applied(), root.state.map.pairs()))
-            }
+            Phase::Serving(serving) => serving.groups.get(&group).filter(|hosted| hosted.healing.is_none()),
             _ => None,
         }
     }
@@ -66,13 +74,12 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// For checkers: this member as it is now. None while it doesn't serve, or has no
     /// state.
     pub fn look(&self) -> Option<Look> {
-        match &self.phase {
-            Phase::Serving(serving) => {
-                let root = Some(serving.root()).filter(|root| root.healing.is_none());
-                root.map(|root| root.look(&self.counters))
-            }
-            _ => None,
-        }
+        self.look_of(GroupId::ROOT)
+    }
+
+    /// The same of a group. None while it isn't hosted.
+    pub fn look_of(&self, group: GroupId) -> Option<Look> {
+        Some(self.hosted(group)?.look(&self.counters))
     }
 
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
@@ -150,23 +157,8 @@ impl<F: Function, C: Group> Kv<F, C> {
             Phase::Halted => return,
         };
         match message {
-            Message::Kv(request) => {
-                let asked = request.request;
-                let answer = match serving {
-                    Some(serving) => serving
-                        .with(GroupId::ROOT, |hosted, device| {
-                            hosted.on_request(from, request, device, &mut self.counters, effects)
-                        })
-                        .flatten(),
-                    None => {
-                        self.counters.add(Counter::NotNow, 1);
-                        Some(KvAnswer::Failed(KvError::Unavailable))
-                    }
-                };
-                if let Some(body) = answer {
-                    reply(from, asked, body, effects);
-                }
-            }
+            Message::Kv(request) => self.on_request(GroupId::ROOT, from, request, effects),
+            Message::KvOf(KvOf { group, request }) => self.on_request(group, from, request, effects),
             Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
                 let answer = match serving {
                     Some(serving) => serving
@@ -180,21 +172,64 @@ impl<F: Function, C: Group> Kv<F, C> {
                     effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
                 }
             }
+            Message::Admin(AdminRequest { request, body: AdminBody::KvGroups(verb) }) => {
+                let answer = match serving {
+                    Some(serving) => serving.on_groups_verb(verb, &mut self.counters, effects),
+                    None => AdminAnswer::NotYet("the KV is reading its log; ask again".to_string()),
+                };
+                effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
+            }
             Message::Admin(request) => {
                 let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters, no_room);
                 let message = crate::status::reply(request.request, body);
                 effects.push(Effect::Send { to: from, message });
             }
-            Message::Member(message) => {
-                if let Some(serving) = serving {
-                    let counters = &mut self.counters;
-                    let ended = serving
-                        .with(GroupId::ROOT, |hosted, _| hosted.on_member(from, message, counters, effects));
-                    self.go_on(ended.unwrap_or(Ok(())), effects);
-                }
-            }
+            Message::Member(message) => self.on_member(GroupId::ROOT, from, message, effects),
+            Message::MemberOf(MemberOf { group, message }) => self.on_member(group, from, message, effects),
             // A message that is meant for somebody else has no answer here.
             _ => {}
+        }
+    }
+
+    /// A request to a group.
+    fn on_request(
+        &mut self,
+        group: GroupId,
+        from: NodeId,
+        request: KvRequest,
+        effects: &mut Effects<Effect>,
+    ) {
+        let asked = request.request;
+        let counters = &mut self.counters;
+        let answer = match &mut self.phase {
+            Phase::Serving(serving) => serving
+                .with(group, |hosted, device| hosted.on_request(from, request, device, counters, effects))
+                .unwrap_or(Some(KvAnswer::Failed(KvError::NoGroup(group)))),
+            _ => {
+                counters.add(Counter::NotNow, 1);
+                Some(KvAnswer::Failed(KvError::Unavailable))
+            }
+        };
+        if let Some(body) = answer {
+            reply(from, asked, body, effects);
+        }
+    }
+
+    /// A message of another member of a group. Of one that is not hosted it is dropped: it will be said again.
+    fn on_member(
+        &mut self,
+        group: GroupId,
+        from: NodeId,
+        message: MemberMessage,
+        effects: &mut Effects<Effect>,
+    ) {
+        if let Phase::Serving(serving) = &mut self.phase {
+            if message.cluster == self.config.cluster {
+                serving.liveness.hear(from);
+            }
+            let counters = &mut self.counters;
+            let ended = serving.with(group, |hosted, _| hosted.on_member(from, message, counters, effects));
+            self.go_on(ended.unwrap_or(Ok(())), effects);
         }
     }
 
@@ -239,7 +274,8 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
             Event::Timer(timer) => self.on_timer(timer, effects),
             Event::TurnEnd => {
                 if let Phase::Serving(serving) = &mut self.phase {
-                    let ended = serving.on_turn_end(&mut self.disk, &mut self.counters, effects);
+                    let told = (&self.config, self.seed);
+                    let ended = serving.on_turn_end(told, &mut self.disk, &mut self.counters, effects);
                     self.go_on(ended, effects);
                 }
             }

@@ -1,6 +1,7 @@
 //! What the files of an earlier life come to: which snapshot is whole, what of the log is kept, and the state
 //! that they give. Pure; the machine reads the files.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -123,10 +124,30 @@ pub(crate) fn last_anew(logs: &[LogFile]) -> Option<u64> {
 pub(crate) struct Beginning {
     /// The first file, where a checkpoint or snapshot says which.
     pub(crate) first: Option<u64>,
-    /// What the state stands for that the log goes on from.
+    /// By group.
+    pub(crate) stands: BTreeMap<GroupId, Stands>,
+}
+
+/// What states of a group stand for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stands {
+    /// That which the log goes on from.
     pub(crate) mark: Whole,
-    /// What the state stands for that another member gave.
+    /// That which another member gave.
     pub(crate) arrived: Whole,
+}
+
+impl Beginning {
+    /// With a snapshot of the root group.
+    pub(crate) fn upon(first: u64, mark: Whole) -> Self {
+        let stands = [(GroupId::ROOT, Stands { mark, arrived: None })].into();
+        Beginning { first: Some(first), stands }
+    }
+
+    /// Whether the root group's state stands for something.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.stands.get(&GroupId::ROOT).is_some_and(|stands| stands.mark.is_some())
+    }
 }
 
 /// What the logs come to.
@@ -134,15 +155,22 @@ pub(crate) struct Beginning {
 pub(crate) struct Replayed {
     /// Where the log ends.
     pub(crate) judgement: Judgement,
-    /// What the member of the group begins with; none where nothing of a group was written.
-    pub(crate) recovered: Option<Recovered>,
+    /// By group, of which anything was written.
+    pub(crate) groups: BTreeMap<GroupId, Folded>,
+}
+
+/// What the log says of a group.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// What the member of the group begins with.
+    pub(crate) recovered: Recovered,
     /// The state that another member gave is the one that the log goes on from.
     pub(crate) has_arrived: bool,
     /// The log goes on from a state that is not there.
     pub(crate) lacks: Option<SnapshotMark>,
 }
 
-/// Judges the logs from where the state leaves off, for member `me` of the group. What version 1 wrote is applied to the
+/// Judges the logs from where the states leave off, for member `me` of all groups. What version 1 wrote is applied to the
 /// state.
 pub(crate) fn replay<F: Function>(
     logs: &[LogFile],
@@ -155,30 +183,40 @@ pub(crate) fn replay<F: Function>(
     if bug != Some(Bug::DamageTakenForTail) {
         refuse_damage(logs, beginning.first, &judgement)?;
     }
-    let mut fold = Fold::new(beginning.mark, beginning.arrived);
-    fold.has_old_state = state.index > 0;
+    let begin = |(group, stands): (GroupId, Stands)| (group, Fold::new(stands.mark, stands.arrived));
+    let mut folds: BTreeMap<_, _> = beginning.stands.into_iter().map(begin).collect();
+    folds.entry(GroupId::ROOT).or_default().has_old_state = state.index > 0;
     for (kept, log) in judgement.kept.iter().zip(logs) {
         let scan = log.scan.as_ref().expect("what is kept was read");
         for batch in &scan.batches[..kept.batches] {
-            take_batch(&batch.body, scan.header.kind.version, state, &mut fold)
+            take_batch(&batch.body, scan.header.kind.version, state, &mut folds)
                 .ok_or_else(|| unfit(&format!("{} at {}", log_name(log.sequence), batch.position)))?;
         }
     }
     if bug == Some(Bug::TornTailAccepted) {
         let torn = logs.last().and_then(torn_batch);
-        let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut fold));
+        let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut folds));
     }
-    let (has_arrived, lacks) = (fold.has_arrived(), fold.lacks().cloned());
-    Ok(Replayed { judgement, recovered: fold.finish(me), has_arrived, lacks })
+    let folded = |(group, fold): (GroupId, Fold)| {
+        let (has_arrived, lacks) = (fold.has_arrived(), fold.lacks().cloned());
+        Some((group, Folded { recovered: fold.finish(me)?, has_arrived, lacks }))
+    };
+    Ok(Replayed { judgement, groups: folds.into_iter().filter_map(folded).collect() })
 }
 
-fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, fold: &mut Fold) -> Option<()> {
+fn take_batch<F: Function>(
+    body: &[u8],
+    version: u16,
+    state: &mut State<F>,
+    folds: &mut BTreeMap<GroupId, Fold>,
+) -> Option<()> {
     if version == NO_GROUP {
         apply_batch(body, state)?;
-        fold.has_old_state = state.index > 0;
+        folds.entry(GroupId::ROOT).or_default().has_old_state = state.index > 0;
         return Some(());
     }
-    records(body, version)?.into_iter().try_for_each(|(_, record)| fold.record(record))
+    let mut take = |(group, record)| folds.entry(group).or_default().record(record);
+    records(body, version)?.into_iter().try_for_each(&mut take)
 }
 
 /// The records of a batch, and whose they are. Version 1 has none.

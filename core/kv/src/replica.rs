@@ -6,9 +6,9 @@ use alloc::string::String;
 use consensus::{
     Entry, EntryBody, Leadership, LogIndex, Member, Membership, MessageBody, Recovered, SnapshotMark, Status,
 };
-use formats::message::member::{MemberBody, MemberMessage, server_of};
+use formats::message::member::{MemberBody, MemberMessage, MemberOf, server_of};
 use formats::{Effect, Message};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClusterIdentity, GroupId, NodeId};
 use step::{Bug, Effects};
 
 use crate::config::Config;
@@ -24,6 +24,8 @@ const HEARD_MAX: usize = 64;
 /// A member of the group.
 #[derive(Debug)]
 pub(crate) struct Replica<C> {
+    /// Of which group.
+    of: GroupId,
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
@@ -51,6 +53,7 @@ pub(crate) struct Replica<C> {
 impl<C: Group> Replica<C> {
     pub(crate) fn open<F>(
         config: &Config<F>,
+        of: GroupId,
         seed: u64,
         recovered: Recovered,
         begins: Option<Anew>,
@@ -62,6 +65,7 @@ impl<C: Group> Replica<C> {
         consensus.plant(config.bug);
         let leadership = consensus.status().leadership;
         let mut replica = Replica {
+            of,
             group: consensus,
             cluster: config.cluster,
             me: config.me,
@@ -116,6 +120,11 @@ impl<C: Group> Replica<C> {
         self.unwritten.is_due()
     }
 
+    /// Whether something is to be written, though nobody may wait for it.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten.is_there()
+    }
+
     /// With what the log must begin anew.
     pub(crate) fn begins(&self) -> Option<&Anew> {
         self.begins.as_ref()
@@ -123,13 +132,12 @@ impl<C: Group> Replica<C> {
 
     /// All that is to be written.
     pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
-        self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
-        let mut anew = anew.cloned();
-        if let Some(anew) = anew.as_mut().filter(|anew| anew.upon.is_some() && anew.install.is_none()) {
+        let Some(Anew { upon, .. }) = anew else { return self.unwritten.take(None) };
+        let install = self.begins.take().and_then(|begins| begins.install).or_else(|| {
             // With it the log alone says what the group's member is, whatever becomes of its state.
-            anew.install = self.mark().filter(|mark| *mark != SnapshotMark::default());
-        }
-        self.unwritten.take(anew.as_ref())
+            self.mark().filter(|mark| upon.is_some() && *mark != SnapshotMark::default())
+        });
+        self.unwritten.take(Some(&Anew { upon: *upon, install }))
     }
 
     /// The entry after the last applied one is applied.
@@ -166,6 +174,16 @@ impl<C: Group> Replica<C> {
     /// Why nothing can be changed through this member, in words, and who it is to its group.
     pub(crate) fn status(&self) -> Status {
         self.group.status()
+    }
+
+    /// Of which group it is a member.
+    pub(crate) fn of(&self) -> GroupId {
+        self.of
+    }
+
+    /// The group begins here: so the log says.
+    pub(crate) fn begin_group(&mut self, mark: &SnapshotMark) {
+        self.unwritten.begin_group(mark);
     }
 
     /// This member.
@@ -212,7 +230,11 @@ impl<C: Group> Replica<C> {
 
     /// Sends to another member.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+        let message = MemberMessage { cluster: self.cluster, body };
+        let message = match self.of {
+            GroupId::ROOT => Message::Member(message),
+            group => Message::MemberOf(MemberOf { group, message }),
+        };
         effects.push(Effect::Send { to: self.node_of(to), message });
     }
 

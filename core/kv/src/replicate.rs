@@ -17,6 +17,7 @@ use crate::group::Group;
 use crate::hosted::{Hosted, reply};
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
 use crate::proposals::Proposal;
+use crate::sleep;
 
 impl<F: Function, C: Group> Hosted<F, C> {
     /// Whether nobody else has a vote.
@@ -61,7 +62,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
             counters.add(Counter::Rejected, 1);
             return Ok(());
         };
+        if sleep::wakes(&message.body) {
+            self.wake_up();
+        }
         match message.body {
+            MemberBody::Sleep { term, last } => self.on_sleep(member, term, last),
             MemberBody::Consensus(message) | MemberBody::Addressed { message, .. } => {
                 self.receive(member, message, counters)?;
             }
@@ -215,6 +220,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        if !self.queue.is_empty() {
+            self.wake_up();
+        }
         if self.is_alone() {
             if let Some(batch) = can_write.then(|| self.next_batch(counters, effects)).flatten() {
                 self.propose_all(batch, effects);

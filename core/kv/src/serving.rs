@@ -1,11 +1,14 @@
 //! Serving: the groups that are hosted, and what becomes of batches, and of a disk without room.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use consensus::Membership;
 use core::time::Duration;
 use formats::Effect;
 use formats::kv_store::encode_records;
+use formats::message::member::MemberBody;
+use formats::message::standing::DiskRoom;
 use glossary::GroupId;
 use step::{DiskOperation, DiskResult, Effects, Function};
 
@@ -18,6 +21,7 @@ use crate::hosted::Hosted;
 use crate::log::{self, Log, Writing};
 use crate::replica::Replica;
 use crate::room::Room;
+use crate::sleep::Liveness;
 use crate::start::Started;
 use crate::unwritten::Anew;
 
@@ -36,6 +40,10 @@ pub(crate) struct Serving<F, C> {
     /// The groups that it hosts, the root group always among them.
     pub(crate) groups: BTreeMap<GroupId, Hosted<F, C>>,
     pub(crate) device: Device,
+    /// Groups that may have something to propose or to write.
+    pub(crate) touched: BTreeSet<GroupId>,
+    /// Which servers are heard.
+    pub(crate) liveness: Liveness,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
@@ -56,6 +64,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.groups.get(&GroupId::ROOT).expect("the root group is always hosted")
     }
 
+    pub(crate) fn root_mut(&mut self) -> &mut Hosted<F, C> {
+        self.groups.get_mut(&GroupId::ROOT).expect("the root group is always hosted")
+    }
+
     /// Lets a group do something, and notes what that means for all. None where it is not hosted.
     pub(crate) fn with<R>(
         &mut self,
@@ -63,6 +75,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         act: impl FnOnce(&mut Hosted<F, C>, &mut Device) -> R,
     ) -> Option<R> {
         let hosted = self.groups.get_mut(&group)?;
+        self.touched.insert(group);
         let answer = act(hosted, &mut self.device);
         note(hosted, &mut self.device);
         Some(answer)
@@ -73,7 +86,22 @@ impl<F: Function, C: Group> Serving<F, C> {
         &mut self,
         mut act: impl FnMut(&mut Hosted<F, C>, &mut Device) -> Result<(), String>,
     ) -> Result<(), String> {
-        for hosted in self.groups.values_mut() {
+        for (group, hosted) in &mut self.groups {
+            self.touched.insert(*group);
+            let ended = act(hosted, &mut self.device);
+            note(hosted, &mut self.device);
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// The same with those that may have something to propose or to write.
+    fn with_touched(
+        &mut self,
+        mut act: impl FnMut(&mut Hosted<F, C>, &mut Device) -> Result<(), String>,
+    ) -> Result<(), String> {
+        for group in &self.touched {
+            let hosted = self.groups.get_mut(group).expect("what is touched is hosted");
             let ended = act(hosted, &mut self.device);
             note(hosted, &mut self.device);
             ended?;
@@ -89,11 +117,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { mut state, recovered, begins, end, next, kept, needless, log_bytes, table } = started;
+        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, table } =
+            started;
         let is_taken_over = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
         let mark = recovered.mark.clone();
-        let replica = Replica::open(config, seed, recovered, begins)?;
+        let replica = Replica::open(config, GroupId::ROOT, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
@@ -102,11 +131,17 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut room = Room::default();
         room.look(disk, effects);
         let mut device = Device::new(log, room, kept.into_iter().collect());
-        device.snapshot_due = is_taken_over || !table.stale.is_empty();
         device.rewrites = table.rewrites;
-        let mut root = Hosted::new(GroupId::ROOT, state, replica);
-        root.rest_in(table, mark);
-        let mut serving = Serving { groups: [(GroupId::ROOT, root)].into(), device };
+        let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
+        device.snapshot_due = is_taken_over || is_wasteful;
+        device.dropped = table.strangers;
+        let mut root = Hosted::new(state, replica);
+        root.rest_in(table.rest, mark);
+        let groups = [(GroupId::ROOT, root)].into();
+        let mut serving = Serving { groups, device, touched: BTreeSet::new(), liveness: Liveness::default() };
+        for (group, found) in others {
+            serving.host_found(group, found, (config, seed))?;
+        }
         serving.with_all(|hosted, _| hosted.pump(counters, effects))?;
         Ok(serving)
     }
@@ -192,10 +227,48 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         self.device.on_tick();
-        self.with_all(|hosted, device| match hosted.replica.has_others {
-            true => hosted.on_tick(device.disk_room(), counters, effects),
-            false => Ok(()),
-        })
+        let (root, room) = (self.root().replica.status().membership, self.device.disk_room());
+        self.say_alive(&root, effects);
+        let liveness = core::mem::take(&mut self.liveness);
+        let is_disturbed = |hosted: &Hosted<F, C>| hosted.is_disturbed(&liveness);
+        let disturbed =
+            self.groups.iter().filter(|(_, hosted)| is_disturbed(hosted)).map(|(group, _)| *group);
+        for group in disturbed.collect::<Vec<_>>() {
+            self.with(group, |hosted, _| hosted.wake_up());
+        }
+        let ended = self.tick_awake((&root, &liveness), room, counters, effects);
+        self.liveness = liveness;
+        ended
+    }
+
+    fn tick_awake(
+        &mut self,
+        (root, liveness): (&Membership, &Liveness),
+        room: DiskRoom,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        let are_several = root.voters.len() + root.learners.len() > 1;
+        let passes =
+            |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
+        let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
+        for group in groups.collect::<Vec<_>>() {
+            let told = (root, liveness);
+            let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
+            ended.unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Says to the others now and then that this server lives, where there are groups that may sleep.
+    fn say_alive(&mut self, members: &Membership, effects: &mut Effects<Effect>) {
+        let replica = &self.groups[&GroupId::ROOT].replica;
+        let all = members.voters.iter().chain(&members.learners).copied();
+        let others = all.filter(|member| *member != replica.me());
+        let is_time = self.liveness.on_tick(others.clone().map(|member| replica.node_of(member)));
+        if is_time && self.groups.len() > 1 {
+            others.for_each(|member| replica.send(member, MemberBody::Alive, effects));
+        }
     }
 
     /// It is looked who waited long enough.
@@ -208,13 +281,15 @@ impl<F: Function, C: Group> Serving<F, C> {
 
     pub(crate) fn on_turn_end(
         &mut self,
+        told: (&Config<F>, u64),
         disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        self.settle_groups(told, counters, effects)?;
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
-        self.with_all(|hosted, device| {
+        self.with_touched(|hosted, device| {
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
             if hosted.heal(counters)? {
@@ -222,8 +297,16 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
             Ok(())
         })?;
+        self.write_next(disk, counters, effects);
+        let groups = &self.groups;
+        self.touched.retain(|group| groups.get(group).is_some_and(Hosted::has_to_do));
+        Ok(())
+    }
+
+    /// Writes what is to be written, where the log can.
+    fn write_next(&mut self, disk: &mut Disk, counters: &mut Counters, effects: &mut Effects<Effect>) {
         if !self.device.log.is_ready() {
-            return Ok(());
+            return;
         }
         if self.device.log.is_writing() {
             self.device.log.write_again(disk, effects);
@@ -239,22 +322,22 @@ impl<F: Function, C: Group> Serving<F, C> {
             self.device.mark = Mark::Waiting;
             effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
         }
-        Ok(())
     }
 
     /// Whether something is to be written for which somebody waits.
     fn is_due(&self) -> bool {
-        self.groups.values().any(|hosted| hosted.replica.is_due())
+        self.touched.iter().any(|group| self.groups[group].replica.is_due())
     }
 
     /// Whether the log must begin anew in a file of its own, and with what.
     fn anew(&self) -> Option<Anew> {
-        let (root, device) = (self.root(), &self.device);
-        match root.replica.begins() {
-            Some(begins) => Some(begins.clone()),
-            None if root.transfer.is_some() || root.healing.is_some() => None,
-            None => device.snapshot_due.then(|| Anew { upon: Some(device.log.sequence()), install: None }),
+        let device = &self.device;
+        if device.is_beginning() {
+            let begins = self.groups.values().filter_map(|hosted| hosted.replica.begins());
+            return Some(Anew { upon: begins.filter_map(|begins| begins.upon).max(), install: None });
         }
+        let is_due = device.snapshot_due && !device.is_arriving();
+        is_due.then(|| Anew { upon: Some(device.log.sequence()), install: None })
     }
 
     /// Whether the log can begin anew in the file that is open: it is behind the snapshot, and has nothing yet.
@@ -297,10 +380,14 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
+            if anew.is_none() && !self.touched.contains(group) {
+                continue;
+            }
             let taken = hosted.replica.take_unwritten(anew);
             body = encode_records(body, *group, &taken.records);
             batch.through.extend(taken.through.map(|number| (*group, number)));
             batch.is_mark &= !taken.is_due;
+            note(hosted, &mut self.device);
         }
         batch.body = body.into();
         batch
@@ -312,7 +399,4 @@ fn note<F: Function, C: Group>(hosted: &mut Hosted<F, C>, device: &mut Device) {
     let now = hosted.share_now();
     device.note(hosted.share, now);
     hosted.share = now;
-    if core::mem::take(&mut hosted.wants_snapshot) {
-        device.snapshot_due |= device.may_snapshot();
-    }
 }

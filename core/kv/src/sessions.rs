@@ -279,8 +279,8 @@ fn answer_hash(sequence: u64, answer: &KvAnswer) -> u64 {
 /// Bytes that an answer counts for.
 pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
     use KvError::{
-        Assert, Forgotten, Full, NoFunction, NotAllowed, NotLeader, NotYet, Refused, Step, TooLarge, TooNew,
-        Unavailable,
+        Assert, Forgotten, Full, NoFunction, NoGroup, NotAllowed, NotLeader, NotYet, Refused, Step, TooLarge,
+        TooNew, Unavailable,
     };
     let own = match answer {
         KvAnswer::Done(bytes) | KvAnswer::Failed(Refused(bytes)) => bytes.len(),
@@ -300,7 +300,8 @@ pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
             | NotLeader { .. }
             | NotYet { .. }
             | TooNew { .. }
-            | NotAllowed,
+            | NotAllowed
+            | NoGroup(_),
         ) => 0,
         // No command is answered so.
         KvAnswer::Read { .. } => 0,

@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use formats::journal::PAGE;
+use formats::kv_groups::GROUP_PREFIX;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, StepError};
 use step::{Bug, Function, OrderedMap};
@@ -33,6 +34,8 @@ pub(crate) struct State<F> {
     /// What the last commands changed.
     pub(crate) recent: Recent,
     pub(crate) functions: BTreeMap<FunctionId, F>,
+    /// What is said of groups may have changed since this was last set back.
+    pub(crate) names_groups: bool,
 }
 
 impl<F: Function> State<F> {
@@ -44,6 +47,7 @@ impl<F: Function> State<F> {
             sessions: Sessions::default(),
             recent: Recent::default(),
             functions,
+            names_groups: true,
         }
     }
 
@@ -104,6 +108,7 @@ impl<F: Function> State<F> {
         };
         for (key, value) in transaction.finish()? {
             self.recent.record(self.index, &key);
+            self.names_groups |= key.starts_with(GROUP_PREFIX);
             match value {
                 Some(value) => self.map.set(&key, value),
                 None => self.map.delete(&key),

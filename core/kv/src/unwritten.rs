@@ -1,7 +1,6 @@
 //! What the group wants written and the log does not have yet, and what a file must say that begins anew.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{Append, Entry, HardState, LogIndex, Persist, SnapshotMark};
 use formats::kv_store::{Appended, LogRecord};
@@ -46,6 +45,11 @@ impl Unwritten {
         Unwritten { hard_state, applied, tail, records: Vec::new(), through: None, is_due: false }
     }
 
+    /// The group begins here. Nobody waits for that to be written: what they wait for comes behind it.
+    pub(crate) fn begin_group(&mut self, mark: &SnapshotMark) {
+        self.records.push(LogRecord { install: Some(mark.clone()), ..LogRecord::default() });
+    }
+
     /// The group wants this written. Many such are written together.
     pub(crate) fn push(&mut self, persist: Persist) {
         let Persist { number, hard_state, install, append, must_sync } = persist;
@@ -83,6 +87,11 @@ impl Unwritten {
         self.is_due
     }
 
+    /// Whether something is to be written.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.records.is_empty()
+    }
+
     /// All that is to be written, for a batch; what nobody waits for goes along. With `anew` it says again all that
     /// counts, in the first batch of a file.
     pub(crate) fn take(&mut self, anew: Option<&Anew>) -> Taken {
@@ -91,7 +100,9 @@ impl Unwritten {
             let entries = self.tail.iter().cloned().collect();
             let append = Some(Appended { after: self.applied, entries });
             let (hard_state, install) = (Some(self.hard_state), install.clone());
-            records = vec![LogRecord { upon: *upon, hard_state, install, append }];
+            // That the group begins is said once, and nothing says it again.
+            records.retain(|record| record.install.is_some() && record.hard_state.is_none());
+            records.push(LogRecord { upon: *upon, hard_state, install, append });
         }
         let is_due = core::mem::take(&mut self.is_due);
         Taken { records, through: self.through.take(), is_due }

@@ -136,6 +136,13 @@ impl<F: Function, C: Group> Hosted<F, C> {
         }
     }
 
+    /// All who wait hear that it is in vain.
+    pub(crate) fn end_all_waits(&mut self, error: &KvError, effects: &mut Effects<Effect>) {
+        for Waiter { from, request, .. } in core::mem::take(&mut self.waiting).waiters {
+            reply(from, request, KvAnswer::Failed(error.clone()), effects);
+        }
+    }
+
     /// It is looked who waited long enough: reads hear that it is not yet, watches that there is nothing.
     pub(crate) fn end_waits(
         &mut self,

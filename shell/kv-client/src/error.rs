@@ -5,6 +5,7 @@ use std::io;
 
 use formats::kv_scope;
 use formats::message::kv::{FunctionId, KvError, StepError};
+use glossary::GroupId;
 
 /// Why something came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,9 @@ pub enum Error {
     /// There is no such function.
     #[error("the KV hosts no function {}", .0.0)]
     NoFunction(FunctionId),
+    /// There is no such group, or no longer; nothing was changed.
+    #[error("the KV has no group {0}: it was dropped; `ovs kv group list` says which there are")]
+    NoGroup(GroupId),
     /// The answer is none to what was asked.
     #[error("the KV's answer makes no sense here: is it a newer program? {0}")]
     Nonsense(String),
@@ -90,6 +94,7 @@ pub(crate) fn of(mut error: KvError, is_users: bool) -> Error {
         KvError::Refused(said) => Error::Refused(said),
         KvError::NoFunction(function) => Error::NoFunction(function),
         KvError::NotAllowed => Error::NotAllowed,
+        KvError::NoGroup(group) => Error::NoGroup(group),
         KvError::Full | KvError::Unavailable | KvError::NotLeader { .. } => Error::TimedOut(None),
     }
 }

@@ -1,8 +1,8 @@
 //! Members of the KV's group among themselves.
 
 use alloc::vec::Vec;
-use consensus::{Member, SnapshotMark};
-use glossary::{ClusterIdentity, ServerId};
+use consensus::{LogIndex, Member, SnapshotMark, Term};
+use glossary::{ClusterIdentity, GroupId, ServerId};
 use serde::{Deserialize, Serialize};
 
 use crate::kv_table::GroupHead;
@@ -26,6 +26,15 @@ pub struct MemberMessage {
     pub cluster: ClusterIdentity,
     /// What is said.
     pub body: MemberBody,
+}
+
+/// A message of a member of another group than the root group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberOf {
+    /// Which group.
+    pub group: GroupId,
+    /// What is said in it.
+    pub message: MemberMessage,
 }
 
 /// What members say.
@@ -70,6 +79,16 @@ pub enum MemberBody {
     },
     /// How the sender stands.
     Standing(Standing),
+    /// The leader of the group has nothing to do, and time stops for it until it is told something. Whoever has all that it
+    /// has can do the same.
+    Sleep {
+        /// The term in which it leads.
+        term: Term,
+        /// The last entry of its log, which is committed.
+        last: LogIndex,
+    },
+    /// The server of the sender lives: said now and then on behalf of all its groups that sleep.
+    Alive,
     /// Asks for rows of a state, from a key on.
     FetchPage {
         /// Of which state.

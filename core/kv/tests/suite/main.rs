@@ -3,6 +3,7 @@
 mod alike;
 mod changes;
 mod crashes;
+mod groups;
 mod members;
 mod support;
 mod transcripts;

@@ -1,5 +1,6 @@
 //! A disk that crashes, a function to host, and a source of chance.
 
+pub(crate) mod book;
 pub(crate) mod disk;
 pub(crate) mod life;
 pub(crate) mod members;
