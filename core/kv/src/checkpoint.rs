@@ -27,6 +27,8 @@ pub(crate) struct Checkpoint {
     sequence: u64,
     /// What the states stand for that are in it.
     marks: BTreeMap<GroupId, SnapshotMark>,
+    /// So many groups that were dropped are gone with it.
+    dropped: usize,
     /// Bytes of log that it replaces.
     replaced: u64,
 }
@@ -46,7 +48,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         // Who wanted one while the batch before it was written gets this one.
         self.device.snapshot_due = false;
         // Nothing stands for the log of a group that has no state.
-        let can_say = |hosted: &Hosted<F, C>| hosted.healing.is_none() && hosted.replica.mark().is_some();
+        let stands =
+            |hosted: &Hosted<F, C>| hosted.replica.mark().is_some() || hosted.replica.applied().0 == 0;
+        let can_say = |hosted: &Hosted<F, C>| hosted.healing.is_none() && stands(hosted);
         if self.device.is_table_busy || !self.groups.values().all(can_say) {
             return;
         }
@@ -57,9 +61,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             changes.push(TableChange::DeletePrefix { prefix: Bytes::new() });
         }
         changes.push(set_head(TableKey::Head, encode_head(TableKey::Head, &head)));
-        for group in self.leaving.clone() {
-            changes.extend(delete_group(group));
-        }
+        let dropped = self.device.dropped.len();
+        self.device.dropped.iter().for_each(|group| changes.extend(delete_group(*group)));
         let mut marks = BTreeMap::new();
         for (group, hosted) in &mut self.groups {
             if let Some(mark) = hosted.checkpoint(is_whole, config.bug, &mut changes) {
@@ -67,7 +70,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
         }
         let replaced = core::mem::take(&mut self.device.log.grown);
-        self.device.checkpoint = Some(Checkpoint { sequence, marks, replaced });
+        self.device.checkpoint = Some(Checkpoint { sequence, marks, dropped, replaced });
         self.device.is_table_busy = true;
         disk.start(Purpose::Checkpoint, DiskOperation::Commit { table: table_name(), changes }, effects);
     }
@@ -81,7 +84,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         let device = &mut self.device;
-        let Some(Checkpoint { sequence, marks, replaced }) = device.checkpoint.take() else { return Ok(()) };
+        let Some(Checkpoint { sequence, marks, dropped, replaced }) = device.checkpoint.take() else {
+            return Ok(());
+        };
         device.is_table_busy = false;
         let is_durable = match result {
             Ok(_) => true,
@@ -91,7 +96,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         if is_durable {
             counters.add(Counter::Snapshots, 1);
             device.rewrites = false;
-            self.leaving.clear();
+            device.dropped.drain(..dropped);
             device.delete_before(sequence, disk, effects);
         } else {
             counters.add(Counter::SnapshotsGivenUp, 1);
@@ -102,7 +107,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             hosted.state.end_checkpoint(is_durable);
             if is_durable {
                 hosted.stale.clear();
-                marks.get(&hosted.group).into_iter().for_each(|mark| hosted.replica.on_snapshot(mark));
+                marks.get(&hosted.replica.of()).into_iter().for_each(|mark| hosted.replica.on_snapshot(mark));
             }
             hosted.on_snapshot_ended(is_durable, effects);
             Ok(())
@@ -137,16 +142,16 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if bug == Some(Bug::SessionsLostInSnapshot) {
             lose_sessions(&mut rows, &mut head);
         }
-        changes.extend(self.stale.iter().map(|generation| delete_generation(self.group, *generation)));
-        changes.push(TableChange::Delete { key: TableKey::Arrived(self.group).encode().into() });
+        changes.extend(self.stale.iter().map(|generation| delete_generation(self.replica.of(), *generation)));
+        changes.push(TableChange::Delete { key: TableKey::Arrived(self.replica.of()).encode().into() });
         changes.extend(rows.into_iter().map(|(row, value)| {
-            let key = row_key(self.group, self.generation, &row);
+            let key = row_key(self.replica.of(), self.generation, &row);
             value.map_or_else(
                 || TableChange::Delete { key: key.clone() },
                 |value| TableChange::Set { key: key.clone(), value: value.into() },
             )
         }));
-        let key = TableKey::Group(self.group);
+        let key = TableKey::Group(self.replica.of());
         changes.push(set_head(key, encode_head(key, &head)));
         Some(mark)
     }

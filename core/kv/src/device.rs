@@ -1,9 +1,11 @@
 //! What all groups of a KV share: one log, one table, and the room on the disk.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::time::Duration;
 use formats::Effect;
 use formats::message::standing::DiskRoom;
+use glossary::GroupId;
 use step::{DiskOperation, Effects, FileName, TimerId};
 
 use crate::checkpoint::Checkpoint;
@@ -14,6 +16,9 @@ use crate::waiting::LOOK;
 
 /// How long a full disk is left alone before it is tried again.
 pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
+
+/// What a checkpoint takes, whatever is in it.
+const CHECKPOINT_BYTES: u64 = 60 << 10;
 
 /// A tick of all groups'.
 const TICK: Duration = Duration::from_millis(50);
@@ -34,6 +39,8 @@ pub(crate) struct Share {
     pub(crate) arriving: u64,
     /// 1 while time passes for it.
     pub(crate) ticking: u64,
+    /// 1 while its log must begin anew.
+    pub(crate) beginning: u64,
 }
 
 /// Whether the last sync is followed by a mark.
@@ -64,6 +71,8 @@ pub(crate) struct Device {
     pub(crate) is_table_busy: bool,
     /// The next checkpoint writes all anew.
     pub(crate) rewrites: bool,
+    /// Groups of which nothing is to be left in the table.
+    pub(crate) dropped: Vec<GroupId>,
     /// Files that hold what the table does not.
     pub(crate) files: BTreeSet<FileName>,
     /// A timer runs for the next tick.
@@ -84,6 +93,7 @@ impl Device {
             snapshot_due: false,
             is_table_busy: false,
             rewrites: false,
+            dropped: Vec::new(),
             files,
             is_ticking: false,
             is_looking: false,
@@ -98,17 +108,28 @@ impl Device {
             queued: of(self.all.queued, before.queued, now.queued),
             arriving: of(self.all.arriving, before.arriving, now.arriving),
             ticking: of(self.all.ticking, before.ticking, now.ticking),
+            beginning: of(self.all.beginning, before.beginning, now.beginning),
         };
     }
 
     /// Bytes that a checkpoint takes, at most.
     pub(crate) fn snapshot_bytes(&self) -> u64 {
-        self.all.snapshot_bytes
+        self.all.snapshot_bytes + CHECKPOINT_BYTES
     }
 
     /// Bytes of requests that wait, of all groups.
     pub(crate) fn queued(&self) -> u64 {
         self.all.queued
+    }
+
+    /// Whether the log of some group must begin anew.
+    pub(crate) fn is_beginning(&self) -> bool {
+        self.all.beginning > 0
+    }
+
+    /// Whether another member gives a state to some group.
+    pub(crate) fn is_arriving(&self) -> bool {
+        self.all.arriving > 0
     }
 
     /// Whether a checkpoint can begin: none is under way, and as far as is known there is room for it.

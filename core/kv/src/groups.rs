@@ -62,29 +62,28 @@ impl<F: Function, C: Group> Serving<F, C> {
         told: (&Config<F>, u64),
     ) -> Result<(), String> {
         let is_named = self.named().iter().any(|(_, record)| record.group == group);
-        if !is_named && group < self.root().next_group() {
-            self.dropped.insert(group);
-            return Ok(());
+        if is_named || group >= self.root().next_group() {
+            let Found { state, recovered, rest } = found;
+            let mark = recovered.mark.clone();
+            self.host(group, (state, recovered), told)?;
+            self.with(group, |hosted, _| hosted.rest_in(rest, mark));
+        } else {
+            self.device.dropped.push(group);
         }
-        let Found { mut state, recovered, table } = found;
-        state.plant(told.0.bug);
-        self.device.snapshot_due |= !table.stale.is_empty();
-        self.device.rewrites |= table.rewrites;
-        let mark = recovered.mark.clone();
-        self.host(group, recovered, state, told)?.rest_in(table, mark);
         Ok(())
     }
 
     fn host(
         &mut self,
         group: GroupId,
-        recovered: Recovered,
-        state: State<F>,
+        (mut state, recovered): (State<F>, Recovered),
         (config, seed): (&Config<F>, u64),
-    ) -> Result<&mut Hosted<F, C>, String> {
+    ) -> Result<(), String> {
         let seed = hash::mix([seed, group.0.into()]);
         let replica = Replica::open(config, group, seed, recovered, None)?;
-        Ok(self.groups.entry(group).insert_entry(Hosted::new(group, state, replica)).into_mut())
+        state.plant(config.bug);
+        self.groups.insert(group, Hosted::new(state, replica));
+        Ok(())
     }
 
     /// Hosts the groups that are named, and no others.
@@ -113,9 +112,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             let is_first = first.contains(told.0.me);
             let recovered = if is_first { Recovered::genesis(first) } else { Recovered::joining() };
             let mark = recovered.mark.clone();
-            let mut state = State::new(told.0.functions.clone());
-            state.plant(told.0.bug);
-            self.host(group, recovered, state, told)?;
+            let state = State::new(told.0.functions.clone());
+            self.host(group, (state, recovered), told)?;
             self.with(group, |hosted, _| {
                 if is_first {
                     hosted.replica.begin_group(&mark);
@@ -127,14 +125,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         Ok(())
     }
 
-    /// A group goes, and who waits for it hears so. What the log has of it goes with the files,
-    /// its rows with the next checkpoint.
+    /// A group goes, and who waits for it hears so. What the log has of it goes with the files.
     fn drop_group(&mut self, group: GroupId, effects: &mut Effects<Effect>) {
         self.touched.remove(&group);
         if let Some(mut hosted) = self.groups.remove(&group) {
             hosted.end(effects);
-            self.dropped.insert(group);
             self.device.note(hosted.share, Share::default());
+            self.device.dropped.push(group);
         }
     }
 

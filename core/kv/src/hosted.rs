@@ -30,7 +30,6 @@ use crate::waiting::Waiting;
 /// What a KV has of one group while it serves.
 #[derive(Debug)]
 pub(crate) struct Hosted<F, C> {
-    pub(crate) group: GroupId,
     pub(crate) state: State<F>,
     pub(crate) queue: Queue,
     pub(crate) replica: Replica<C>,
@@ -53,8 +52,6 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) last_generation: u64,
     /// Generations whose rows go with the next checkpoint.
     pub(crate) stale: Vec<u64>,
-    /// A snapshot is wanted, as soon as one can begin.
-    pub(crate) wants_snapshot: bool,
     /// What the device has noted of it.
     pub(crate) share: Share,
     /// No time passes for it.
@@ -65,9 +62,8 @@ pub(crate) struct Hosted<F, C> {
 
 impl<F: Function, C: Group> Hosted<F, C> {
     /// A group with what was found of it.
-    pub(crate) fn new(group: GroupId, state: State<F>, replica: Replica<C>) -> Self {
+    pub(crate) fn new(state: State<F>, replica: Replica<C>) -> Self {
         let mut hosted = Hosted {
-            group,
             state,
             queue: Queue::default(),
             replica,
@@ -83,7 +79,6 @@ impl<F: Function, C: Group> Hosted<F, C> {
             generation: 1,
             last_generation: 1,
             stale: Vec::new(),
-            wants_snapshot: false,
             share: Share::default(),
             is_asleep: false,
             idle: 0,
@@ -96,8 +91,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
     pub(crate) fn rest_in(&mut self, rest: Rest, mark: SnapshotMark) {
         (self.generation, self.last_generation, self.stale) =
             (rest.generation, rest.last_generation, rest.stale);
-        self.replica.is_mute = rest.healing.is_some();
-        self.healing = rest.healing.map(|_| Healing::new(mark));
+        self.replica.is_mute = rest.is_lost;
+        self.healing = rest.is_lost.then(|| Healing::new(mark));
     }
 
     /// See [`crate::Kv`].
@@ -124,13 +119,17 @@ impl<F: Function, C: Group> Hosted<F, C> {
             snapshot_bytes: self.state.checkpoint_bytes(),
             queued: self.queue.bytes(),
             arriving: u64::from(self.transfer.is_some() || self.installed || self.healing.is_some()),
+            beginning: u64::from(self.replica.begins().is_some()),
             ticking: u64::from(self.replica.has_others && !self.is_asleep),
         }
     }
 
     /// Whether it has something to propose or to write, or may have soon, without being told anything.
     pub(crate) fn has_to_do(&self) -> bool {
-        !self.queue.is_empty() || self.replica.has_unwritten() || self.transfer.is_some()
+        !self.queue.is_empty()
+            || self.replica.has_unwritten()
+            || self.transfer.is_some()
+            || self.healing.is_some()
     }
 
     /// A tick is over.

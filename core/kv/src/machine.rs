@@ -278,12 +278,8 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
             Event::Timer(timer) => self.on_timer(timer, effects),
             Event::TurnEnd => {
                 if let Phase::Serving(serving) = &mut self.phase {
-                    let ended = serving.on_turn_end(
-                        (&self.config, self.seed),
-                        &mut self.disk,
-                        &mut self.counters,
-                        effects,
-                    );
+                    let told = (&self.config, self.seed);
+                    let ended = serving.on_turn_end(told, &mut self.disk, &mut self.counters, effects);
                     self.go_on(ended, effects);
                 }
             }

@@ -124,12 +124,30 @@ pub(crate) fn last_anew(logs: &[LogFile]) -> Option<u64> {
 pub(crate) struct Beginning {
     /// The first file, where a checkpoint or snapshot says which.
     pub(crate) first: Option<u64>,
-    /// What the state stands for that the log goes on from.
+    /// By group.
+    pub(crate) stands: BTreeMap<GroupId, Stands>,
+}
+
+/// What states of a group stand for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stands {
+    /// That which the log goes on from.
     pub(crate) mark: Whole,
-    /// What the state stands for that another member gave.
+    /// That which another member gave.
     pub(crate) arrived: Whole,
-    /// The same two of other groups than the root group.
-    pub(crate) others: BTreeMap<GroupId, (Whole, Whole)>,
+}
+
+impl Beginning {
+    /// With a snapshot of the root group.
+    pub(crate) fn upon(first: u64, mark: Whole) -> Self {
+        let stands = [(GroupId::ROOT, Stands { mark, arrived: None })].into();
+        Beginning { first: Some(first), stands }
+    }
+
+    /// Whether the root group's state stands for something.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.stands.get(&GroupId::ROOT).is_some_and(|stands| stands.mark.is_some())
+    }
 }
 
 /// What the logs come to.
@@ -137,23 +155,23 @@ pub(crate) struct Beginning {
 pub(crate) struct Replayed {
     /// Where the log ends.
     pub(crate) judgement: Judgement,
-    /// The root group, and all others of which something was written.
-    pub(crate) groups: BTreeMap<GroupId, OfLog>,
+    /// By group, of which anything was written.
+    pub(crate) groups: BTreeMap<GroupId, Folded>,
 }
 
-/// What the logs come to for a group.
-#[derive(Debug, Default)]
-pub(crate) struct OfLog {
-    /// What the member of the group begins with; none where nothing of the group was written.
-    pub(crate) recovered: Option<Recovered>,
+/// What the log says of a group.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// What the member of the group begins with.
+    pub(crate) recovered: Recovered,
     /// The state that another member gave is the one that the log goes on from.
     pub(crate) has_arrived: bool,
     /// The log goes on from a state that is not there.
     pub(crate) lacks: Option<SnapshotMark>,
 }
 
-/// Judges the logs from where the states leave off, for member `me` of each group. What version 1 wrote is applied to the
-/// root group's state.
+/// Judges the logs from where the states leave off, for member `me` of all groups. What version 1 wrote is applied to the
+/// state.
 pub(crate) fn replay<F: Function>(
     logs: &[LogFile],
     beginning: Beginning,
@@ -165,8 +183,9 @@ pub(crate) fn replay<F: Function>(
     if bug != Some(Bug::DamageTakenForTail) {
         refuse_damage(logs, beginning.first, &judgement)?;
     }
-    let mut folds = Folds::new(beginning);
-    folds.root().has_old_state = state.index > 0;
+    let begin = |(group, stands): (GroupId, Stands)| (group, Fold::new(stands.mark, stands.arrived));
+    let mut folds: BTreeMap<_, _> = beginning.stands.into_iter().map(begin).collect();
+    folds.entry(GroupId::ROOT).or_default().has_old_state = state.index > 0;
     for (kept, log) in judgement.kept.iter().zip(logs) {
         let scan = log.scan.as_ref().expect("what is kept was read");
         for batch in &scan.batches[..kept.batches] {
@@ -178,36 +197,25 @@ pub(crate) fn replay<F: Function>(
         let torn = logs.last().and_then(torn_batch);
         let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut folds));
     }
-    let of_log = |fold: Fold| {
+    let folded = |(group, fold): (GroupId, Fold)| {
         let (has_arrived, lacks) = (fold.has_arrived(), fold.lacks().cloned());
-        OfLog { recovered: fold.finish(me), has_arrived, lacks }
+        Some((group, Folded { recovered: fold.finish(me)?, has_arrived, lacks }))
     };
-    let groups = folds.0.into_iter().map(|(group, fold)| (group, of_log(fold))).collect();
-    Ok(Replayed { judgement, groups })
+    Ok(Replayed { judgement, groups: folds.into_iter().filter_map(folded).collect() })
 }
 
-/// What the records of each group come to, the root group always among them.
-struct Folds(BTreeMap<GroupId, Fold>);
-
-impl Folds {
-    fn new(beginning: Beginning) -> Self {
-        let Beginning { mark, arrived, others, .. } = beginning;
-        let others = others.into_iter().map(|(group, (mark, arrived))| (group, Fold::new(mark, arrived)));
-        Folds(others.chain([(GroupId::ROOT, Fold::new(mark, arrived))]).collect())
-    }
-
-    fn root(&mut self) -> &mut Fold {
-        self.0.entry(GroupId::ROOT).or_default()
-    }
-}
-
-fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, folds: &mut Folds) -> Option<()> {
+fn take_batch<F: Function>(
+    body: &[u8],
+    version: u16,
+    state: &mut State<F>,
+    folds: &mut BTreeMap<GroupId, Fold>,
+) -> Option<()> {
     if version == NO_GROUP {
         apply_batch(body, state)?;
-        folds.root().has_old_state = state.index > 0;
+        folds.entry(GroupId::ROOT).or_default().has_old_state = state.index > 0;
         return Some(());
     }
-    let mut take = |(group, record)| folds.0.entry(group).or_default().record(record);
+    let mut take = |(group, record)| folds.entry(group).or_default().record(record);
     records(body, version)?.into_iter().try_for_each(&mut take)
 }
 

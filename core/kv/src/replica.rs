@@ -132,13 +132,12 @@ impl<C: Group> Replica<C> {
 
     /// All that is to be written.
     pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
-        self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
-        let mut anew = anew.cloned();
-        if let Some(anew) = anew.as_mut().filter(|anew| anew.upon.is_some() && anew.install.is_none()) {
+        let Some(Anew { upon, .. }) = anew else { return self.unwritten.take(None) };
+        let install = self.begins.take().and_then(|begins| begins.install).or_else(|| {
             // With it the log alone says what the group's member is, whatever becomes of its state.
-            anew.install = self.mark().filter(|mark| *mark != SnapshotMark::default());
-        }
-        self.unwritten.take(anew.as_ref())
+            self.mark().filter(|mark| upon.is_some() && *mark != SnapshotMark::default())
+        });
+        self.unwritten.take(Some(&Anew { upon: *upon, install }))
     }
 
     /// The entry after the last applied one is applied.

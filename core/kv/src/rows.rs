@@ -14,9 +14,6 @@ use crate::state::State;
 /// What a row takes in a table beside what is in it, at most: it is in a page of its own, perhaps.
 const ROW_BYTES: u64 = 4096;
 
-/// What a checkpoint takes, whatever is in it.
-const CHECKPOINT_BYTES: u64 = 64 << 10;
-
 /// A row: its key within a generation, and its value; none where it is gone.
 pub(crate) type Written = (Vec<u8>, Option<Vec<u8>>);
 
@@ -46,7 +43,7 @@ impl<F: Function> State<F> {
             (rows, bytes) = (rows + more, bytes + grown);
         }
         let changed = bytes.saturating_add(rows * ROW_BYTES);
-        changed.min(2 * self.whole_bytes()) + CHECKPOINT_BYTES
+        changed.min(2 * self.whole_bytes()) + ROW_BYTES
     }
 
     /// What its rows add up to.

@@ -44,10 +44,6 @@ pub(crate) struct Serving<F, C> {
     pub(crate) touched: BTreeSet<GroupId>,
     /// Which servers are heard.
     pub(crate) liveness: Liveness,
-    /// Groups of which the next file that says all again says nothing any more.
-    pub(crate) dropped: BTreeSet<GroupId>,
-    /// Groups whose rows go with the checkpoint of that file: never before, as a start would miss them.
-    pub(crate) leaving: BTreeSet<GroupId>,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
@@ -121,19 +117,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started {
-            mut state,
-            recovered,
-            others,
-            waste,
-            begins,
-            end,
-            next,
-            kept,
-            needless,
-            log_bytes,
-            table,
-        } = started;
+        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, table } =
+            started;
         let is_taken_over = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
         let mark = recovered.mark.clone();
@@ -146,13 +131,14 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut room = Room::default();
         room.look(disk, effects);
         let mut device = Device::new(log, room, kept.into_iter().collect());
-        device.snapshot_due = is_taken_over || !table.stale.is_empty();
         device.rewrites = table.rewrites;
-        let mut root = Hosted::new(GroupId::ROOT, state, replica);
-        root.rest_in(table, mark);
+        let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
+        device.snapshot_due = is_taken_over || is_wasteful;
+        device.dropped = table.strangers;
+        let mut root = Hosted::new(state, replica);
+        root.rest_in(table.rest, mark);
         let groups = [(GroupId::ROOT, root)].into();
-        let (touched, liveness, leaving) = (BTreeSet::new(), Liveness::default(), BTreeSet::new());
-        let mut serving = Serving { groups, device, touched, liveness, dropped: waste, leaving };
+        let mut serving = Serving { groups, device, touched: BTreeSet::new(), liveness: Liveness::default() };
         for (group, found) in others {
             serving.host_found(group, found, (config, seed))?;
         }
@@ -295,12 +281,12 @@ impl<F: Function, C: Group> Serving<F, C> {
 
     pub(crate) fn on_turn_end(
         &mut self,
-        (config, seed): (&Config<F>, u64),
+        told: (&Config<F>, u64),
         disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
-        self.settle_groups((config, seed), counters, effects)?;
+        self.settle_groups(told, counters, effects)?;
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
         self.with_touched(|hosted, device| {
@@ -346,12 +332,12 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// Whether the log must begin anew in a file of its own, and with what.
     fn anew(&self) -> Option<Anew> {
         let device = &self.device;
-        let lacks_state = |hosted: &Hosted<F, C>| hosted.transfer.is_some() || hosted.healing.is_some();
-        match self.groups.values().find_map(|hosted| hosted.replica.begins()) {
-            Some(begins) => Some(begins.clone()),
-            None if !device.snapshot_due || self.groups.values().any(lacks_state) => None,
-            None => device.snapshot_due.then(|| Anew { upon: Some(device.log.sequence()), install: None }),
+        if device.is_beginning() {
+            let begins = self.groups.values().filter_map(|hosted| hosted.replica.begins());
+            return Some(Anew { upon: begins.filter_map(|begins| begins.upon).max(), install: None });
         }
+        let is_due = device.snapshot_due && !device.is_arriving();
+        is_due.then(|| Anew { upon: Some(device.log.sequence()), install: None })
     }
 
     /// Whether the log can begin anew in the file that is open: it is behind the snapshot, and has nothing yet.
@@ -392,23 +378,16 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// A batch of all that groups want written; what nobody waits for goes along.
     fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
         let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
-        if anew.is_some() {
-            self.leaving.append(&mut self.dropped);
-        }
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
             if anew.is_none() && !self.touched.contains(group) {
                 continue;
             }
-            // Each says what it begins with itself; all go on from the same checkpoint.
-            let own = anew.map(|anew| match hosted.replica.begins() {
-                Some(begins) => begins.clone(),
-                None => Anew { upon: anew.upon, install: None },
-            });
-            let taken = hosted.replica.take_unwritten(own.as_ref());
+            let taken = hosted.replica.take_unwritten(anew);
             body = encode_records(body, *group, &taken.records);
             batch.through.extend(taken.through.map(|number| (*group, number)));
             batch.is_mark &= !taken.is_due;
+            note(hosted, &mut self.device);
         }
         batch.body = body.into();
         batch
@@ -420,7 +399,4 @@ fn note<F: Function, C: Group>(hosted: &mut Hosted<F, C>, device: &mut Device) {
     let now = hosted.share_now();
     device.note(hosted.share, now);
     hosted.share = now;
-    if core::mem::take(&mut hosted.wants_snapshot) {
-        device.snapshot_due |= device.may_snapshot();
-    }
 }

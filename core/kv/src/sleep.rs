@@ -127,14 +127,13 @@ impl<F: Function, C: Group> Hosted<F, C> {
             && is_idle
             && self.has_all(status)
             && status.handing_over_to.is_none()
-            && self.frozen.is_none()
             && status.progress.values().all(|progress| progress.matched == status.last)
     }
 
     fn has_all(&self, status: &Status) -> bool {
         let has_applied = self.replica.applied() == status.last && status.durable == status.last;
-        let has_state = self.healing.is_none() && self.transfer.is_none() && !self.installed;
-        has_applied && has_state
+        let is_whole = self.healing.is_none() && !self.installed;
+        has_applied && is_whole && self.transfer.is_none() && self.frozen.is_none()
     }
 
     /// The leader says that its group sleeps: so it does here, where this member has the same.

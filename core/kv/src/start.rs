@@ -14,14 +14,13 @@ use consensus::{Member, Membership, Recovered, SnapshotMark};
 use core::mem;
 use formats::Effect;
 use formats::journal::Predecessor;
-use formats::kv_table::GroupHead;
 use formats::message::kv::FunctionId;
 use glossary::GroupId;
 use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
 
 use crate::config::Config;
 use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
-use crate::recover::{self, Beginning, LogFile, OfLog, Refusal, Replayed};
+use crate::recover::{self, Beginning, Folded, LogFile, Refusal, Replayed};
 use crate::state::State;
 use crate::table::{self, Loaded, Loading, OfGroup, table_name};
 use crate::unwritten::Anew;
@@ -46,18 +45,14 @@ pub(crate) struct Start<F> {
     snapshot: Option<u64>,
     /// What it, or the table, says of the log.
     beginning: Beginning,
-    /// The table that is being read, then what it holds of the group, once that counts.
+    /// The table that is being read, then what it holds, once that counts.
     loading: Option<Loading<F>>,
     table: Table<F>,
-    /// The state that the log goes on from is not there: another member must give it.
-    healing: Option<SnapshotMark>,
+    /// How the root group's state rests in it.
+    rest: Rest,
     recovered: Option<Recovered>,
-    /// What there is of other groups than the root group: first in the table.
-    others: BTreeMap<GroupId, OfGroup<F>>,
-    /// And what that and the log come to.
-    found: BTreeMap<GroupId, Found<F>>,
-    /// Groups that only the table knows.
-    waste: BTreeSet<GroupId>,
+    /// What the log has of other groups than the root group.
+    others: BTreeMap<GroupId, Found<F>>,
     /// A whole snapshot was passed over, as no log goes on from it.
     is_ignored: bool,
     read: Vec<LogFile>,
@@ -70,13 +65,21 @@ pub(crate) struct Start<F> {
     awaited: usize,
 }
 
+/// A state, if there is one, how it rests in the table, if it does, and what the member of the group begins with.
+type Chosen<F> = ((Option<State<F>>, Option<Rest>), Option<Recovered>);
+
 /// What there is of a table.
 #[derive(Debug)]
 enum Table<F> {
     /// None, or one that nothing was ever committed to.
     None,
     /// It counts.
-    Whole(OfGroup<F>, Rest),
+    Whole {
+        /// What it holds of each group.
+        groups: BTreeMap<GroupId, OfGroup<F>>,
+        /// There is something in it that makes no sense.
+        has_waste: bool,
+    },
     /// Nobody can tell what holds for all of it. One that nothing can be read of is deleted.
     Lost { is_unreadable: bool },
 }
@@ -90,21 +93,40 @@ pub(crate) struct Rest {
     pub(crate) last_generation: u64,
     /// Generations that nothing needs.
     pub(crate) stale: Vec<u64>,
-    /// The table must be written anew: it is not what it should be, or is not there.
-    pub(crate) rewrites: bool,
-    /// The state is not there, but stands for this.
-    pub(crate) healing: Option<SnapshotMark>,
+    /// The state is not there, though it should be.
+    pub(crate) is_lost: bool,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Rest { generation: 1, last_generation: 1, stale: Vec::new(), is_lost: false }
+    }
+}
+
+impl Rest {
+    /// Whether the table has something of it that nothing needs.
+    pub(crate) fn is_wasteful(&self) -> bool {
+        !self.stale.is_empty()
+    }
 }
 
 /// What there is of a group beside the root group.
 #[derive(Debug)]
 pub(crate) struct Found<F> {
-    /// What the table gives.
     pub(crate) state: State<F>,
-    /// What the member of the group begins with.
     pub(crate) recovered: Recovered,
-    /// How the state rests in the table.
-    pub(crate) table: Rest,
+    pub(crate) rest: Rest,
+}
+
+/// What the start found of the table.
+#[derive(Debug)]
+pub(crate) struct FoundTable {
+    /// How the root group's state rests in it.
+    pub(crate) rest: Rest,
+    /// It must be written anew: it is not what it should be, or is not there.
+    pub(crate) rewrites: bool,
+    /// Groups that it has something of, and the log nothing.
+    pub(crate) strangers: Vec<GroupId>,
 }
 
 /// A start that is over.
@@ -114,10 +136,8 @@ pub(crate) struct Started<F> {
     pub(crate) state: State<F>,
     /// What the member of the root group begins with.
     pub(crate) recovered: Recovered,
-    /// Other groups of which there is something.
+    /// What there is of other groups.
     pub(crate) others: BTreeMap<GroupId, Found<F>>,
-    /// Groups that only the table knows.
-    pub(crate) waste: BTreeSet<GroupId>,
     /// Set where nothing of a group was there: what its first file says.
     pub(crate) begins: Option<Anew>,
     /// Where the log ends.
@@ -128,8 +148,7 @@ pub(crate) struct Started<F> {
     pub(crate) kept: Vec<FileName>,
     /// Files that nothing needs.
     pub(crate) needless: Vec<FileName>,
-    /// How the state rests in the table.
-    pub(crate) table: Rest,
+    pub(crate) table: FoundTable,
     /// Bytes of the logs that were kept.
     pub(crate) log_bytes: u64,
 }
@@ -146,11 +165,9 @@ impl<F: Function> Start<F> {
             beginning: Beginning::default(),
             loading: None,
             table: Table::None,
-            healing: None,
+            rest: Rest::default(),
             recovered: None,
             others: BTreeMap::new(),
-            found: BTreeMap::new(),
-            waste: BTreeSet::new(),
             functions: config.functions.clone(),
             is_ignored: false,
             state: State::new(config.functions.clone()),
@@ -206,7 +223,7 @@ impl<F: Function> Start<F> {
             (Purpose::Read(file), DiskOutcome::Read(bytes)) => match named(file) {
                 Some(Named::Snapshot(sequence)) => {
                     if let Some(mark) = recover::restore(&bytes, &self.owner, sequence, &mut self.state)? {
-                        self.beginning = Beginning { first: Some(sequence), mark, ..Beginning::default() };
+                        self.beginning = Beginning::upon(sequence, mark);
                         let older = |files: &BTreeMap<u64, u64>| files.range(..sequence).next().is_some();
                         if older(&self.logs) || older(&self.snapshots) {
                             self.snapshot_bytes = bytes;
@@ -264,35 +281,11 @@ impl<F: Function> Start<F> {
 
     /// Begins with what the table holds. Whether it can tell.
     fn use_table(&mut self, loaded: Loaded<F>) -> bool {
-        let Loaded { head: Some(head), mut groups, has_waste, .. } = loaded else { return false };
-        let mut root = groups.remove(&GroupId::ROOT).unwrap_or_default();
-        let mut rest = Rest {
-            generation: 1,
-            last_generation: root.last_generation.max(1),
-            stale: Vec::new(),
-            rewrites: has_waste,
-            healing: None,
-        };
-        self.beginning = Beginning { first: Some(head.log), ..Beginning::default() };
-        if let Some((head, state)) = &mut root.current {
-            rest.generation = head.generation;
-            if let Some(state) = state.take() {
-                self.state = state;
-                self.beginning.mark = Some(head.mark.clone());
-            }
-        }
-        if let Some(arrived) = &root.arrived {
-            rest.stale.push(arrived.head.generation);
-            self.beginning.arrived = Some(arrived.head.mark.clone());
-        }
-        self.table = Table::Whole(root, rest);
-        let mark = |held: &Option<(GroupHead, Option<State<F>>)>| {
-            held.as_ref().filter(|(_, state)| state.is_some()).map(|(head, _)| head.mark.clone())
-        };
-        let arrived = |of: &OfGroup<F>| of.arrived.as_ref().map(|arrived| arrived.head.mark.clone());
-        self.beginning.others =
-            groups.iter().map(|(group, of)| (*group, (mark(&of.current), arrived(of)))).collect();
-        self.others = groups;
+        let Loaded { head: Some(head), groups, has_waste, .. } = loaded else { return false };
+        let stands = |(group, held): (&GroupId, &OfGroup<F>)| (*group, held.stands());
+        let stands = groups.iter().map(stands).collect();
+        self.beginning = Beginning { first: Some(head.log), stands };
+        self.table = Table::Whole { groups, has_waste };
         true
     }
 
@@ -320,7 +313,7 @@ impl<F: Function> Start<F> {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
-        if let (Table::Whole(..), Some(first)) = (&self.table, self.beginning.first)
+        if let (Table::Whole { .. }, Some(first)) = (&self.table, self.beginning.first)
             && !self.logs.contains_key(&first)
         {
             return Err(recover::without_log());
@@ -332,7 +325,7 @@ impl<F: Function> Start<F> {
             disk.start(Purpose::Read(file), DiskOperation::Read { file, offset: 0, length }, effects);
         }
         match (self.awaited, self.snapshot) {
-            (0, Some(snapshot)) if self.beginning.mark.is_some() => self.pass_over(snapshot, disk, effects),
+            (0, Some(snapshot)) if self.beginning.has_mark() => self.pass_over(snapshot, disk, effects),
             (0, _) => self.settle(disk, effects),
             _ => Ok(None),
         }
@@ -363,7 +356,7 @@ impl<F: Function> Start<F> {
             return Ok(None);
         }
         self.read.sort_by_key(|log| log.sequence);
-        if let Some(snapshot) = self.snapshot.filter(|_| self.beginning.mark.is_some()) {
+        if let Some(snapshot) = self.snapshot.filter(|_| self.beginning.has_mark()) {
             let Some(first) = recover::upon(&self.read, snapshot) else {
                 return self.pass_over(snapshot, disk, effects);
             };
@@ -388,13 +381,8 @@ impl<F: Function> Start<F> {
     ) -> Result<Option<Started<F>>, Refusal> {
         let (beginning, plan) = (self.beginning.clone(), (self.bug, self.me));
         let replayed = recover::replay(&self.read, beginning, plan, &mut self.state)?;
-        let Replayed { judgement, mut groups } = replayed;
-        let root = groups.remove(&GroupId::ROOT).unwrap_or_default();
-        self.choose_state(&root, disk, effects)?;
-        for (group, of_log) in groups {
-            self.choose_other(group, of_log)?;
-        }
-        let recovered = root.recovered;
+        let Replayed { judgement, groups } = replayed;
+        let recovered = self.choose_states(groups, disk, effects)?;
         // A file without a batch is that of a member that had nothing yet when it was given the snapshot.
         if self.is_ignored && recovered.is_none() && self.read.is_empty() {
             return Err(recover::without_log());
@@ -419,91 +407,75 @@ impl<F: Function> Start<F> {
         Ok(self.started())
     }
 
-    /// The log says which state it goes on from. One that is not there must be had from another member.
-    fn choose_state(
+    /// The log says which states it goes on from. What the root group begins with.
+    fn choose_states(
         &mut self,
-        replayed: &OfLog,
+        mut folded: BTreeMap<GroupId, Folded>,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
-    ) -> Result<(), Refusal> {
-        if let Table::Whole(root, rest) = &mut self.table {
-            if replayed.has_arrived
-                && let Some(arrived) = root.arrived.take()
-            {
-                rest.stale = vec![mem::replace(&mut rest.generation, arrived.head.generation)];
-                self.state = arrived.state;
-            }
-            // What the log says nothing of can't be had anew.
-            let is_gone = self.beginning.mark.is_none() && !replayed.has_arrived && replayed.lacks.is_none();
-            if let (Some((head, _)), true) = (&root.current, is_gone) {
-                return Err(table::damaged(&head.mark));
+    ) -> Result<Option<Recovered>, Refusal> {
+        if matches!(self.table, Table::Lost { .. }) {
+            let lacks = folded.get(&GroupId::ROOT).and_then(|root| root.lacks.as_ref());
+            if self.beginning.first.is_some() && lacks.is_none() {
+                return Err(table::damaged(&SnapshotMark::default()));
             }
         }
-        if let Some(mark) = &replayed.lacks {
-            if !mark.membership.voters.iter().any(|member| *member != self.me) {
-                return Err(table::damaged(mark));
+        let root = folded.remove(&GroupId::ROOT);
+        let found = self.choose_state(GroupId::ROOT, root)?;
+        if let (state, Some(rest)) = found.0 {
+            self.rest = rest;
+            self.state = state.unwrap_or_else(|| State::new(self.functions.clone()));
+        }
+        for (group, folded) in folded {
+            let ((state, rest), recovered) = self.choose_state(group, Some(folded))?;
+            if let Some(recovered) = recovered {
+                let state = state.unwrap_or_else(|| State::new(self.functions.clone()));
+                self.others.insert(group, Found { state, recovered, rest: rest.unwrap_or_default() });
             }
-            self.healing = Some(mark.clone());
-            self.state = State::new(self.functions.clone());
-        } else if matches!(self.table, Table::Lost { .. }) && self.beginning.first.is_some() {
-            return Err(table::damaged(&SnapshotMark::default()));
         }
         if matches!(self.table, Table::Lost { is_unreadable: true }) {
             self.awaited += 1;
             let file = table_name();
             disk.start(Purpose::Settle(file), DiskOperation::Delete { file }, effects);
         }
-        Ok(())
+        Ok(found.1)
     }
 
-    /// The same for a group beside the root group.
-    fn choose_other(&mut self, group: GroupId, of_log: OfLog) -> Result<(), Refusal> {
-        let Some(recovered) = of_log.recovered else {
-            // The log goes on without it: it was dropped.
-            self.waste.insert(group);
-            return Ok(());
+    /// The log says which state of a group it goes on from: that, how it rests in the table, if it does, and what the
+    /// member of the group begins with. A state that is not there must be had from another member.
+    fn choose_state(&mut self, group: GroupId, folded: Option<Folded>) -> Result<Chosen<F>, Refusal> {
+        let held = match &mut self.table {
+            Table::Whole { groups, .. } => groups.remove(&group),
+            Table::None | Table::Lost { .. } => None,
         };
-        let OfGroup { current, arrived, last_generation } = self.others.remove(&group).unwrap_or_default();
-        let mut table = Rest {
-            generation: 1,
-            last_generation: last_generation.max(1),
-            stale: arrived.iter().map(|arrived| arrived.head.generation).collect(),
-            rewrites: false,
-            healing: of_log.lacks,
+        let Some(Folded { recovered, has_arrived, lacks }) = folded else {
+            // The log says of each group what it goes on from.
+            return match held.and_then(|held| held.current) {
+                Some(_) if group == GroupId::ROOT => Err(recover::without_log()),
+                _ => Ok(((None, None), None)),
+            };
         };
-        let mut state = None;
-        if let Some((head, held)) = current {
-            (table.generation, state) = (head.generation, held);
-            if state.is_none() && table.healing.is_none() && !of_log.has_arrived {
-                return Err(table::damaged(&head.mark));
-            }
-        }
-        if let (true, Some(arrived)) = (of_log.has_arrived, arrived) {
-            table.stale = vec![mem::replace(&mut table.generation, arrived.head.generation)];
-            state = Some(arrived.state);
-        }
-        if let Some(mark) = &table.healing {
+        if let Some(mark) = &lacks {
             if !mark.membership.voters.iter().any(|member| *member != self.me) {
                 return Err(table::damaged(mark));
             }
-            (state, table.rewrites) = (None, true);
+            let last_generation = held.map_or(1, |held| held.last_generation.max(1));
+            let rest = Rest { last_generation, is_lost: true, ..Rest::default() };
+            return Ok(((None, Some(rest)), Some(recovered)));
         }
-        let state = state.unwrap_or_else(|| State::new(self.functions.clone()));
-        self.found.insert(group, Found { state, recovered, table });
-        Ok(())
+        let Some(held) = held else { return Ok(((None, None), Some(recovered))) };
+        let (state, rest) = held.choose(has_arrived)?;
+        Ok(((state, Some(rest)), Some(recovered)))
     }
 
-    /// How the state rests in the table.
-    fn rest(&mut self) -> Rest {
-        let healing = self.healing.take();
-        match &self.table {
-            Table::Whole(_, rest) => {
-                Rest { rewrites: rest.rewrites || healing.is_some(), healing, ..rest.clone() }
-            }
-            Table::None | Table::Lost { .. } => {
-                Rest { generation: 1, last_generation: 1, stale: Vec::new(), rewrites: true, healing }
-            }
-        }
+    /// What there is of the table.
+    fn found_table(&mut self) -> FoundTable {
+        let is_any_lost = self.rest.is_lost || self.others.values().any(|found| found.rest.is_lost);
+        let (strangers, has_waste) = match &self.table {
+            Table::Whole { groups, has_waste } => (groups.keys().copied().collect(), *has_waste),
+            Table::None | Table::Lost { .. } => (Vec::new(), true),
+        };
+        FoundTable { rest: mem::take(&mut self.rest), rewrites: has_waste || is_any_lost, strangers }
     }
 
     /// What the start came to, once nothing is awaited any more.
@@ -520,10 +492,9 @@ impl<F: Function> Start<F> {
         let (recovered, begins) =
             self.recovered.take().map_or_else(|| self.genesis(next), |found| (found, None));
         Some(Started {
-            table: self.rest(),
+            table: self.found_table(),
             recovered,
-            others: mem::take(&mut self.found),
-            waste: mem::take(&mut self.waste),
+            others: mem::take(&mut self.others),
             begins,
             end: self.end,
             next,

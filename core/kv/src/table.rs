@@ -10,7 +10,8 @@ use formats::message::kv::FunctionId;
 use glossary::GroupId;
 use step::{DiskError, FileName, Function, TableChange};
 
-use crate::recover::{ADVICE, Refusal};
+use crate::recover::{ADVICE, Refusal, Stands};
+use crate::start::Rest;
 use crate::state::State;
 
 /// The table's name.
@@ -28,16 +29,13 @@ pub(crate) fn delete_generation(group: GroupId, generation: u64) -> TableChange 
     TableChange::DeletePrefix { prefix: row_key(group, generation, &[]) }
 }
 
-/// Deletes all of a group.
+/// Deletes all that there is of a group.
 pub(crate) fn delete_group(group: GroupId) -> [TableChange; 3] {
+    let first = TableKey::Row { group, generation: 0, row: &[] }.encode();
+    // Without the generation.
+    let prefix = Bytes::copy_from_slice(&first[..first.len() - size_of::<u64>()]);
     let delete = |key: TableKey<'_>| TableChange::Delete { key: key.encode().into() };
-    // Of the first generation: before it stand kind and group.
-    let all = row_key(group, 0, &[]).slice(..1 + size_of::<u32>());
-    [
-        delete(TableKey::Group(group)),
-        delete(TableKey::Arrived(group)),
-        TableChange::DeletePrefix { prefix: all },
-    ]
+    [delete(TableKey::Group(group)), delete(TableKey::Arrived(group)), TableChange::DeletePrefix { prefix }]
 }
 
 /// What to tell when the table can't be written.
@@ -69,6 +67,43 @@ pub(crate) struct OfGroup<F> {
 impl<F> Default for OfGroup<F> {
     fn default() -> Self {
         OfGroup { current: None, arrived: None, last_generation: 0 }
+    }
+}
+
+impl<F: Function> OfGroup<F> {
+    /// What its states stand for, as far as they are whole.
+    pub(crate) fn stands(&self) -> Stands {
+        let whole = |(head, state): &(GroupHead, Option<State<F>>)| state.as_ref().map(|_| head.mark.clone());
+        Stands {
+            mark: self.current.as_ref().and_then(whole),
+            arrived: self.arrived.as_ref().map(|held| held.head.mark.clone()),
+        }
+    }
+
+    /// The state that the log goes on from, and how it rests: that which arrived, or that which was there.
+    pub(crate) fn choose(self, has_arrived: bool) -> Result<(Option<State<F>>, Rest), Refusal> {
+        let mut rest = Rest { last_generation: self.last_generation.max(1), ..Rest::default() };
+        match (self.arrived, has_arrived) {
+            (Some(arrived), true) => {
+                rest.generation = arrived.head.generation;
+                rest.stale.extend(self.current.map(|(head, _)| head.generation));
+                return Ok((Some(arrived.state), rest));
+            }
+            (arrived, _) => rest.stale.extend(arrived.map(|arrived| arrived.head.generation)),
+        }
+        match self.current {
+            Some((head, Some(state))) => {
+                rest.generation = head.generation;
+                Ok((Some(state), rest))
+            }
+            // What the log says nothing of can't be had anew.
+            Some((head, None)) => Err(damaged(&head.mark)),
+            None => {
+                rest.generation = rest.last_generation + 1;
+                rest.last_generation += 1;
+                Ok((None, rest))
+            }
+        }
     }
 }
 

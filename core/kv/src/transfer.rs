@@ -256,7 +256,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         };
         let Some(transfer) = self.transfer.as_mut().filter(is_ready).filter(|_| !is_busy) else { return };
         self.last_generation += 1;
-        let (group, generation) = (self.group, self.last_generation);
+        let (group, generation) = (self.replica.of(), self.last_generation);
         transfer.generation = Some(generation);
         let mut changes = vec![delete_generation(group, generation)];
         for (key, value) in core::mem::take(&mut transfer.rows) {

@@ -1,7 +1,6 @@
 //! What the group wants written and the log does not have yet, and what a file must say that begins anew.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{Append, Entry, HardState, LogIndex, Persist, SnapshotMark};
 use formats::kv_store::{Appended, LogRecord};
@@ -101,7 +100,9 @@ impl Unwritten {
             let entries = self.tail.iter().cloned().collect();
             let append = Some(Appended { after: self.applied, entries });
             let (hard_state, install) = (Some(self.hard_state), install.clone());
-            records = vec![LogRecord { upon: *upon, hard_state, install, append }];
+            // That the group begins is said once, and nothing says it again.
+            records.retain(|record| record.install.is_some() && record.hard_state.is_none());
+            records.push(LogRecord { upon: *upon, hard_state, install, append });
         }
         let is_due = core::mem::take(&mut self.is_due);
         Taken { records, through: self.through.take(), is_due }

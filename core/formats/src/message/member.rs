@@ -79,6 +79,16 @@ pub enum MemberBody {
     },
     /// How the sender stands.
     Standing(Standing),
+    /// The leader of the group has nothing to do, and time stops for it until it is told something. Whoever has all that it
+    /// has can do the same.
+    Sleep {
+        /// The term in which it leads.
+        term: Term,
+        /// The last entry of its log, which is committed.
+        last: LogIndex,
+    },
+    /// The server of the sender lives: said now and then on behalf of all its groups that sleep.
+    Alive,
     /// Asks for rows of a state, from a key on.
     FetchPage {
         /// Of which state.
@@ -99,14 +109,4 @@ pub enum MemberBody {
         /// What all rows add up to, with the last of them.
         head: Option<GroupHead>,
     },
-    /// The leader of the group has nothing to do, and time stops for it until it is told something. Whoever has all that it
-    /// has can do the same.
-    Sleep {
-        /// The term in which it leads.
-        term: Term,
-        /// The last entry of its log, which is committed.
-        last: LogIndex,
-    },
-    /// The server of the sender lives: said now and then on behalf of all its groups that sleep.
-    Alive,
 }

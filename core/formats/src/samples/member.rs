@@ -90,8 +90,10 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
         Some(MemberBody::Standing(Standing { room: DiskRoom::Nothing, .. })) => standing(DiskRoom::Removals),
         Some(MemberBody::Standing(Standing { room: DiskRoom::Removals, .. })) => standing(DiskRoom::Enough),
         Some(MemberBody::Standing(Standing { room: DiskRoom::Enough, .. })) => {
-            MemberBody::FetchPage { mark: mark(), is_exact: false, after: vec![1, 2] }
+            MemberBody::Sleep { term: Term(2), last: LogIndex(300) }
         }
+        Some(MemberBody::Sleep { .. }) => MemberBody::Alive,
+        Some(MemberBody::Alive) => MemberBody::FetchPage { mark: mark(), is_exact: false, after: vec![1, 2] },
         Some(MemberBody::FetchPage { .. }) => page(None),
         Some(MemberBody::Page { head: None, .. }) => page(Some(GroupHead {
             mark: mark(),
@@ -103,9 +105,7 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
             sessions: 1,
             sessions_hash: 7,
         })),
-        Some(MemberBody::Page { .. }) => MemberBody::Sleep { term: Term(2), last: LogIndex(300) },
-        Some(MemberBody::Sleep { .. }) => MemberBody::Alive,
-        Some(MemberBody::Alive) => return None,
+        Some(MemberBody::Page { .. }) => return None,
     })
 }
 
