@@ -164,9 +164,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
             log::Progress::Durable(batch) => {
                 self.on_durable(&batch, counters, effects)?;
-                match batch.begins {
-                    Some(sequence) => self.begin_checkpoint(sequence, config, disk, effects),
-                    None => {}
+                if let Some(sequence) = batch.begins {
+                    self.begin_checkpoint(sequence, config, disk, effects);
                 }
                 let device = &mut self.device;
                 device.snapshot_due |= device.log.grown >= config.snapshot_log_bytes && device.may_snapshot();
@@ -378,6 +377,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// A batch of all that groups want written; what nobody waits for goes along.
     fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
         let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
+        if anew.is_some() {
+            self.device.leaving = self.device.dropped.len();
+        }
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
             if anew.is_none() && !self.touched.contains(group) {

@@ -4,6 +4,7 @@
 //! Every row carries its check, and the head at the end their sums. The member that gives keeps its state as it was, in
 //! memory, while it is asked; what changes meanwhile is kept twice.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -175,7 +176,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         mark: SnapshotMark,
         after: &[u8],
         rows: Vec<(Vec<u8>, Vec<u8>)>,
-        head: Option<GroupHead>,
+        head: Option<Box<GroupHead>>,
         effects: &mut Effects<Effect>,
     ) {
         let Some(transfer) = self.transfer.as_mut().filter(|transfer| !transfer.is_complete) else { return };
@@ -184,7 +185,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         (transfer.mark, transfer.is_exact) = (mark, true);
-        if !transfer.take(rows, head) {
+        if !transfer.take(rows, head.map(|head| *head)) {
             self.give_up();
             return;
         }
@@ -211,7 +212,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 frozen.idle = 0;
                 let mark = frozen.head.mark.clone();
                 let (rows, is_all) = frozen.page(&self.state.map, &after, PAGE_BYTES);
-                let head = is_all.then(|| frozen.head.clone());
+                let head = is_all.then(|| Box::new(frozen.head.clone()));
                 MemberBody::Page { mark, after, rows, head }
             }
             // Another one can be had, and will be offered.
