@@ -77,7 +77,8 @@ impl RaftGroup {
     fn check_caught_up(&self, member: Member) -> Result<(), Refused> {
         let matched = self.node.raft.prs().get(member.0).map_or(0, |progress| progress.matched);
         let behind = self.node.raft.raft_log.last_index().saturating_sub(matched);
-        if behind > self.config.learner_lag_max {
+        // One that has nothing has not said a word yet, and could help to elect nobody.
+        if matched == 0 || behind > self.config.learner_lag_max {
             return Err(Refused::TooFarBehind { member, behind });
         }
         Ok(())
