@@ -164,9 +164,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             }
             log::Progress::Durable(batch) => {
                 self.on_durable(&batch, counters, effects)?;
-                match batch.begins {
-                    Some(sequence) => self.begin_checkpoint(sequence, config, disk, effects),
-                    None => {}
+                if let Some(sequence) = batch.begins {
+                    self.begin_checkpoint(sequence, config, disk, effects);
                 }
                 let device = &mut self.device;
                 device.snapshot_due |= device.log.grown >= config.snapshot_log_bytes && device.may_snapshot();

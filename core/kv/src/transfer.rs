@@ -4,6 +4,7 @@
 //! Every row carries its check, and the head at the end their sums. The member that gives keeps its state as it was, in
 //! memory, while it is asked; what changes meanwhile is kept twice.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,7 +19,7 @@ use crate::device::Device;
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
 use crate::hosted::Hosted;
-use crate::rows::Frozen;
+use crate::rows::{Frozen, Rows};
 use crate::state::State;
 use crate::table::{delete_generation, row_key, table_name};
 use crate::unwritten::Anew;
@@ -49,7 +50,7 @@ pub(crate) struct Transfer<F> {
     pub(crate) heals: bool,
     /// The last row that came.
     after: Vec<u8>,
-    rows: Vec<(Vec<u8>, Vec<u8>)>,
+    rows: Rows,
     pub(crate) state: State<F>,
     /// All is here, and is what it should be.
     pub(crate) is_complete: bool,
@@ -77,7 +78,7 @@ impl<F: Function> Transfer<F> {
     }
 
     /// Takes a page that follows what is here. Whether it makes sense.
-    fn take(&mut self, rows: Vec<(Vec<u8>, Vec<u8>)>, head: Option<GroupHead>) -> bool {
+    fn take(&mut self, rows: Rows, head: Option<Box<GroupHead>>) -> bool {
         for (key, value) in &rows {
             if *key <= self.after || !self.state.restore_row(key, value) {
                 return false;
@@ -174,8 +175,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         from: Member,
         mark: SnapshotMark,
         after: &[u8],
-        rows: Vec<(Vec<u8>, Vec<u8>)>,
-        head: Option<GroupHead>,
+        rows: Rows,
+        head: Option<Box<GroupHead>>,
         effects: &mut Effects<Effect>,
     ) {
         let Some(transfer) = self.transfer.as_mut().filter(|transfer| !transfer.is_complete) else { return };
@@ -211,7 +212,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 frozen.idle = 0;
                 let mark = frozen.head.mark.clone();
                 let (rows, is_all) = frozen.page(&self.state.map, &after, PAGE_BYTES);
-                let head = is_all.then(|| frozen.head.clone());
+                let head = is_all.then(|| Box::new(frozen.head.clone()));
                 MemberBody::Page { mark, after, rows, head }
             }
             // Another one can be had, and will be offered.

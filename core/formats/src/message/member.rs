@@ -1,5 +1,6 @@
 //! Members of the KV's group among themselves.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use consensus::{LogIndex, Member, SnapshotMark, Term};
 use glossary::{ClusterIdentity, GroupId, ServerId};
@@ -107,6 +108,6 @@ pub enum MemberBody {
         /// Keys and values, in order; how many is the sender's choice.
         rows: Vec<(Vec<u8>, Vec<u8>)>,
         /// What all rows add up to, with the last of them.
-        head: Option<GroupHead>,
+        head: Option<Box<GroupHead>>,
     },
 }

@@ -1,5 +1,6 @@
 //! Members of the KV's group.
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{
@@ -95,7 +96,7 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
         Some(MemberBody::Sleep { .. }) => MemberBody::Alive,
         Some(MemberBody::Alive) => MemberBody::FetchPage { mark: mark(), is_exact: false, after: vec![1, 2] },
         Some(MemberBody::FetchPage { .. }) => page(None),
-        Some(MemberBody::Page { head: None, .. }) => page(Some(GroupHead {
+        Some(MemberBody::Page { head: None, .. }) => page(Some(Box::new(GroupHead {
             mark: mark(),
             generation: 3,
             index: 300,
@@ -104,12 +105,12 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
             pairs_hash: u64::MAX,
             sessions: 1,
             sessions_hash: 7,
-        })),
+        }))),
         Some(MemberBody::Page { .. }) => return None,
     })
 }
 
-fn page(head: Option<GroupHead>) -> MemberBody {
+fn page(head: Option<Box<GroupHead>>) -> MemberBody {
     let rows = vec![(vec![4, 9], vec![1, 2, 3, 4, 5])];
     MemberBody::Page { mark: mark(), after: vec![1, 2], rows, head }
 }
