@@ -54,6 +54,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         if self.device.is_table_busy || !self.groups.values().all(can_say) {
             return;
         }
+        // Written anew, the table would lack what the log still speaks of.
+        if self.device.rewrites && self.device.dropped.len() > self.device.leaving {
+            self.device.snapshot_due = true;
+            return;
+        }
         let head = TableHead { version: TABLE_VERSION, owner: config.cluster.0, log: sequence };
         let is_whole = self.device.rewrites;
         let mut changes = Vec::new();
@@ -61,8 +66,10 @@ impl<F: Function, C: Group> Serving<F, C> {
             changes.push(TableChange::DeletePrefix { prefix: Bytes::new() });
         }
         changes.push(set_head(TableKey::Head, encode_head(TableKey::Head, &head)));
-        let dropped = self.device.dropped.len();
-        self.device.dropped.iter().for_each(|group| changes.extend(delete_group(*group)));
+        let dropped = self.device.leaving;
+        for group in &self.device.dropped[..dropped] {
+            changes.extend(delete_group(*group));
+        }
         let mut marks = BTreeMap::new();
         for (group, hosted) in &mut self.groups {
             if let Some(mark) = hosted.checkpoint(is_whole, config.bug, &mut changes) {
@@ -97,6 +104,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             counters.add(Counter::Snapshots, 1);
             device.rewrites = false;
             device.dropped.drain(..dropped);
+            device.leaving = 0;
             device.delete_before(sequence, disk, effects);
         } else {
             counters.add(Counter::SnapshotsGivenUp, 1);

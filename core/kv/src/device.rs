@@ -73,6 +73,9 @@ pub(crate) struct Device {
     pub(crate) rewrites: bool,
     /// Groups of which nothing is to be left in the table.
     pub(crate) dropped: Vec<GroupId>,
+    /// So many of them the log's last beginning says nothing of. The others' rows stay until it begins again: a start that
+    /// finds a group's records misses its state otherwise.
+    pub(crate) leaving: usize,
     /// Files that hold what the table does not.
     pub(crate) files: BTreeSet<FileName>,
     /// A timer runs for the next tick.
@@ -94,6 +97,7 @@ impl Device {
             is_table_busy: false,
             rewrites: false,
             dropped: Vec::new(),
+            leaving: 0,
             files,
             is_ticking: false,
             is_looking: false,

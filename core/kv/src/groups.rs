@@ -27,7 +27,7 @@ use crate::counters::Counters;
 use crate::device::{Device, Share};
 use crate::group::Group;
 use crate::hash;
-use crate::hosted::Hosted;
+use crate::hosted::{Hosted, NOBODY};
 use crate::replica::Replica;
 use crate::serving::Serving;
 use crate::start::Found;
@@ -42,6 +42,16 @@ impl<F: Function, C: Group> Serving<F, C> {
         let range = KvRange::prefix(GROUP_PREFIX);
         let pairs = self.root().state.map.range(&range);
         pairs.filter_map(|(key, value)| Some((name_of(key)?, decode_group(value)?))).collect()
+    }
+
+    /// Why a group that is not hosted can't be asked: it was dropped, or this member may be behind.
+    pub(crate) fn without(&self, group: GroupId) -> KvError {
+        let is_named = || self.named().iter().any(|(_, record)| record.group == group);
+        if group < self.root().next_group() && !is_named() {
+            KvError::NoGroup(group)
+        } else {
+            KvError::Unavailable
+        }
     }
 
     /// Hosts a group of which the log has something, unless it was dropped as far as is known.
@@ -212,8 +222,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let (session, sequence) = self.next_command();
         let body =
             KvBody::Command { session, sequence, answered_below: sequence, command: KvCommand::Steps(steps) };
-        let from = self.replica.node_of(self.replica.me());
-        let answer = self.on_request(from, KvRequest { request: sequence, body }, device, counters, effects);
+        let answer =
+            self.on_request(NOBODY, KvRequest { request: sequence, body }, device, counters, effects);
         answer.map(|answer| format!("{answer:?}"))
     }
 

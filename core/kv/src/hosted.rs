@@ -160,7 +160,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
     }
 }
 
+/// Who asks what this member wants itself: its answer is for nobody. No node has this number.
+pub(crate) const NOBODY: NodeId = NodeId(u32::MAX);
+
 /// Sends an answer.
 pub(crate) fn reply(to: NodeId, request: u64, body: KvAnswer, effects: &mut Effects<Effect>) {
-    effects.push(Effect::Send { to, message: Message::KvReply(KvReply { request, body }) });
+    if to != NOBODY {
+        effects.push(Effect::Send { to, message: Message::KvReply(KvReply { request, body }) });
+    }
 }

@@ -202,9 +202,13 @@ impl<F: Function, C: Group> Kv<F, C> {
         let asked = request.request;
         let counters = &mut self.counters;
         let answer = match &mut self.phase {
-            Phase::Serving(serving) => serving
-                .with(group, |hosted, device| hosted.on_request(from, request, device, counters, effects))
-                .unwrap_or(Some(KvAnswer::Failed(KvError::NoGroup(group)))),
+            Phase::Serving(serving) => {
+                let act = |hosted: &mut Hosted<F, C>, device: &mut _| {
+                    hosted.on_request(from, request, device, counters, effects)
+                };
+                let answer = serving.with(group, act);
+                answer.unwrap_or_else(|| Some(KvAnswer::Failed(serving.without(group))))
+            }
             _ => {
                 counters.add(Counter::NotNow, 1);
                 Some(KvAnswer::Failed(KvError::Unavailable))

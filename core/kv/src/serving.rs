@@ -377,6 +377,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// A batch of all that groups want written; what nobody waits for goes along.
     fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
         let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
+        if anew.is_some() {
+            self.device.leaving = self.device.dropped.len();
+        }
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
             if anew.is_none() && !self.touched.contains(group) {

@@ -126,10 +126,10 @@ impl Disk {
                     }
                 }
             }
-            DiskOperation::Create { .. } | DiskOperation::Delete { .. } | DiskOperation::Sync { .. } => {
-                if entropy.below(2) == 0 {
-                    let _ = self.execute(what);
-                }
+            DiskOperation::Create { .. } | DiskOperation::Delete { .. } | DiskOperation::Sync { .. }
+                if entropy.below(2) == 0 =>
+            {
+                let _ = self.execute(what);
             }
             _ => {}
         }

@@ -396,7 +396,7 @@ pub enum KvError {
     /// Who asks may only read and change keys of users (`formats::kv_scope`), and this reaches beyond them. Said where
     /// requests come in: no member has seen it.
     NotAllowed,
-    /// This member has no such group: it was dropped, or this member has not heard of it yet, as it may be behind.
+    /// There was such a group, and it was dropped.
     NoGroup(GroupId),
 }
 
