@@ -54,6 +54,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         if self.device.is_table_busy || !self.groups.values().all(can_say) {
             return;
         }
+        // Written anew, the table would lack what the log still speaks of.
+        if self.device.rewrites && self.device.dropped.len() > self.device.leaving {
+            self.device.snapshot_due = true;
+            return;
+        }
         let head = TableHead { version: TABLE_VERSION, owner: config.cluster.0, log: sequence };
         let is_whole = self.device.rewrites;
         let mut changes = Vec::new();

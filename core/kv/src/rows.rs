@@ -14,10 +14,10 @@ use crate::state::State;
 /// What a row takes in a table beside what is in it, at most: it is in a page of its own, perhaps.
 const ROW_BYTES: u64 = 4096;
 
-/// A row as it is given to others: its key within a generation, and its value.
-pub(crate) type Given = (Vec<u8>, Vec<u8>);
+/// Rows, or pairs: keys and values, in order.
+pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The same; no value where it is gone.
+/// A row: its key within a generation, and its value; none where it is gone.
 pub(crate) type Written = (Vec<u8>, Option<Vec<u8>>);
 
 impl<F: Function> State<F> {
@@ -110,7 +110,7 @@ impl Frozen {
     }
 
     /// Its rows behind a key, at least one and no further one once they have so many bytes; and whether none follows.
-    pub(crate) fn page(&self, map: &Map, after: &[u8], bytes: u64) -> (Vec<Given>, bool) {
+    pub(crate) fn page(&self, map: &Map, after: &[u8], bytes: u64) -> (Rows, bool) {
         page(&self.sessions, after, bytes, |after, bytes| map.frozen_after(after, bytes))
     }
 }
@@ -120,8 +120,8 @@ fn page(
     sessions: &Sessions,
     after: &[u8],
     bytes_max: u64,
-    pairs: impl Fn(Option<&[u8]>, u64) -> Vec<(Vec<u8>, Vec<u8>)>,
-) -> (Vec<Given>, bool) {
+    pairs: impl Fn(Option<&[u8]>, u64) -> Rows,
+) -> (Rows, bool) {
     let (mut page, mut bytes) = (Vec::new(), 0_u64);
     let is_first_pair = match RowKey::decode(after) {
         Some(RowKey::Pair(_)) => false,

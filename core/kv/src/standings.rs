@@ -79,8 +79,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         self.standings.rooms.insert(from, standing.room);
-        let differs = self.standings.fingerprints.hear(from, standing.fingerprint);
-        counters.add(Counter::Differed, u64::from(differs));
+        if self.healing.is_none() {
+            let differs = self.standings.fingerprints.hear(from, standing.fingerprint);
+            counters.add(Counter::Differed, u64::from(differs));
+        }
     }
 
     fn fingerprint(&self) -> Fingerprint {

@@ -19,7 +19,7 @@ use crate::device::Device;
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
 use crate::hosted::Hosted;
-use crate::rows::Frozen;
+use crate::rows::{Frozen, Rows};
 use crate::state::State;
 use crate::table::{delete_generation, row_key, table_name};
 use crate::unwritten::Anew;
@@ -50,7 +50,7 @@ pub(crate) struct Transfer<F> {
     pub(crate) heals: bool,
     /// The last row that came.
     after: Vec<u8>,
-    rows: Vec<(Vec<u8>, Vec<u8>)>,
+    rows: Rows,
     pub(crate) state: State<F>,
     /// All is here, and is what it should be.
     pub(crate) is_complete: bool,
@@ -78,7 +78,7 @@ impl<F: Function> Transfer<F> {
     }
 
     /// Takes a page that follows what is here. Whether it makes sense.
-    fn take(&mut self, rows: Vec<(Vec<u8>, Vec<u8>)>, head: Option<GroupHead>) -> bool {
+    fn take(&mut self, rows: Rows, head: Option<Box<GroupHead>>) -> bool {
         for (key, value) in &rows {
             if *key <= self.after || !self.state.restore_row(key, value) {
                 return false;
@@ -175,7 +175,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         from: Member,
         mark: SnapshotMark,
         after: &[u8],
-        rows: Vec<(Vec<u8>, Vec<u8>)>,
+        rows: Rows,
         head: Option<Box<GroupHead>>,
         effects: &mut Effects<Effect>,
     ) {

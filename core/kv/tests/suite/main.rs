@@ -4,6 +4,7 @@ mod alike;
 mod changes;
 mod crashes;
 mod groups;
+mod healing;
 mod members;
 mod support;
 mod transcripts;

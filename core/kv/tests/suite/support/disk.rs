@@ -22,6 +22,8 @@ struct File {
 pub(crate) struct Disk {
     files: BTreeMap<FileName, File>,
     pub(crate) tables: BTreeMap<FileName, Table>,
+    /// Tables that nothing can be read of.
+    pub(crate) damaged: BTreeSet<FileName>,
     /// Bytes that all files may have.
     pub(crate) room: Option<usize>,
     /// The next sync fails, and loses what it should have written.
@@ -56,6 +58,12 @@ impl Disk {
             }
             DiskOperation::Create { .. } if room == 0 => return Err(DiskError::Full),
             DiskOperation::Create { file } => drop(self.files.insert(file, File::default())),
+            DiskOperation::Commit { table, .. } | DiskOperation::ReadOn { table, .. }
+                if self.damaged.contains(&table) =>
+            {
+                return Err(DiskError::Damaged);
+            }
+            DiskOperation::Delete { file } if self.damaged.remove(&file) => drop(self.tables.remove(&file)),
             DiskOperation::Delete { file } => drop((self.files.remove(&file), self.tables.remove(&file))),
             DiskOperation::Read { file, offset, length } => {
                 let bytes = &self.files.get(&file).ok_or(DiskError::NotFound)?.bytes;

@@ -2,7 +2,7 @@
 
 use super::Chance;
 use super::book::{Awaited, Book};
-use super::disk::Disk;
+use super::disk::{Disk, rot_table};
 use super::tally::Tally;
 use consensus::{Member, Membership, RaftGroup, Role};
 use formats::kv_client::KvClient;
@@ -15,7 +15,7 @@ use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, GroupId, NodeId, ServerId};
 use kv::{COUNTERS, Config, Kv};
 use std::collections::{BTreeMap, BTreeSet};
-use step::{Bug, DiskOperation, Effects, Machine, OperationId, TimerId, Timestamp};
+use step::{Bug, DiskOperation, Effects, FileName, Machine, OperationId, TimerId, Timestamp};
 
 const TALLY: FunctionId = FunctionId(9);
 
@@ -146,6 +146,21 @@ impl Members {
     pub(crate) fn fill(&mut self, index: usize) {
         let disk = &mut self.servers[index].disk;
         disk.room = Some(disk.used());
+    }
+
+    /// A server's table rots while it is down: so many pairs, or nothing can be read of it any more.
+    pub(crate) fn rot_table(&mut self, index: usize, pairs: Option<usize>) {
+        self.crash(index);
+        let (disk, chance) = (&mut self.servers[index].disk, &mut self.chance);
+        let table = FileName::new(format_args!("table"));
+        match pairs {
+            Some(pairs) => {
+                let table = disk.tables.get_mut(&table).expect("there is a table");
+                (0..pairs).for_each(|_| rot_table(table, chance));
+            }
+            None => drop(disk.damaged.insert(table)),
+        }
+        self.start(index);
     }
 
     /// A server starts again, and finds so little room that it takes only commands that remove.
