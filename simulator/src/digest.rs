@@ -3,7 +3,7 @@
 use formats::work::{Done, Work};
 use formats::{Effect, Event, Message, Payload};
 use postcard::ser_flavors::Flavor;
-use step::{DiskOperation, DiskOutcome, DiskResult};
+use step::{DiskOperation, DiskOutcome, DiskResult, TableChange};
 
 /// A running hash of 64 bits. It tells runs apart; it keeps nobody out.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +109,33 @@ impl Digest {
             }
             DiskOperation::Sync { file } => self.named(6, file.as_str()),
             DiskOperation::Space => self.word(7),
+            DiskOperation::Commit { table, changes } => {
+                self.named(8, table.as_str());
+                changes.iter().for_each(|change| self.table_change(change));
+            }
+            DiskOperation::ReadOn { table, after, bytes_max } => {
+                self.named(9, table.as_str());
+                after.iter().for_each(|after| self.bytes(after));
+                self.word(*bytes_max);
+            }
+        }
+    }
+
+    fn table_change(&mut self, change: &TableChange) {
+        match change {
+            TableChange::Set { key, value } => {
+                self.word(1);
+                self.bytes(key);
+                self.bytes(value);
+            }
+            TableChange::Delete { key } => {
+                self.word(2);
+                self.bytes(key);
+            }
+            TableChange::DeletePrefix { prefix } => {
+                self.word(3);
+                self.bytes(prefix);
+            }
         }
     }
 
@@ -129,6 +156,13 @@ impl Digest {
             Ok(DiskOutcome::Space { free, total }) => {
                 self.word(*free);
                 self.word(*total);
+            }
+            Ok(DiskOutcome::Pairs { pairs, is_all }) => {
+                for (key, value) in pairs {
+                    self.bytes(key);
+                    self.bytes(value);
+                }
+                self.word(u64::from(*is_all));
             }
             Err(error) => self.word(16 + *error as u64),
         }

@@ -66,6 +66,7 @@ pub(crate) fn event(event: &Event) -> String {
                 Ok(DiskOutcome::Read(bytes)) => format!("read {} bytes", bytes.len()),
                 Ok(DiskOutcome::Listed(files)) => format!("{} files", files.len()),
                 Ok(DiskOutcome::Done) => "done".into(),
+                Ok(DiskOutcome::Pairs { pairs, .. }) => format!("{} pairs", pairs.len()),
                 other => format!("{other:?}"),
             };
             format!("disk {}: {result}", operation.0)
@@ -100,6 +101,8 @@ fn operation_text(what: &DiskOperation) -> String {
         DiskOperation::Sync { file } => format!("sync {file}"),
         DiskOperation::List => "list".into(),
         DiskOperation::Space => "space".into(),
+        DiskOperation::Commit { table, changes } => format!("commit {table}: {} changes", changes.len()),
+        DiskOperation::ReadOn { table, after, .. } => format!("read on {table} after {after:?}"),
     }
 }
 

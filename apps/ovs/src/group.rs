@@ -42,7 +42,8 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
                 Some(AdminAnswer::Done) => return Ok(()),
                 Some(AdminAnswer::Failed(text) | AdminAnswer::NotYet(text)) => why = text,
                 Some(AdminAnswer::NotAllowed(text)) => return Err(Failure::refused(text)),
-                Some(AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_)) | None => {}
+                Some(AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_) | AdminAnswer::KvGroups(_))
+                | None => {}
             }
         }
         if Instant::now() > until {

@@ -45,6 +45,7 @@ fn run(cli: &Cli) -> Result<String, Failure> {
         Verb::Metrics(asking) => verbs::status::metrics(asking, directory),
         Verb::Serve(serve) => serve::run(serve).map(|()| String::new()),
         Verb::Kv(KvVerb::CheckBackup(verb)) => verbs::kv::check_backup(verb),
+        Verb::Kv(KvVerb::Group(verb)) => verbs::kv::run_group(verb, directory),
         Verb::Bench(BenchVerb::Kv(verb)) => verbs::kv::bench::run(verb, directory),
         Verb::Kv(KvVerb::Member(verb)) => verbs::member::run(verb),
         Verb::Cluster(verb) => verbs::cluster::run(verb),

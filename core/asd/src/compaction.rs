@@ -297,7 +297,7 @@ impl Asd {
                 None => lost(key, &value),
             },
             Ok(_) | Err(DiskError::NotFound) => lost(key, &value),
-            Err(DiskError::Failed | DiskError::Full) => {
+            Err(DiskError::Failed | DiskError::Full | DiskError::Damaged) => {
                 // It may be readable another day: what can't be read is not given up, so its segment stays.
                 self.compaction.abort();
                 self.compaction.is_off = true;

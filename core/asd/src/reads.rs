@@ -137,7 +137,9 @@ impl Asd {
             }
             // The index knows of it, so it should be there.
             Ok(_) | Err(DiskError::NotFound) => AsdAnswer::Failed(AsdError::Damaged),
-            Err(DiskError::Failed | DiskError::Full) => AsdAnswer::Failed(AsdError::Unavailable),
+            Err(DiskError::Failed | DiskError::Full | DiskError::Damaged) => {
+                AsdAnswer::Failed(AsdError::Unavailable)
+            }
         };
         self.end_read(read, body, effects);
     }

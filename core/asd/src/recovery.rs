@@ -26,7 +26,7 @@ use bytes::Bytes;
 use formats::journal::{
     FileHeader, FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, Predecessor, judge,
 };
-use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult, FileName};
+use step::{Bug, DiskOperation, DiskOutcome, DiskResult, FileName};
 
 use self::chain::passed_over;
 use self::image::Image;
@@ -408,6 +408,6 @@ fn load(index: &mut Index, slots: Vec<(Key, Slot)>, segments: &mut Segments) {
 fn read(result: DiskResult) -> Option<Bytes> {
     match result {
         Ok(DiskOutcome::Read(bytes)) => Some(bytes),
-        Ok(_) | Err(DiskError::NotFound | DiskError::Full | DiskError::Failed) => None,
+        Ok(_) | Err(_) => None,
     }
 }

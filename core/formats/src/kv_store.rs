@@ -1,19 +1,21 @@
 //! What the KV writes: batches of its log, and snapshots.
 //!
 //! Both are journals ([`crate::journal`]). A log is `log-<sequence, 16 hex>`; the body of a batch is empty (a
-//! mark after a sync) or [`LogRecord`]s in postcard, until its end. An entry's command is a list of
-//! [`LoggedCommand`]s in postcard.
+//! mark after a sync) or records in postcard, until its end: the number of a group, and a [`LogRecord`] of that
+//! group's. An entry's command is a list of [`LoggedCommand`]s in postcard.
 //!
 //! A snapshot is `snapshot-<sequence>`; the log goes on from it with the file that says so
 //! ([`LogRecord::upon`]). The bodies of its batches are [`SnapshotPart`]s in postcard: the mark, sessions, pairs in
 //! order, and one end. Without its end it is none. The version of both is that in the header of the file.
+//!
+//! Version 2 of the log knew one group, the root group: its records are [`LogRecord`]s without a number before them.
 //!
 //! Version 1 knew no group: the body of a log's batch was the index of its first command (8 bytes, little-endian)
 //! and the commands in postcard; a snapshot had no mark, and was named after the first log whose commands it lacked.
 
 use alloc::vec::Vec;
 use consensus::{Entry, HardState, LogIndex, Member, SnapshotMark};
-use glossary::ServerId;
+use glossary::{GroupId, ServerId};
 use serde::{Deserialize, Serialize};
 
 use crate::message::kv::{FunctionId, KvAnswer, KvCommand};
@@ -88,14 +90,31 @@ pub enum SnapshotPart {
     Mark(SnapshotMark),
 }
 
-/// Encodes the body of a log batch.
-pub fn encode_records(records: &[LogRecord]) -> Vec<u8> {
+/// Appends records of a group to the body of a log batch.
+pub fn encode_records(mut body: Vec<u8>, group: GroupId, records: &[LogRecord]) -> Vec<u8> {
+    for record in records {
+        body = postcard::to_extend(&(group, record), body).expect("records encode");
+    }
+    body
+}
+
+/// Decodes the body of a log batch; `None` when it is none. An empty one has no records.
+pub fn decode_records(body: &[u8]) -> Option<Vec<(GroupId, LogRecord)>> {
+    decode_all(body)
+}
+
+/// Encodes the body of a log batch of version 2.
+pub fn encode_records_2(records: &[LogRecord]) -> Vec<u8> {
     let encode = |body, record: &LogRecord| postcard::to_extend(record, body).expect("records encode");
     records.iter().fold(Vec::new(), encode)
 }
 
-/// Decodes the body of a log batch; `None` when it is none. An empty one has no records.
-pub fn decode_records(mut body: &[u8]) -> Option<Vec<LogRecord>> {
+/// Decodes the body of a log batch of version 2; `None` when it is none. An empty one has no records.
+pub fn decode_records_2(body: &[u8]) -> Option<Vec<LogRecord>> {
+    decode_all(body)
+}
+
+fn decode_all<'a, T: Deserialize<'a>>(mut body: &'a [u8]) -> Option<Vec<T>> {
     let mut records = Vec::new();
     while !body.is_empty() {
         let (record, rest) = postcard::take_from_bytes(body).ok()?;
@@ -257,15 +276,36 @@ mod tests {
         let append = Some(Appended { after: LogIndex(1), entries });
         let first = LogRecord { upon: Some(7), hard_state: Some(hard_state), install: Some(mark), append };
         let records = [first, LogRecord::default()];
-        let bytes = encode_records(&records);
+        let bytes = encode_records_2(&records);
         let expected = b"\x01\x07\x01\x02\x01\x03\x01\x01\x01\x01\x01\x03\x00\x01\x01\x03\x02\x02\x00\
             \x02\x03\x01\x0c\x01\xac\x02\x02\x01\x00\x01\x02\x01k\x01v\x02\xac\x02\x02\x00\x04\x00\x00\x00\x00";
         assert_eq!(bytes, expected);
-        assert_eq!(decode_records(&bytes).as_deref(), Some(&records[..]));
-        assert_eq!(decode_records(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(decode_records(&[]), Some(Vec::new()));
+        assert_eq!(decode_records_2(&bytes).as_deref(), Some(&records[..]));
+        assert_eq!(decode_records_2(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(decode_records_2(&[]), Some(Vec::new()));
         assert_eq!(decode_entry(&encode_entry([command()].iter())), Some(vec![command()]));
         assert_eq!(decode_entry(&[encode_entry([command()].iter()), vec![0]].concat()), None);
+    }
+
+    #[test]
+    fn golden_batch_of_version_3() {
+        let hard_state = HardState { term: Term(2), vote: Some(Member(3)), commit: LogIndex(1) };
+        let entries = vec![Entry { term: Term(2), index: LogIndex(2), body: EntryBody::Nothing }];
+        let append = Some(Appended { after: LogIndex(1), entries });
+        let vote = LogRecord { hard_state: Some(hard_state), ..LogRecord::default() };
+        let append = LogRecord { append, ..LogRecord::default() };
+        let records = [vote, append];
+        let bytes = encode_records(Vec::new(), GroupId::ROOT, &records[..1]);
+        let bytes = encode_records(bytes, GroupId(300), &records);
+        let vote = b"\x00\x01\x02\x01\x03\x01\x00\x00";
+        let append = b"\x00\x00\x00\x01\x01\x01\x02\x02\x00";
+        let expected = [b"\x00", &vote[..], b"\xac\x02", vote, b"\xac\x02", append].concat();
+        assert_eq!(bytes, expected);
+        let [vote, append] = records;
+        let decoded = vec![(GroupId::ROOT, vote.clone()), (GroupId(300), vote), (GroupId(300), append)];
+        assert_eq!(decode_records(&bytes), Some(decoded));
+        assert_eq!(decode_records(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(decode_records(&[]), Some(Vec::new()));
     }
 
     #[test]
@@ -295,7 +335,13 @@ mod tests {
         #[test]
         fn any_bytes_decode_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Some(records) = decode_records(&bytes) {
-                prop_assert!(encode_records(&records).len() <= bytes.len());
+                let again = records.iter().fold(Vec::new(), |body, (group, record)| {
+                    encode_records(body, *group, core::slice::from_ref(record))
+                });
+                prop_assert!(again.len() <= bytes.len());
+            }
+            if let Some(records) = decode_records_2(&bytes) {
+                prop_assert!(encode_records_2(&records).len() <= bytes.len());
             }
             if let Some(commands) = decode_entry(&bytes) {
                 prop_assert!(encode_entry(commands.iter()).len() <= bytes.len());

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod addresses;
+mod groups;
 mod identities;
 mod log;
 mod policy;
@@ -13,6 +14,7 @@ mod servers;
 mod sizes;
 
 pub use addresses::{ClusterAddress, Location, ScoId, ScoOffset};
+pub use groups::GroupId;
 pub use identities::{
     AttemptId, BufferIdentity, ClientId, ClusterIdentity, FragmentId, NamespaceId, NodeId, ObjectId, OsdId,
     OsdIdentity, SessionId, VdiskId, VdiskName, VdiskNameError,

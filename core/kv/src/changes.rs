@@ -17,8 +17,9 @@ use formats::message::standing::DiskRoom;
 use glossary::NodeId;
 use step::{Effects, Function};
 
+use crate::device::Device;
 use crate::group::Group;
-use crate::serving::Serving;
+use crate::hosted::Hosted;
 use crate::status;
 
 /// Operators that wait at once: more are told to ask again.
@@ -42,16 +43,29 @@ struct Waiter {
     position: Position,
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl Changes {
+    /// Whether nothing is under way.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.proposed.is_empty() && self.newcomers.is_empty()
+    }
+}
+
+impl<F: Function, C: Group> Hosted<F, C> {
     /// An operator wants the group changed. None: the answer comes later.
     pub(crate) fn on_group_verb(
         &mut self,
         to: NodeId,
         request: u64,
         verb: KvGroupVerb,
+        device: &mut Device,
     ) -> Option<AdminAnswer> {
+        self.wake_up();
         if let KvGroupVerb::Fingerprint { at } = verb {
-            return Some(self.answer_fingerprint(at));
+            let why = "the state here is damaged, and another member is giving it anew; ask again";
+            return Some(match self.healing {
+                Some(_) => AdminAnswer::NotYet(why.to_string()),
+                None => self.answer_fingerprint(at),
+            });
         }
         if self.changes.proposed.len() + self.changes.snapshots.len() >= WAITERS_MAX {
             return Some(AdminAnswer::NotYet(
@@ -59,7 +73,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             ));
         }
         if verb == KvGroupVerb::Snapshot {
-            return self.ask_snapshot(to, request);
+            return self.ask_snapshot(to, request, device);
         }
         let status = self.replica.status();
         if let KvGroupVerb::Transfer { to } = verb
@@ -135,7 +149,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// A voter without which a group without `member` could not elect, and which as far as is known has nothing of the
     /// log. It gives no vote until it has ([`crate::replica::Replica::is_asked_too_early`]), and if this leader started
     /// again before, nobody could bring it anything: the group would stand still for good.
-    fn lacking_without(&self, member: Member, members: &Membership) -> Option<Member> {
+    pub(crate) fn lacking_without(&self, member: Member, members: &Membership) -> Option<Member> {
         let (status, genesis) = (self.replica.status(), SnapshotMark::genesis(Membership::default()).index);
         let lacks = |voter: &Member| {
             *voter != self.replica.me()
@@ -147,13 +161,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         lacking.first().copied().filter(|_| having.len() < needed && members.voters.contains(&member))
     }
 
-    fn ask_snapshot(&mut self, to: NodeId, request: u64) -> Option<AdminAnswer> {
-        if self.snapshot.is_none() && !self.snapshot_due && !self.may_snapshot() {
+    fn ask_snapshot(&mut self, to: NodeId, request: u64, device: &mut Device) -> Option<AdminAnswer> {
+        if device.checkpoint.is_none() && !device.snapshot_due && !device.may_snapshot() {
             let why =
                 "no snapshot can begin now: another member gives one, or the disk has no room; ask again";
             return Some(AdminAnswer::NotYet(why.to_string()));
         }
-        self.snapshot_due |= self.snapshot.is_none();
+        device.snapshot_due |= device.checkpoint.is_none();
         self.changes.snapshots.push((to, request));
         None
     }

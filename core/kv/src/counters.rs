@@ -31,6 +31,7 @@ counters! {
     Rejected: "rejected", "Messages of other members, or of strangers, that were dropped";
     Installed: "installed", "Snapshots taken over from another member";
     Differed: "differed", "Times that another member had other pairs or sessions at the same entry; never without a fault";
+    Healed: "healed", "States that were damaged on the disk, and were given anew by another member";
 }
 
 /// The values, since the start.

@@ -1,8 +1,8 @@
 //! Operations on the KV's folder: what each is for, until it ends. And the names of files.
 
 use alloc::collections::BTreeMap;
-use consensus::Member;
 use formats::Effect;
+use glossary::GroupId;
 use step::{DiskOperation, Effects, FileName, OperationId};
 
 /// What an operation is for.
@@ -16,19 +16,12 @@ pub(crate) enum Purpose {
     Settle(FileName),
     /// The log's: it has one operation at a time.
     Log,
-    /// The snapshot's: it has one operation at a time.
-    Snapshot,
-    /// The same of a snapshot that another member gave.
-    Arriving,
-    /// Reads a piece of the newest snapshot for another member.
-    Piece {
-        /// For whom.
-        to: Member,
-        /// Of which file.
-        sequence: u64,
-        /// From where, in bytes.
-        offset: u64,
-    },
+    /// Reads the table of an earlier life.
+    Table,
+    /// Commits a checkpoint.
+    Checkpoint,
+    /// Commits a state that another member gave to this group.
+    Arriving(GroupId),
     /// Asks how much room there is.
     Space,
     /// Deletes a file that nothing needs. If it comes to nothing, the next start tries again.
@@ -67,7 +60,7 @@ pub(crate) fn log_name(sequence: u64) -> FileName {
     FileName::new(format_args!("log-{sequence:016x}"))
 }
 
-/// The file of a snapshot.
+/// The file of a snapshot, of programs that had no table.
 pub(crate) fn snapshot_name(sequence: u64) -> FileName {
     FileName::new(format_args!("snapshot-{sequence:016x}"))
 }

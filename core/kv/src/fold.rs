@@ -2,34 +2,48 @@
 
 use alloc::vec::Vec;
 use consensus::{Entry, EntryBody, HardState, LogIndex, Member, Recovered, SnapshotMark};
-use formats::kv_store::{LogRecord, decode_records};
+use formats::kv_store::LogRecord;
 
 /// Records so far.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
     hard_state: HardState,
-    /// Of the snapshot that was whole, or that with which the group begins.
+    /// Of the state that is whole, or that with which the group begins.
     mark: Option<SnapshotMark>,
+    /// Of the state that another member gave, which counts once the log says so.
+    arrived: Option<SnapshotMark>,
+    /// It counts.
+    has_arrived: bool,
+    /// The log goes on from a state that is not there.
+    lacks_state: bool,
+    /// There is a state that was made without a group.
+    pub(crate) has_old_state: bool,
     entries: Vec<Entry>,
     has_records: bool,
 }
 
 impl Fold {
-    /// Begins with a whole snapshot, or with nothing.
-    pub(crate) fn new(mark: Option<SnapshotMark>) -> Self {
-        Fold { mark, ..Fold::default() }
+    /// Begins with a whole state, or with nothing; and with what another member gave.
+    pub(crate) fn new(mark: Option<SnapshotMark>, arrived: Option<SnapshotMark>) -> Self {
+        Fold { mark, arrived, ..Fold::default() }
     }
 
-    /// Takes the body of a batch; `None` when it doesn't continue what came before.
-    pub(crate) fn batch(&mut self, body: &[u8]) -> Option<()> {
-        decode_records(body)?.into_iter().try_for_each(|record| self.record(record))
+    /// Whether the state that another member gave is the one that counts.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.has_arrived
     }
 
-    fn record(&mut self, record: LogRecord) -> Option<()> {
+    /// What the log goes on from, where that state is not there.
+    pub(crate) fn lacks(&self) -> Option<&SnapshotMark> {
+        self.mark.as_ref().filter(|_| self.lacks_state)
+    }
+
+    /// Takes a record; `None` when it doesn't continue what came before.
+    pub(crate) fn record(&mut self, record: LogRecord) -> Option<()> {
         self.has_records = true;
         self.hard_state = record.hard_state.unwrap_or(self.hard_state);
         if let Some(mark) = record.install {
-            self.install(mark)?;
+            self.install(mark, record.upon.is_some())?;
         }
         match record.append {
             Some(append) => self.append(append.after, append.entries),
@@ -37,14 +51,19 @@ impl Fold {
         }
     }
 
-    /// A snapshot that another member gave is whole before it is written that it is installed. Without it, the group
-    /// begins with what there is.
-    fn install(&mut self, mark: SnapshotMark) -> Option<()> {
-        let begins = self.mark.is_none() && mark == SnapshotMark::genesis(mark.membership.clone());
-        if begins {
-            self.mark = Some(mark);
-        } else if self.mark.as_ref().is_none_or(|own| own.index < mark.index) {
-            return None;
+    /// A state that another member gave is whole before it is written that it is installed. Where a file says all again, it
+    /// says what its entries follow upon. Without any state the group begins with what there is, or its state is lost.
+    fn install(&mut self, mark: SnapshotMark, is_again: bool) -> Option<()> {
+        let begins =
+            mark == SnapshotMark::genesis(mark.membership.clone()) && (!is_again || self.has_old_state);
+        let is_older = |own: &SnapshotMark| own.index < mark.index;
+        if self.arrived.as_ref() == Some(&mark) && self.mark.as_ref().is_none_or(is_older) {
+            (self.mark, self.has_arrived, self.lacks_state) = (Some(mark), true, false);
+        } else if self.mark.is_none() {
+            (self.mark, self.lacks_state) = (Some(mark), !begins);
+        } else if self.mark.as_ref().is_some_and(is_older) {
+            // A checkpoint that came to nothing: what it would have stood for is in the log.
+            return self.entries.iter().any(|entry| entry.position() == mark.position()).then_some(());
         }
         self.entries.clear();
         Some(())
@@ -67,7 +86,7 @@ impl Fold {
 
     /// What member `me` begins with; none where nothing was ever written.
     pub(crate) fn finish(self, me: Member) -> Option<Recovered> {
-        let Fold { mut hard_state, mark, entries, has_records } = self;
+        let Fold { mut hard_state, mark, entries, has_records, .. } = self;
         if !has_records {
             return None;
         }
@@ -109,7 +128,7 @@ mod tests {
     }
 
     fn folded(snapshot: Option<SnapshotMark>, records: Vec<LogRecord>) -> Option<Recovered> {
-        let mut fold = Fold::new(snapshot);
+        let mut fold = Fold::new(snapshot, None);
         records.into_iter().try_for_each(|record| fold.record(record))?;
         fold.finish(ME)
     }
@@ -135,10 +154,51 @@ mod tests {
     }
 
     #[test]
-    fn gaps_and_snapshots_that_are_gone_are_refused() {
+    fn gaps_are_refused() {
         assert_eq!(folded(None, vec![install(mark(1)), append(2, &[entry(3, 1)])]), None);
-        assert_eq!(folded(None, vec![install(mark(9))]), None);
         assert_eq!(folded(Some(mark(5)), vec![append(3, &[]), install(mark(9))]), None);
+    }
+
+    fn again(mark: SnapshotMark, entries: &[Entry]) -> LogRecord {
+        LogRecord { upon: Some(7), install: Some(mark.clone()), ..append(mark.index.0, entries) }
+    }
+
+    #[test]
+    fn a_checkpoint_that_came_to_nothing_changes_nothing() {
+        let entries = [entry(2, 1), entry(3, 1), entry(4, 1)];
+        let fold = folded(Some(mark(1)), vec![append(1, &entries), again(mark(3), &entries[2..])]);
+        assert_eq!(fold.expect("it fits").entries, entries);
+        let stray = vec![append(1, &entries[..1]), again(mark(3), &entries[2..])];
+        assert_eq!(folded(Some(mark(1)), stray), None, "what it would have stood for is nowhere");
+    }
+
+    #[test]
+    fn a_state_counts_that_arrived_once_the_log_says_so() {
+        let records = [append(1, &[entry(2, 1)]), again(mark(9), &[entry(10, 1)])];
+        for (said, base, arrived) in [(1, 1, false), (2, 9, true)] {
+            let mut fold = Fold::new(Some(mark(1)), Some(mark(9)));
+            records.iter().take(said).for_each(|record| fold.record(record.clone()).expect("it fits"));
+            assert_eq!((fold.has_arrived(), fold.lacks()), (arrived, None));
+            assert_eq!(fold.finish(ME).expect("there are records").mark, mark(base));
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_not_there_is_missed_and_the_members_log_is_whole_all_the_same() {
+        let mut fold = Fold::new(None, None);
+        fold.record(again(mark(9), &[entry(10, 1)])).expect("it fits");
+        assert_eq!(fold.lacks(), Some(&mark(9)));
+        let recovered = fold.finish(ME).expect("there are records");
+        assert_eq!((recovered.mark, recovered.entries), (mark(9), vec![entry(10, 1)]));
+        // An empty one may be as lost as any other, unless it was made without a group.
+        for has_old_state in [false, true] {
+            let mut fold = Fold { has_old_state, ..Fold::default() };
+            fold.record(again(mark(1), &[])).expect("it fits");
+            assert_eq!(fold.lacks().is_some(), !has_old_state);
+        }
+        let mut fold = Fold::new(None, None);
+        fold.record(install(mark(1))).expect("it fits");
+        assert_eq!(fold.lacks(), None, "a group begins");
     }
 
     #[test]

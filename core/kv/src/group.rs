@@ -37,7 +37,7 @@ impl Group for consensus::RaftGroup {
 
 /// A leader that nobody hears for so many ticks of 50 ms, up to twice as many, is replaced: a fail-over takes about half
 /// a second. Members that only canvass (pre-vote) disturb nobody where a leader is merely slow to be heard.
-const ELECTION_TICKS: u32 = 6;
+pub(crate) const ELECTION_TICKS: u32 = 6;
 
 /// The settings of a member. An entry holds what [`crate::limits`] lets into a proposal.
 pub(crate) fn settings(me: Member, seed: u64) -> consensus::Config {

@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use consensus::{Member, Role};
 use core::iter;
 use formats::kv_store::{self, knows_key};
-use formats::message::kv::{FunctionId, KvBody, KvCommand, KvError, KvRequest, KvStep};
+use formats::message::kv::{FunctionId, KvBody, KvCommand, KvError, KvOf, KvRequest, KvStep};
 use formats::{Effect, Message};
+use glossary::GroupId;
 use step::{Effects, Function, OrderedMap};
 
 use crate::group::Group;
-use crate::serving::Serving;
+use crate::hosted::Hosted;
 
 /// A member asks its leader again after so many ticks: it may have been lost on the way.
 const AGAIN_AFTER: u32 = 20;
@@ -39,7 +40,7 @@ pub(crate) fn needs(command: &KvCommand) -> impl Iterator<Item = (FunctionId, u3
     })
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// Refuses a command that a member of the group can't apply, as far as it has said.
     pub(crate) fn check_known(&self, command: &KvCommand) -> Result<(), KvError> {
         for (function, version) in needs(command) {
@@ -72,26 +73,39 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.state.map.get(&knows_key(member)).and_then(kv_store::decode_knows).unwrap_or_default()
     }
 
+    /// The session of this member's own commands, and the number of the next.
+    pub(crate) fn next_command(&mut self) -> (u64, u64) {
+        self.announcing.sequence += 1;
+        (self.replica.seed ^ self.replica.me().0, self.announcing.sequence)
+    }
+
+    /// Whether what is known here is in the map.
+    pub(crate) fn has_announced(&self) -> bool {
+        self.announced(self.replica.me()) == self.state.versions()
+    }
+
     /// A tick is over: says to the leader what is known here, where that is not in the map.
     pub(crate) fn announce(&mut self, effects: &mut Effects<Effect>) {
         let leadership = self.leadership();
         let Some(leader) = leadership.leader.filter(|_| leadership.role != Role::Leader) else { return };
         let me = self.replica.me();
-        let known = self.state.versions();
-        if self.announced(me) == known {
+        if self.has_announced() {
             return;
         }
+        let known = self.state.versions();
         self.announcing.ticks = (self.announcing.ticks + 1) % AGAIN_AFTER;
         if self.announcing.ticks != 1 {
             return;
         }
-        self.announcing.sequence += 1;
-        let sequence = self.announcing.sequence;
+        let (session, sequence) = self.next_command();
         let set = KvStep::Set { key: knows_key(me), value: kv_store::encode_knows(&known) };
         let command = KvCommand::Sequence(alloc::vec![set]);
-        let session = self.replica.seed ^ me.0;
         let body = KvBody::Command { session, sequence, answered_below: sequence, command };
-        let message = Message::Kv(KvRequest { request: sequence, body });
+        let request = KvRequest { request: sequence, body };
+        let message = match self.replica.of() {
+            GroupId::ROOT => Message::Kv(request),
+            group => Message::KvOf(KvOf { group, request }),
+        };
         effects.push(Effect::Send { to: self.replica.node_of(leader), message });
     }
 }

@@ -6,9 +6,11 @@
 
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use formats::Effect;
 use formats::journal::{FileHeader, Kind, Mark, Predecessor, Writer};
+use glossary::GroupId;
 use step::{Bug, DiskError, DiskOperation, DiskResult, Effects};
 
 use crate::disk::{Disk, Purpose, log_name};
@@ -40,21 +42,12 @@ pub(crate) struct Log {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Writing {
     pub(crate) body: Bytes,
-    /// The number of the group's that is durable with it.
-    pub(crate) through: Option<u64>,
+    /// What is durable with it: groups, and the number of each.
+    pub(crate) through: Vec<(GroupId, u64)>,
     /// Whether nobody waits for it: it is there to say that the batch before is synced.
     pub(crate) is_mark: bool,
-    /// What it begins anew when it is durable.
-    pub(crate) begins: Option<Begins>,
-}
-
-/// What follows a batch that says all again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begins {
-    /// A snapshot of this number is made.
-    Snapshot(u64),
-    /// The snapshot that another member gave counts: what was before can go.
-    Installed,
+    /// Set where it says all again: a checkpoint follows, upon which the log goes on from the file of this number.
+    pub(crate) begins: Option<u64>,
 }
 
 /// Named for what is awaited.
@@ -124,7 +117,7 @@ impl Log {
         self.batch.is_some()
     }
 
-    /// Whether a snapshot begins with the batch that is being written.
+    /// Whether a checkpoint begins with the batch that is being written.
     pub(crate) fn is_beginning(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| batch.begins.is_some())
     }
@@ -259,6 +252,6 @@ pub(crate) fn failure(error: DiskError) -> String {
 }
 
 fn begin(owner: [u8; 16], sequence: u64, predecessor: Option<Predecessor>) -> (Writer, Bytes) {
-    let label = alloc::vec::Vec::new();
+    let label = Vec::new();
     Writer::begin(&FileHeader { kind: Kind::KV_LOG, owner, sequence, predecessor, label })
 }

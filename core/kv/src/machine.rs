@@ -4,20 +4,22 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
-use formats::message::kv::{KvAnswer, KvError};
+use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
+use formats::message::member::{MemberMessage, MemberOf};
 use formats::{Effect, Event, Message};
-use glossary::NodeId;
+use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
+use crate::device::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
+use crate::hosted::{Hosted, reply};
 use crate::look::Look;
 use crate::overlay::Pair;
-use crate::serving::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, Serving, TICK_TIMER, reply};
+use crate::serving::Serving;
 use crate::start::{Start, Started};
-use crate::waiting::WAIT_TIMER;
 
 /// An ordered map of bytes with hosted functions `F`, kept by a group whose members are `C`. See the crate's documentation.
 #[derive(Debug)]
@@ -51,20 +53,33 @@ impl<F: Function, C: Group> Kv<F, C> {
     }
 
     /// For checkers: how far this member has applied the group's log, and the pairs that this gives, in order. None
-    /// while it doesn't serve.
+    /// while it doesn't serve, or has no state.
     pub fn pairs(&self) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
+        self.pairs_of(GroupId::ROOT)
+    }
+
+    /// The same of a group. None while it isn't hosted.
+    pub fn pairs_of(&self, group: GroupId) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
+        let hosted = self.hosted(group)?;
+        Some((hosted.replica.applied(), hosted.state.map.pairs()))
+    }
+
+    fn hosted(&self, group: GroupId) -> Option<&Hosted<F, C>> {
         match &self.phase {
-            Phase::Serving(serving) => Some((serving.replica.applied(), serving.state.map.pairs())),
+            Phase::Serving(serving) => serving.groups.get(&group).filter(|hosted| hosted.healing.is_none()),
             _ => None,
         }
     }
 
-    /// For checkers: this member as it is now. None while it doesn't serve.
+    /// For checkers: this member as it is now. None while it doesn't serve, or has no
+    /// state.
     pub fn look(&self) -> Option<Look> {
-        match &self.phase {
-            Phase::Serving(serving) => Some(serving.look(&self.counters)),
-            _ => None,
-        }
+        self.look_of(GroupId::ROOT)
+    }
+
+    /// The same of a group. None while it isn't hosted.
+    pub fn look_of(&self, group: GroupId) -> Option<Look> {
+        Some(self.hosted(group)?.look(&self.counters))
     }
 
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
@@ -105,18 +120,14 @@ impl<F: Function, C: Group> Kv<F, C> {
                 Ok(())
             }
             (Phase::Serving(serving), Purpose::Forget) => {
-                serving.on_forgotten(disk, effects);
+                serving.device.on_forgotten(disk, effects);
                 Ok(())
             }
-            (Phase::Serving(serving), Purpose::Snapshot) => {
-                serving.on_snapshot(result, disk, &mut self.counters, effects)
+            (Phase::Serving(serving), Purpose::Checkpoint) => {
+                serving.on_checkpoint(result, disk, &mut self.counters, effects)
             }
-            (Phase::Serving(serving), Purpose::Arriving) => {
-                serving.on_arriving(result, disk, &mut self.counters, effects)
-            }
-            (Phase::Serving(serving), Purpose::Piece { to, sequence, offset }) => {
-                serving.on_piece_read((to, sequence, offset), result, effects);
-                Ok(())
+            (Phase::Serving(serving), Purpose::Arriving(group)) => {
+                serving.on_arriving(group, result, &mut self.counters, effects)
             }
             _ => Ok(()),
         };
@@ -146,41 +157,83 @@ impl<F: Function, C: Group> Kv<F, C> {
             Phase::Halted => return,
         };
         match message {
-            Message::Kv(request) => {
-                let asked = request.request;
-                let answer = match serving {
-                    Some(serving) => serving.on_request(from, request, &mut self.counters, effects),
-                    None => {
-                        self.counters.add(Counter::NotNow, 1);
-                        Some(KvAnswer::Failed(KvError::Unavailable))
-                    }
-                };
-                if let Some(body) = answer {
-                    reply(from, asked, body, effects);
-                }
-            }
+            Message::Kv(request) => self.on_request(GroupId::ROOT, from, request, effects),
+            Message::KvOf(KvOf { group, request }) => self.on_request(group, from, request, effects),
             Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
                 let answer = match serving {
-                    Some(serving) => serving.on_group_verb(from, request, verb),
+                    Some(serving) => serving
+                        .with(GroupId::ROOT, |hosted, device| {
+                            hosted.on_group_verb(from, request, verb, device)
+                        })
+                        .flatten(),
                     None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
                 };
                 if let Some(answer) = answer {
                     effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
                 }
             }
+            Message::Admin(AdminRequest { request, body: AdminBody::KvGroups(verb) }) => {
+                let answer = match serving {
+                    Some(serving) => serving.on_groups_verb(verb, &mut self.counters, effects),
+                    None => AdminAnswer::NotYet("the KV is reading its log; ask again".to_string()),
+                };
+                effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
+            }
             Message::Admin(request) => {
                 let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters, no_room);
                 let message = crate::status::reply(request.request, body);
                 effects.push(Effect::Send { to: from, message });
             }
-            Message::Member(message) => {
-                if let Some(serving) = serving {
-                    let ended = serving.on_member(from, message, &mut self.disk, &mut self.counters, effects);
-                    self.go_on(ended, effects);
-                }
-            }
+            Message::Member(message) => self.on_member(GroupId::ROOT, from, message, effects),
+            Message::MemberOf(MemberOf { group, message }) => self.on_member(group, from, message, effects),
             // A message that is meant for somebody else has no answer here.
             _ => {}
+        }
+    }
+
+    /// A request to a group.
+    fn on_request(
+        &mut self,
+        group: GroupId,
+        from: NodeId,
+        request: KvRequest,
+        effects: &mut Effects<Effect>,
+    ) {
+        let asked = request.request;
+        let counters = &mut self.counters;
+        let answer = match &mut self.phase {
+            Phase::Serving(serving) => {
+                let act = |hosted: &mut Hosted<F, C>, device: &mut _| {
+                    hosted.on_request(from, request, device, counters, effects)
+                };
+                let answer = serving.with(group, act);
+                answer.unwrap_or_else(|| Some(KvAnswer::Failed(serving.without(group))))
+            }
+            _ => {
+                counters.add(Counter::NotNow, 1);
+                Some(KvAnswer::Failed(KvError::Unavailable))
+            }
+        };
+        if let Some(body) = answer {
+            reply(from, asked, body, effects);
+        }
+    }
+
+    /// A message of another member of a group. Of one that is not hosted it is dropped: it will be said again.
+    fn on_member(
+        &mut self,
+        group: GroupId,
+        from: NodeId,
+        message: MemberMessage,
+        effects: &mut Effects<Effect>,
+    ) {
+        if let Phase::Serving(serving) = &mut self.phase {
+            if message.cluster == self.config.cluster {
+                serving.liveness.hear(from);
+            }
+            let counters = &mut self.counters;
+            let ended = serving.with(group, |hosted, _| hosted.on_member(from, message, counters, effects));
+            self.go_on(ended.unwrap_or(Ok(())), effects);
         }
     }
 
@@ -194,9 +247,9 @@ impl<F: Function, C: Group> Kv<F, C> {
         }
         let Phase::Serving(serving) = &mut self.phase else { return };
         match timer {
-            MARK_TIMER if serving.mark == Mark::Waiting => serving.mark = Mark::Now,
+            MARK_TIMER if serving.device.mark == Mark::Waiting => serving.device.mark = Mark::Now,
             WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
-            ROOM_TIMER => serving.look_for_room(&mut self.disk, effects),
+            ROOM_TIMER => serving.device.look_for_room(&mut self.disk, effects),
             TICK_TIMER => {
                 let ended = serving.on_tick(&mut self.counters, effects);
                 self.go_on(ended, effects);
@@ -225,13 +278,16 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
             Event::Timer(timer) => self.on_timer(timer, effects),
             Event::TurnEnd => {
                 if let Phase::Serving(serving) = &mut self.phase {
-                    let ended =
-                        serving.on_turn_end(&self.config, &mut self.disk, &mut self.counters, effects);
+                    let told = (&self.config, self.seed);
+                    let ended = serving.on_turn_end(told, &mut self.disk, &mut self.counters, effects);
                     self.go_on(ended, effects);
                 }
             }
             // No work is ever asked for.
             Event::Worked { .. } => {}
+        }
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.device.keep_time(effects);
         }
         self.check_invariants();
     }

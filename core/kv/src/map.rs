@@ -1,16 +1,20 @@
-//! The ordered map in memory, of which a snapshot can be read page by page while it changes.
+//! The ordered map in memory, which can be read page by page as it was while it changes.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 use core::ops::Bound;
+use formats::kv_table::{Row, RowKey, encode_row};
 use formats::message::kv_range::KvRange;
 use step::OrderedMap;
 
+use crate::changed::Changed;
 use crate::hash;
 use crate::overlay::{self, Changes, Pair};
+use crate::rows::Written;
 
-/// Pairs in order. While it is frozen, the value that a key had is kept when it first changes, until the
-/// snapshot has passed it: a snapshot costs the changes that are made while it is written, and no copy of all.
+/// Pairs in order. While it is frozen, the value that a key had is kept when it first changes: that costs the changes that
+/// are made meanwhile, and no copy of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Map {
     pairs: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -18,15 +22,12 @@ pub(crate) struct Map {
     bytes: u64,
     /// The sum of all pairs' hashes.
     hash: u64,
-    frozen: Option<Frozen>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Frozen {
-    /// The last key that was read.
-    passed: Option<Vec<u8>>,
-    /// What keys beyond had when the map was frozen, of those that changed since.
-    before: Changes,
+    /// Since the last checkpoint.
+    changed: Changed<Vec<u8>>,
+    /// What keys had when the map was frozen, of those that changed since.
+    frozen: Option<Changes>,
+    /// Bytes of that.
+    frozen_bytes: u64,
 }
 
 impl Map {
@@ -56,7 +57,7 @@ impl Map {
         pairs.into_iter().flatten().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
-    /// Takes a pair out of a snapshot.
+    /// Takes a pair that the table has.
     pub(crate) fn restore(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.put(key, value);
     }
@@ -81,56 +82,81 @@ impl Map {
         before
     }
 
-    /// Keeps the pairs as they are now for [`Map::next_frozen`].
+    /// Keeps the pairs as they are now for [`Map::frozen_after`].
     pub(crate) fn freeze(&mut self) {
-        assert!(self.frozen.is_none(), "one snapshot is read at a time");
-        self.frozen = Some(Frozen::default());
+        (self.frozen, self.frozen_bytes) = (Some(Changes::new()), 0);
     }
 
-    /// Whether pairs are kept for a snapshot.
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.frozen.is_some()
+    /// Whether pairs are kept, and bytes of those that changed since.
+    pub(crate) fn frozen_bytes(&self) -> Option<u64> {
+        self.frozen.is_some().then_some(self.frozen_bytes)
     }
 
     /// Keeps no longer.
     pub(crate) fn thaw(&mut self) {
-        self.frozen = None;
+        (self.frozen, self.frozen_bytes) = (None, 0);
     }
 
-    /// The next pairs of those that were there when the map was frozen: at least one, and no further one that
-    /// begins beyond `bytes`. None left: empty.
-    pub(crate) fn next_frozen(&mut self, bytes: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let frozen = self.frozen.as_mut().expect("the map is frozen");
+    /// Pairs behind a key of those that were there when the map was frozen: at least one, and no further one once they
+    /// have so many bytes. None left: empty.
+    pub(crate) fn frozen_after(&self, after: Option<&[u8]>, bytes: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let before = self.frozen.as_ref().expect("the map is frozen");
+        self.under(before, after, bytes)
+    }
+
+    /// The same of those that are there.
+    pub(crate) fn after(&self, after: Option<&[u8]>, bytes: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.under(&Changes::new(), after, bytes)
+    }
+
+    fn under(&self, changes: &Changes, after: Option<&[u8]>, bytes: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (mut page, mut size) = (Vec::new(), 0);
-        while size < bytes {
-            let passed = page.last().map(|(key, _): &(Vec<u8>, _)| key).or(frozen.passed.as_ref());
-            let from = passed.map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+        while page.is_empty() || size < bytes {
+            let passed = page.last().map(|(key, _): &(Vec<u8>, _)| key.as_slice()).or(after);
+            let from = passed.map_or(Bound::Unbounded, Bound::Excluded);
             let live = |from: Bound<&[u8]>| first_of(&self.pairs, from);
-            let Some((key, value)) = overlay::first(live, &frozen.before, |_| None, from) else { break };
-            size += key.len() + value.len();
+            let Some((key, value)) = overlay::first(live, changes, |_| None, from) else { break };
+            size += (key.len() + value.len()) as u64;
             page.push((key.to_vec(), value.to_vec()));
-        }
-        match page.last() {
-            Some((key, _)) => {
-                // Nobody asks again for what was passed.
-                frozen.before = frozen.before.split_off(key);
-                frozen.before.remove(key);
-                frozen.passed = Some(key.clone());
-            }
-            None => frozen.before.clear(),
         }
         page
     }
 
+    /// Rows of what changed since the last checkpoint, for the one that begins now.
+    pub(crate) fn begin_checkpoint(&mut self, rows: &mut Vec<Written>) {
+        let row = |key: &Vec<u8>| match self.pairs.get(key) {
+            Some(value) => {
+                let (key, value) = encode_row(&Row::Pair(key.clone(), value.clone()));
+                (key, Some(value))
+            }
+            None => (RowKey::Pair(key).encode(), None),
+        };
+        rows.extend(self.changed.begin().map(row));
+    }
+
+    /// It is durable, or came to nothing.
+    pub(crate) fn end_checkpoint(&mut self, is_durable: bool) {
+        if is_durable { self.changed.end() } else { self.changed.give_up() }
+    }
+
+    /// Keys that changed since the last checkpoint, and bytes of them, at most.
+    pub(crate) fn changed(&self) -> (u64, u64) {
+        self.changed.weight()
+    }
+
     fn change(&mut self, key: &[u8], value: Option<Vec<u8>>) {
+        let (bytes, is_there) = (key.len() + value.as_ref().map_or(0, Vec::len), value.is_some());
         let before = match value {
             Some(value) => self.put(key.to_vec(), value),
             None => self.remove(key),
         };
+        let key = key.to_vec();
+        self.changed.note(&key, bytes, before.is_some(), is_there);
         if let Some(frozen) = &mut self.frozen
-            && frozen.passed.as_deref().is_none_or(|passed| passed < key)
+            && let Entry::Vacant(entry) = frozen.entry(key)
         {
-            frozen.before.entry(key.to_vec()).or_insert(before);
+            self.frozen_bytes += (entry.key().len() + before.as_ref().map_or(0, Vec::len)) as u64;
+            entry.insert(before);
         }
     }
 }
@@ -188,17 +214,17 @@ mod tests {
         fn a_frozen_map_reads_as_it_was(
             start in proptest::collection::btree_map(0_u8..40, any::<u8>(), 0..30),
             changes in proptest::collection::vec((0_u8..40, any::<Option<u8>>()), 0..60),
-            page in 1_usize..12,
+            page in 1_u64..12,
         ) {
             let mut map = Map::default();
             start.iter().for_each(|(key, value)| map.set(&[*key], alloc::vec![*value]));
             map.freeze();
-            let (mut read, mut changes) = (Vec::new(), changes.into_iter());
+            let (mut read, mut changes) = (Vec::<(Vec<u8>, Vec<u8>)>::new(), changes.into_iter());
             loop {
                 for (key, value) in changes.by_ref().take(5) {
                     map.change(&[key], value.map(|value| alloc::vec![value]));
                 }
-                let pairs = map.next_frozen(page);
+                let pairs = map.frozen_after(read.last().map(|(key, _)| key.as_slice()), page);
                 if pairs.is_empty() {
                     break;
                 }

@@ -9,12 +9,12 @@ use formats::message::standing::DiskRoom;
 use step::{Function, OrderedMap};
 
 use crate::group::Group;
-use crate::serving::Serving;
+use crate::hosted::Hosted;
 
 /// Entries that the preferred member may be behind: the group waits for them while leadership is handed over.
 const BEHIND_MAX: u64 = 64;
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// A leader hands over to the member that is preferred to it, once that answers, is nearly as far, and has said that its
     /// disk has room: otherwise leadership would come and go.
     pub(crate) fn prefer(&mut self, status: &Status) {

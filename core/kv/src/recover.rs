@@ -1,6 +1,7 @@
 //! What the files of an earlier life come to: which snapshot is whole, what of the log is kept, and the state
 //! that they give. Pure; the machine reads the files.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,7 +9,10 @@ use bytes::Bytes;
 use consensus::{Member, Recovered, SnapshotMark};
 use core::cmp::Ordering;
 use formats::journal::{FileScan, HeaderError, Headless, Judgement, Kind, Mark, PAGE, judge, scan};
-use formats::kv_store::{SnapshotPart, decode_commands, decode_part, decode_records};
+use formats::kv_store::{
+    LogRecord, SnapshotPart, decode_commands, decode_part, decode_records, decode_records_2,
+};
+use glossary::GroupId;
 use step::{Bug, FileName, Function};
 
 use crate::disk::{log_name, snapshot_name};
@@ -27,11 +31,14 @@ pub(crate) struct LogFile {
 pub(crate) type Refusal = String;
 
 /// What to do in every case where files are not what they were.
-const ADVICE: &str = "nothing was changed; put the folder back as it was, or, where others of its group \
+pub(crate) const ADVICE: &str = "nothing was changed; put the folder back as it was, or, where others of its group \
                       go on, make this server a member anew (ovs kv rejoin)";
 
 /// The version of files that knew no group.
 const NO_GROUP: u16 = 1;
+
+/// The version of log files that knew the root group alone.
+const ONE_GROUP: u16 = 2;
 
 /// A snapshot that is whole: what it stands for; none in version 1.
 pub(crate) type Whole = Option<SnapshotMark>;
@@ -94,51 +101,134 @@ pub(crate) fn read_log(bytes: Bytes, owner: &[u8; 16], sequence: u64) -> Result<
 /// The log file that goes on from a snapshot: its first record says so.
 pub(crate) fn upon(logs: &[LogFile], snapshot: u64) -> Option<u64> {
     let says_so = |log: &&LogFile| {
-        let first =
-            log.scan.as_ref().ok().filter(|scan| scan.header.kind.version > NO_GROUP)?.batches.first()?;
-        decode_records(&first.body)?.first()?.upon.filter(|upon| *upon == snapshot)
+        let scan = log.scan.as_ref().ok()?;
+        let records = records(&scan.batches.first()?.body, scan.header.kind.version)?;
+        records.first()?.1.upon.filter(|upon| *upon == snapshot)
     };
     logs.iter().find(|log| says_so(log).is_some()).map(|log| log.sequence)
+}
+
+/// The last log file that says all again, and what its entries follow upon.
+pub(crate) fn last_anew(logs: &[LogFile]) -> Option<u64> {
+    let says_so = |log: &&LogFile| {
+        let scan = log.scan.as_ref().ok()?;
+        let records = records(&scan.batches.first()?.body, scan.header.kind.version)?;
+        let (_, first) = records.into_iter().find(|(group, _)| *group == GroupId::ROOT)?;
+        first.upon.and(first.install)
+    };
+    logs.iter().rev().find(|log| says_so(log).is_some()).map(|log| log.sequence)
 }
 
 /// Where a log begins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beginning {
-    /// The first file, where a snapshot says which.
+    /// The first file, where a checkpoint or snapshot says which.
     pub(crate) first: Option<u64>,
-    /// What the snapshot stands for.
-    pub(crate) mark: Whole,
+    /// By group.
+    pub(crate) stands: BTreeMap<GroupId, Stands>,
 }
 
-/// Judges the logs from the snapshot on: where the log ends, and what member `me` of the group begins with; none where
-/// nothing of a group was written. What version 1 wrote is applied to the state.
+/// What states of a group stand for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stands {
+    /// That which the log goes on from.
+    pub(crate) mark: Whole,
+    /// That which another member gave.
+    pub(crate) arrived: Whole,
+}
+
+impl Beginning {
+    /// With a snapshot of the root group.
+    pub(crate) fn upon(first: u64, mark: Whole) -> Self {
+        let stands = [(GroupId::ROOT, Stands { mark, arrived: None })].into();
+        Beginning { first: Some(first), stands }
+    }
+
+    /// Whether the root group's state stands for something.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.stands.get(&GroupId::ROOT).is_some_and(|stands| stands.mark.is_some())
+    }
+}
+
+/// What the logs come to.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// Where the log ends.
+    pub(crate) judgement: Judgement,
+    /// By group, of which anything was written.
+    pub(crate) groups: BTreeMap<GroupId, Folded>,
+}
+
+/// What the log says of a group.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// What the member of the group begins with.
+    pub(crate) recovered: Recovered,
+    /// The state that another member gave is the one that the log goes on from.
+    pub(crate) has_arrived: bool,
+    /// The log goes on from a state that is not there.
+    pub(crate) lacks: Option<SnapshotMark>,
+}
+
+/// Judges the logs from where the states leave off, for member `me` of all groups. What version 1 wrote is applied to the
+/// state.
 pub(crate) fn replay<F: Function>(
     logs: &[LogFile],
     beginning: Beginning,
     (bug, me): (Option<Bug>, Member),
     state: &mut State<F>,
-) -> Result<(Judgement, Option<Recovered>), Refusal> {
+) -> Result<Replayed, Refusal> {
     let scans: Vec<_> = logs.iter().map(|log| (log.sequence, log.scan.clone())).collect();
     let judgement = judge(&scans, beginning.first, Mark::default());
     if bug != Some(Bug::DamageTakenForTail) {
         refuse_damage(logs, beginning.first, &judgement)?;
     }
-    let mut fold = Fold::new(beginning.mark);
+    let begin = |(group, stands): (GroupId, Stands)| (group, Fold::new(stands.mark, stands.arrived));
+    let mut folds: BTreeMap<_, _> = beginning.stands.into_iter().map(begin).collect();
+    folds.entry(GroupId::ROOT).or_default().has_old_state = state.index > 0;
     for (kept, log) in judgement.kept.iter().zip(logs) {
         let scan = log.scan.as_ref().expect("what is kept was read");
         for batch in &scan.batches[..kept.batches] {
-            take_batch(&batch.body, scan.header.kind.version, state, &mut fold)
+            take_batch(&batch.body, scan.header.kind.version, state, &mut folds)
                 .ok_or_else(|| unfit(&format!("{} at {}", log_name(log.sequence), batch.position)))?;
         }
     }
     if bug == Some(Bug::TornTailAccepted) {
-        let _ = logs.last().and_then(torn_batch).and_then(|body| fold.batch(body));
+        let torn = logs.last().and_then(torn_batch);
+        let _ = torn.and_then(|(body, version)| take_batch(body, version, state, &mut folds));
     }
-    Ok((judgement, fold.finish(me)))
+    let folded = |(group, fold): (GroupId, Fold)| {
+        let (has_arrived, lacks) = (fold.has_arrived(), fold.lacks().cloned());
+        Some((group, Folded { recovered: fold.finish(me)?, has_arrived, lacks }))
+    };
+    Ok(Replayed { judgement, groups: folds.into_iter().filter_map(folded).collect() })
 }
 
-fn take_batch<F: Function>(body: &[u8], version: u16, state: &mut State<F>, fold: &mut Fold) -> Option<()> {
-    if version == NO_GROUP { apply_batch(body, state) } else { fold.batch(body) }
+fn take_batch<F: Function>(
+    body: &[u8],
+    version: u16,
+    state: &mut State<F>,
+    folds: &mut BTreeMap<GroupId, Fold>,
+) -> Option<()> {
+    if version == NO_GROUP {
+        apply_batch(body, state)?;
+        folds.entry(GroupId::ROOT).or_default().has_old_state = state.index > 0;
+        return Some(());
+    }
+    let mut take = |(group, record)| folds.entry(group).or_default().record(record);
+    records(body, version)?.into_iter().try_for_each(&mut take)
+}
+
+/// The records of a batch, and whose they are. Version 1 has none.
+fn records(body: &[u8], version: u16) -> Option<Vec<(GroupId, LogRecord)>> {
+    match version {
+        NO_GROUP => None,
+        ONE_GROUP => {
+            let records = decode_records_2(body)?.into_iter();
+            Some(records.map(|record| (GroupId::ROOT, record)).collect())
+        }
+        _ => decode_records(body),
+    }
 }
 
 /// The parts of the kept files that no surviving mark vouches for: file, from where, and the bytes.
@@ -177,7 +267,9 @@ fn refuse_damage(logs: &[LogFile], snapshot: Option<u64>, judgement: &Judgement)
     }
     let first = logs.iter().find_map(|log| log.scan.as_ref().ok());
     if snapshot.is_none() && first.is_some_and(|first| first.header.predecessor.is_some()) {
-        return Err(format!("the KV's log begins in its middle and no snapshot is whole; {ADVICE}"));
+        return Err(format!(
+            "the KV's log begins in its middle and no state is whole that it goes on from; {ADVICE}"
+        ));
     }
     Ok(())
 }
@@ -196,11 +288,12 @@ fn apply_batch<F: Function>(body: &[u8], state: &mut State<F>) -> Option<()> {
     Some(())
 }
 
-/// The body behind the last batch that checks, as it is.
-fn torn_batch(log: &LogFile) -> Option<&[u8]> {
-    let rest = log.bytes.get(log.scan.as_ref().ok()?.end as usize..)?;
+/// The body behind the last batch that checks, as it is, and its version.
+fn torn_batch(log: &LogFile) -> Option<(&[u8], u16)> {
+    let scan = log.scan.as_ref().ok()?;
+    let rest = log.bytes.get(scan.end as usize..)?;
     let length = u32::from_le_bytes(*rest.get(4..)?.first_chunk()?);
-    rest.get(56..)?.get(..length as usize)
+    Some((rest.get(56..)?.get(..length as usize)?, scan.header.kind.version))
 }
 
 fn unusable(file: FileName, error: HeaderError) -> Refusal {
@@ -216,9 +309,9 @@ fn unusable(file: FileName, error: HeaderError) -> Refusal {
     }
 }
 
-/// What to say of a snapshot whose log is gone.
+/// What to say of a state whose log is gone.
 pub(crate) fn without_log() -> Refusal {
-    format!("the KV's snapshot is whole, but the log that goes on from it is gone; {ADVICE}")
+    format!("the KV's state is whole, but the log that goes on from it is gone; {ADVICE}")
 }
 
 fn unfit(place: &str) -> Refusal {
@@ -288,8 +381,8 @@ mod tests {
         let read = |(sequence, bytes): &(u64, Bytes)| read_log(bytes.clone(), &OWNER, *sequence);
         let logs = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let (beginning, mut state) =
-            (Beginning { first, mark: None }, State::<NoFunction>::new(BTreeMap::new()));
-        replay(&logs, beginning, (None, Member(1)), &mut state).map(|(judgement, _)| judgement)
+            (Beginning { first, ..Beginning::default() }, State::<NoFunction>::new(BTreeMap::new()));
+        replay(&logs, beginning, (None, Member(1)), &mut state).map(|replayed| replayed.judgement)
     }
 
     #[test]

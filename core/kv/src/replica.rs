@@ -6,15 +6,14 @@ use alloc::string::String;
 use consensus::{
     Entry, EntryBody, Leadership, LogIndex, Member, Membership, MessageBody, Recovered, SnapshotMark, Status,
 };
-use formats::message::member::{MemberBody, MemberMessage, server_of};
+use formats::message::member::{MemberBody, MemberMessage, MemberOf, server_of};
 use formats::{Effect, Message};
-use glossary::{ClusterIdentity, NodeId};
+use glossary::{ClusterIdentity, GroupId, NodeId};
 use step::{Bug, Effects};
 
 use crate::config::Config;
 use crate::group::{Group, settings};
-use crate::log::Writing;
-use crate::unwritten::{Anew, Unwritten};
+use crate::unwritten::{Anew, Taken, Unwritten};
 
 /// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
 const FORGET_BYTES: usize = 1 << 20;
@@ -25,6 +24,8 @@ const HEARD_MAX: usize = 64;
 /// A member of the group.
 #[derive(Debug)]
 pub(crate) struct Replica<C> {
+    /// Of which group.
+    of: GroupId,
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
@@ -43,6 +44,8 @@ pub(crate) struct Replica<C> {
     pub(crate) unwritten: Unwritten,
     /// The next batch begins the log anew with this.
     begins: Option<Anew>,
+    /// It stands for no election: it has nothing to answer from.
+    pub(crate) is_mute: bool,
     /// Bytes of entries that were applied and are still in memory.
     kept_bytes: usize,
 }
@@ -50,18 +53,20 @@ pub(crate) struct Replica<C> {
 impl<C: Group> Replica<C> {
     pub(crate) fn open<F>(
         config: &Config<F>,
+        of: GroupId,
         seed: u64,
         recovered: Recovered,
         begins: Option<Anew>,
     ) -> Result<Self, String> {
         let Recovered { hard_state, mark, entries } = recovered.clone();
         let unwritten = Unwritten::new(hard_state, mark.index, entries);
-        let mut group = C::open(settings(config.me, seed), recovered)
+        let mut consensus = C::open(settings(config.me, seed), recovered)
             .map_err(|error| format!("the KV's log makes no member of its group: {error}"))?;
-        group.plant(config.bug);
-        let leadership = group.status().leadership;
+        consensus.plant(config.bug);
+        let leadership = consensus.status().leadership;
         let mut replica = Replica {
-            group,
+            of,
+            group: consensus,
             cluster: config.cluster,
             me: config.me,
             seed,
@@ -74,6 +79,7 @@ impl<C: Group> Replica<C> {
             heard: BTreeMap::new(),
             unwritten,
             begins,
+            is_mute: false,
             kept_bytes: 0,
         };
         replica.on_members();
@@ -114,15 +120,24 @@ impl<C: Group> Replica<C> {
         self.unwritten.is_due()
     }
 
+    /// Whether something is to be written, though nobody may wait for it.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten.is_there()
+    }
+
     /// With what the log must begin anew.
     pub(crate) fn begins(&self) -> Option<&Anew> {
         self.begins.as_ref()
     }
 
     /// All that is to be written.
-    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
-        self.begins = self.begins.take().filter(|begins| Some(begins) != anew);
-        self.unwritten.take(anew)
+    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
+        let Some(Anew { upon, .. }) = anew else { return self.unwritten.take(None) };
+        let install = self.begins.take().and_then(|begins| begins.install).or_else(|| {
+            // With it the log alone says what the group's member is, whatever becomes of its state.
+            self.mark().filter(|mark| upon.is_some() && *mark != SnapshotMark::default())
+        });
+        self.unwritten.take(Some(&Anew { upon: *upon, install }))
     }
 
     /// The entry after the last applied one is applied.
@@ -159,6 +174,16 @@ impl<C: Group> Replica<C> {
     /// Why nothing can be changed through this member, in words, and who it is to its group.
     pub(crate) fn status(&self) -> Status {
         self.group.status()
+    }
+
+    /// Of which group it is a member.
+    pub(crate) fn of(&self) -> GroupId {
+        self.of
+    }
+
+    /// The group begins here: so the log says.
+    pub(crate) fn begin_group(&mut self, mark: &SnapshotMark) {
+        self.unwritten.begin_group(mark);
     }
 
     /// This member.
@@ -205,12 +230,19 @@ impl<C: Group> Replica<C> {
 
     /// Sends to another member.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
-        let message = Message::Member(MemberMessage { cluster: self.cluster, body });
+        let message = MemberMessage { cluster: self.cluster, body };
+        let message = match self.of {
+            GroupId::ROOT => Message::Member(message),
+            group => Message::MemberOf(MemberOf { group, message }),
+        };
         effects.push(Effect::Send { to: self.node_of(to), message });
     }
 
     /// Says something about the log to another member.
     pub(crate) fn say(&self, to: Member, message: consensus::Message, effects: &mut Effects<Effect>) {
+        if self.is_mute && matches!(message.body, MessageBody::AskVote { .. } | MessageBody::AskPreVote(_)) {
+            return;
+        }
         self.send(to, MemberBody::Addressed { from: self.me, to, message }, effects);
     }
 }

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Entry, EntryBody, Leadership, Member, ReadAnswer, Ready, Refused, Rejected, Role};
+use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Refused, Rejected, Role};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
 use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
@@ -13,13 +13,13 @@ use step::{Bug, Effects, Function};
 
 use crate::asked::Asked;
 use crate::counters::{Counter, Counters};
-use crate::disk::Disk;
 use crate::group::Group;
+use crate::hosted::{Hosted, reply};
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
 use crate::proposals::Proposal;
-use crate::serving::{Serving, reply};
+use crate::sleep;
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// Whether nobody else has a vote.
     pub(crate) fn is_alone(&self) -> bool {
         self.replica.is_alone
@@ -42,7 +42,6 @@ impl<F: Function, C: Group> Serving<F, C> {
             questions.into_iter().for_each(|asked| self.settle(asked, counters, effects));
         }
         self.wake(counters, effects);
-        self.keep_time(effects);
         Ok(())
     }
 
@@ -51,7 +50,6 @@ impl<F: Function, C: Group> Serving<F, C> {
         &mut self,
         from: NodeId,
         message: MemberMessage,
-        disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
@@ -64,12 +62,16 @@ impl<F: Function, C: Group> Serving<F, C> {
             counters.add(Counter::Rejected, 1);
             return Ok(());
         };
+        if sleep::wakes(&message.body) {
+            self.wake_up();
+        }
         match message.body {
+            MemberBody::Sleep { term, last } => self.on_sleep(member, term, last),
             MemberBody::Consensus(message) | MemberBody::Addressed { message, .. } => {
                 self.receive(member, message, counters)?;
             }
             MemberBody::Standing(standing) => self.on_standing(member, standing, counters),
-            body => self.on_transfer(member, body, disk, effects),
+            body => self.on_transfer(member, body, effects),
         }
         self.pump(counters, effects)
     }
@@ -134,7 +136,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         if let Some(leadership) = ready.leadership {
             self.on_leadership(leadership, effects);
         }
-        self.snapshot_due |= ready.snapshot_needed && self.may_snapshot();
+        if ready.snapshot_needed {
+            self.freeze();
+        }
         if let Some(offer) = ready.snapshot_offered {
             self.on_offered(offer, effects);
         }
@@ -149,35 +153,49 @@ impl<F: Function, C: Group> Serving<F, C> {
     ) -> Result<(), String> {
         let (own, lost) = self.proposals.take(entry.position());
         self.turn_away(lost, &KvError::Unavailable, effects);
+        if let Some(healing) = &mut self.healing {
+            healing.miss(entry.clone());
+            self.replica.on_applied(&entry);
+            self.settle_changes(entry.position(), effects);
+            return Ok(());
+        }
         match (&entry.body, own) {
             (EntryBody::Command(_), Some(asked)) => {
                 asked.into_iter().for_each(|asked| self.settle(asked, counters, effects));
             }
-            (EntryBody::Command(command), None) => {
-                let commands = decode_entry(command).ok_or_else(|| {
-                    format!(
-                        "entry {} of the KV's group makes no sense here: a newer program wrote it; start that program",
-                        entry.index
-                    )
-                })?;
-                let applied = commands.len().saturating_sub(self.passed_over(entry.index));
-                for command in commands.iter().take(applied) {
-                    if let Some((function, version)) = self.state.lacks(&command.command) {
-                        return Err(format!(
-                            "entry {} of the KV's group needs version {version} of function {}, which this program \
-                             lacks: a newer one wrote it; start that program",
-                            entry.index, function.0
-                        ));
-                    }
-                    counters.add(Counter::Commands, 1);
-                    self.state.apply(command);
-                }
-            }
+            (EntryBody::Command(command), None) => self.apply_entry(entry.index, command, counters)?,
             (EntryBody::Nothing | EntryBody::Membership(_), _) => {}
         }
         self.replica.on_applied(&entry);
         self.pass(counters);
         self.settle_changes(entry.position(), effects);
+        Ok(())
+    }
+
+    /// Applies the commands of an entry that nobody here waits for.
+    pub(crate) fn apply_entry(
+        &mut self,
+        index: LogIndex,
+        command: &[u8],
+        counters: &mut Counters,
+    ) -> Result<(), String> {
+        let commands = decode_entry(command).ok_or_else(|| {
+            format!(
+                "entry {index} of the KV's group makes no sense here: a newer program wrote it; start that program"
+            )
+        })?;
+        let applied = commands.len().saturating_sub(self.passed_over(index));
+        for command in commands.iter().take(applied) {
+            if let Some((function, version)) = self.state.lacks(&command.command) {
+                return Err(format!(
+                    "entry {index} of the KV's group needs version {version} of function {}, which this program lacks: a \
+                     newer one wrote it; start that program",
+                    function.0
+                ));
+            }
+            counters.add(Counter::Commands, 1);
+            self.state.apply(command);
+        }
         Ok(())
     }
 
@@ -195,14 +213,17 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
-    /// Proposes what waits. Alone, one batch at a time: what comes while it is written is the next.
+    /// Proposes what waits. Alone, one batch at a time, when the log can write: what comes while it is written is the next.
     pub(crate) fn propose(
         &mut self,
+        can_write: bool,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        if !self.queue.is_empty() {
+            self.wake_up();
+        }
         if self.is_alone() {
-            let can_write = self.log.is_ready() && !self.log.is_writing() && !self.is_rotating();
             if let Some(batch) = can_write.then(|| self.next_batch(counters, effects)).flatten() {
                 self.propose_all(batch, effects);
             }

@@ -11,36 +11,42 @@ use step::{Bug, Effects, Function};
 
 use crate::asked::{Asked, What};
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::group::Group;
+use crate::hosted::{Hosted, reply};
 use crate::limits;
-use crate::serving::{Serving, reply};
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// A request came. `None`: its answer comes later, or has been on its way already.
     pub(crate) fn on_request(
         &mut self,
         from: NodeId,
         request: KvRequest,
+        device: &mut Device,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Option<KvAnswer> {
+        if let Some(answer) = self.without_state() {
+            counters.add(Counter::NotNow, 1);
+            return Some(answer);
+        }
         let what = match request.body {
             KvBody::Query(query) => {
-                match self.on_query((from, request.request), query, None, counters, effects) {
+                match self.on_query((from, request.request), query, None, device, counters, effects) {
                     Ok(what) => what,
                     Err(answer) => return answer,
                 }
             }
             KvBody::Read { consistency, query } => {
                 let place = (from, request.request);
-                match self.on_query(place, query, Some(consistency), counters, effects) {
+                match self.on_query(place, query, Some(consistency), device, counters, effects) {
                     Ok(what) => what,
                     Err(answer) => return answer,
                 }
             }
             KvBody::Command { session, sequence, answered_below, command } => {
                 let command = LoggedCommand { session, sequence, answered_below, command };
-                if let Some(answer) = self.without_log(&command, counters, effects) {
+                if let Some(answer) = self.without_log(&command, device, counters, effects) {
                     return answer;
                 }
                 What::Command(command)
@@ -58,6 +64,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         asked: (NodeId, u64),
         query: KvQuery,
         consistency: Option<Consistency>,
+        device: &mut Device,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<What, Option<KvAnswer>> {
@@ -73,10 +80,10 @@ impl<F: Function, C: Group> Serving<F, C> {
             (_, Some(Consistency::Linearizable) | None) => None,
         };
         if let Some(at_least) = at_least {
-            return Err(self.read_at(asked, at_least, query, counters, effects));
+            return Err(self.read_at(asked, at_least, query, device, counters, effects));
         }
         let is_indexed = consistency.is_some();
-        if self.is_settled() || self.replica.has(Bug::KvFollowerAnswers) {
+        if self.is_settled(device) || self.replica.has(Bug::KvFollowerAnswers) {
             return Err(Some(self.query(&query, is_indexed, counters)));
         }
         self.not_leading().map_or(Ok(What::Query { query, is_indexed }), |answer| Err(Some(answer)))
@@ -86,6 +93,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn without_log(
         &mut self,
         command: &LoggedCommand,
+        device: &mut Device,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Option<Option<KvAnswer>> {
@@ -104,29 +112,22 @@ impl<F: Function, C: Group> Serving<F, C> {
         if let Err(error) = self.check_known(&command.command) {
             return Some(Some(KvAnswer::Failed(error)));
         }
-        if self.log.is_full() {
+        if device.log.is_full() {
             return Some(Some(KvAnswer::Failed(KvError::Full)));
         }
-        if !self.has_room_for(&command.command) {
-            self.room.turned_away(logged_bytes(&command.command));
+        if !has_room_for(device, &command.command) {
+            device.room.turned_away(logged_bytes(&command.command));
             counters.add(Counter::Refused, 1);
-            self.await_room(effects);
+            device.await_room(effects);
             return Some(Some(KvAnswer::Failed(KvError::Full)));
         }
         None
     }
 
-    /// Whether a command may be logged: what is reserved for snapshots stays free.
-    fn has_room_for(&self, command: &KvCommand) -> bool {
-        let bytes = self.queue.bytes() + logged_bytes(command);
-        let rounds = if limits::only_removes(command) { 1 } else { 2 };
-        self.room.has(bytes, rounds * self.state.snapshot_bytes())
-    }
-
     /// Whether a question can be answered now: nobody else can have changed anything, and no command that came before
     /// it waits, or the disk is full and nobody knows when one will go on.
-    fn is_settled(&self) -> bool {
-        self.is_alone() && (self.log.is_full() || (self.queue.is_empty() && self.proposals.is_empty()))
+    fn is_settled(&self, device: &Device) -> bool {
+        self.is_alone() && (device.log.is_full() || (self.queue.is_empty() && self.proposals.is_empty()))
     }
 
     /// What to answer where another member is to be asked.
@@ -198,6 +199,13 @@ impl<F: Function, C: Group> Serving<F, C> {
             questions.into_iter().for_each(|asked| drop(self.queue.push(asked)));
         }
     }
+}
+
+/// Whether a command may be logged: what is reserved for checkpoints stays free.
+fn has_room_for(device: &Device, command: &KvCommand) -> bool {
+    let bytes = device.queued() + logged_bytes(command);
+    let rounds = if limits::only_removes(command) { 1 } else { 2 };
+    device.room.has(bytes, rounds * device.snapshot_bytes())
 }
 
 /// Bytes of the log that a command takes alone.

@@ -1,114 +1,112 @@
-//! Serving: what becomes of batches, of the snapshot, and of a disk without room.
+//! Serving: the groups that are hosted, and what becomes of batches, and of a disk without room.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
-use consensus::Role;
+use alloc::vec::Vec;
+use consensus::Membership;
 use core::time::Duration;
-use formats::message::kv::{KvAnswer, KvReply};
-use formats::{Effect, Message};
-use glossary::NodeId;
-use step::{Bug, DiskOperation, DiskResult, Effects, FileName, Function, TimerId};
+use formats::Effect;
+use formats::kv_store::encode_records;
+use formats::message::member::MemberBody;
+use formats::message::standing::DiskRoom;
+use glossary::GroupId;
+use step::{DiskOperation, DiskResult, Effects, Function};
 
-use crate::asked::Queue;
-use crate::changes::Changes;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
+use crate::device::{Device, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER};
+use crate::disk::{Disk, Purpose, log_name};
 use crate::group::Group;
-use crate::knows::Announcing;
-use crate::log::{self, Begins, Log, Writing};
-use crate::look::Look;
-use crate::proposals::Proposals;
+use crate::hosted::Hosted;
+use crate::log::{self, Log, Writing};
 use crate::replica::Replica;
 use crate::room::Room;
-use crate::snapshot::{self, Snapshot};
-use crate::standings::Standings;
+use crate::sleep::Liveness;
 use crate::start::Started;
-use crate::state::State;
-use crate::transfer::{Held, Transfer};
 use crate::unwritten::Anew;
-use crate::waiting::Waiting;
 
 /// A sync that nothing follows for so long is followed by a mark.
 const MARK_AFTER: Duration = Duration::from_millis(200);
 
-/// How long a full disk is left alone before it is tried again.
-pub(crate) const ROOM_AFTER: Duration = Duration::from_secs(1);
-
-/// On a full disk a snapshot is worth its writing when the log has grown by such a part of it.
+/// On a full disk a checkpoint is worth its writing when the log has grown by such a part of it.
 const WORTH_PART: u64 = 8;
 
-/// More log files than these are replaced by a snapshot, however small they are: a start reads them all.
+/// More log files than these are replaced by a checkpoint, however small they are: a start reads them all.
 const LOG_FILES_MAX: usize = 8;
-
-/// A tick of the group's.
-const TICK: Duration = Duration::from_millis(50);
-
-pub(crate) const TICK_TIMER: TimerId = TimerId(3);
-pub(crate) const MARK_TIMER: TimerId = TimerId(1);
-pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
 
 /// What a KV has while it serves.
 #[derive(Debug)]
 pub(crate) struct Serving<F, C> {
-    pub(crate) state: State<F>,
-    pub(crate) queue: Queue,
-    pub(crate) replica: Replica<C>,
-    pub(crate) proposals: Proposals,
-    pub(crate) waiting: Waiting,
-    pub(crate) announcing: Announcing,
-    pub(crate) changes: Changes,
-    pub(crate) standings: Standings,
-    pub(crate) log: Log,
-    pub(crate) snapshot: Option<Snapshot>,
-    /// A snapshot is to begin with the next log file.
-    pub(crate) snapshot_due: bool,
-    /// A snapshot that another member gives.
-    pub(crate) transfer: Option<Transfer<F>>,
-    /// One that was given, until the log goes on from it.
-    pub(crate) installed: Option<Held>,
-    /// The newest snapshot, for others.
-    pub(crate) held: Option<Held>,
-    /// Pieces that are being read for others.
-    pub(crate) pieces: usize,
-    /// A timer runs for the next tick.
-    is_ticking: bool,
-    /// Files that hold the state.
-    files: BTreeSet<FileName>,
-    pub(crate) mark: Mark,
-    pub(crate) room: Room,
-    /// Bytes of log that the snapshot under way replaces.
-    replaced: u64,
-}
-
-/// Whether the last sync is followed by a mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    /// It is, or there was none.
-    Settled,
-    /// Not yet, and no timer runs.
-    Due,
-    /// A timer runs.
-    Waiting,
-    /// The timer ran out.
-    Now,
+    /// The groups that it hosts, the root group always among them.
+    pub(crate) groups: BTreeMap<GroupId, Hosted<F, C>>,
+    pub(crate) device: Device,
+    /// Groups that may have something to propose or to write.
+    pub(crate) touched: BTreeSet<GroupId>,
+    /// Which servers are heard.
+    pub(crate) liveness: Liveness,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// See [`crate::Kv`].
     pub(crate) fn check_invariants(&self) {
-        assert_eq!(self.snapshot.is_some(), self.state.map.is_frozen(), "a map is frozen for its snapshot");
-        assert!(self.queue.knows(self.proposals.commands()), "every command has one place");
-        assert!(self.state.sessions.is_bounded(), "sessions keep their bounds");
+        assert!(
+            self.device.checkpoint.is_none() || self.device.is_table_busy,
+            "a checkpoint is a commit under way"
+        );
+        for hosted in self.groups.values() {
+            hosted.check_invariants();
+            assert_eq!(hosted.share, hosted.share_now(), "shares are noted");
+        }
     }
 
-    /// See [`crate::Kv::look`].
-    pub(crate) fn look(&self, counters: &Counters) -> Look {
-        let (applied, leadership) = (self.replica.applied(), self.leadership());
-        let is_ahead_of_all = leadership.role != Role::Leader
-            || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
-        let (installed, differed) = (counters.get(Counter::Installed), counters.get(Counter::Differed));
-        Look { applied, hash: self.state.hash(), installed, differed, is_ahead_of_all, leadership }
+    /// The root group.
+    pub(crate) fn root(&self) -> &Hosted<F, C> {
+        self.groups.get(&GroupId::ROOT).expect("the root group is always hosted")
+    }
+
+    pub(crate) fn root_mut(&mut self) -> &mut Hosted<F, C> {
+        self.groups.get_mut(&GroupId::ROOT).expect("the root group is always hosted")
+    }
+
+    /// Lets a group do something, and notes what that means for all. None where it is not hosted.
+    pub(crate) fn with<R>(
+        &mut self,
+        group: GroupId,
+        act: impl FnOnce(&mut Hosted<F, C>, &mut Device) -> R,
+    ) -> Option<R> {
+        let hosted = self.groups.get_mut(&group)?;
+        self.touched.insert(group);
+        let answer = act(hosted, &mut self.device);
+        note(hosted, &mut self.device);
+        Some(answer)
+    }
+
+    /// The same with every group, until one fails.
+    pub(crate) fn with_all(
+        &mut self,
+        mut act: impl FnMut(&mut Hosted<F, C>, &mut Device) -> Result<(), String>,
+    ) -> Result<(), String> {
+        for (group, hosted) in &mut self.groups {
+            self.touched.insert(*group);
+            let ended = act(hosted, &mut self.device);
+            note(hosted, &mut self.device);
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// The same with those that may have something to propose or to write.
+    fn with_touched(
+        &mut self,
+        mut act: impl FnMut(&mut Hosted<F, C>, &mut Device) -> Result<(), String>,
+    ) -> Result<(), String> {
+        for group in &self.touched {
+            let hosted = self.groups.get_mut(group).expect("what is touched is hosted");
+            let ended = act(hosted, &mut self.device);
+            note(hosted, &mut self.device);
+            ended?;
+        }
+        Ok(())
     }
 
     /// Serves what the start found. The log's next file is opened meanwhile.
@@ -119,10 +117,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { mut state, recovered, begins, end, next, kept, needless, log_bytes, held } = started;
-        let snapshot_due = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
+        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, table } =
+            started;
+        let is_taken_over = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
-        let replica = Replica::open(config, seed, recovered, begins)?;
+        let mark = recovered.mark.clone();
+        let replica = Replica::open(config, GroupId::ROOT, seed, recovered, begins)?;
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
@@ -130,30 +130,19 @@ impl<F: Function, C: Group> Serving<F, C> {
         log.grown = log_bytes;
         let mut room = Room::default();
         room.look(disk, effects);
-        let mut serving = Serving {
-            state,
-            queue: Queue::default(),
-            replica,
-            proposals: Proposals::default(),
-            waiting: Waiting::default(),
-            announcing: Announcing::default(),
-            changes: Changes::default(),
-            standings: Standings::default(),
-            log,
-            snapshot: None,
-            snapshot_due,
-            transfer: None,
-            installed: None,
-            held,
-            pieces: 0,
-            is_ticking: false,
-            files: kept.into_iter().collect(),
-            mark: Mark::Settled,
-            room,
-            replaced: 0,
-        };
-        serving.pass_to(serving.replica.applied());
-        serving.pump(counters, effects)?;
+        let mut device = Device::new(log, room, kept.into_iter().collect());
+        device.rewrites = table.rewrites;
+        let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
+        device.snapshot_due = is_taken_over || is_wasteful;
+        device.dropped = table.strangers;
+        let mut root = Hosted::new(state, replica);
+        root.rest_in(table.rest, mark);
+        let groups = [(GroupId::ROOT, root)].into();
+        let mut serving = Serving { groups, device, touched: BTreeSet::new(), liveness: Liveness::default() };
+        for (group, found) in others {
+            serving.host_found(group, found, (config, seed))?;
+        }
+        serving.with_all(|hosted, _| hosted.pump(counters, effects))?;
         Ok(serving)
     }
 
@@ -165,29 +154,30 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
-        match self.log.on_done(result, disk, effects) {
+        let device = &mut self.device;
+        match device.log.on_done(result, disk, effects) {
             log::Progress::None => {}
             log::Progress::Opened => {
-                self.files.insert(log_name(self.log.sequence()));
+                device.files.insert(log_name(device.log.sequence()));
                 // Each start and each full disk leaves a file.
-                let logs = self.files.iter().filter(|file| matches!(named(**file), Some(Named::Log(_))));
-                self.snapshot_due |= logs.count() > LOG_FILES_MAX && self.may_snapshot();
+                device.snapshot_due |= device.log_files() > LOG_FILES_MAX && device.may_snapshot();
             }
             log::Progress::Durable(batch) => {
-                let begins = batch.begins;
                 self.on_durable(&batch, counters, effects)?;
-                match begins {
-                    Some(Begins::Snapshot(sequence)) => self.begin_snapshot(sequence, config, disk, effects),
-                    Some(Begins::Installed) => self.on_installed(disk, effects),
-                    None => {}
+                if let Some(sequence) = batch.begins {
+                    self.begin_checkpoint(sequence, config, disk, effects);
                 }
-                self.snapshot_due |= self.log.grown >= config.snapshot_log_bytes && self.may_snapshot();
+                let device = &mut self.device;
+                device.snapshot_due |= device.log.grown >= config.snapshot_log_bytes && device.may_snapshot();
             }
             log::Progress::Full => {
                 counters.add(Counter::Full, 1);
-                self.on_full(counters, effects);
-                self.hand_over();
-                self.room.is_awaited = true;
+                self.with_all(|hosted, _| {
+                    hosted.on_full(counters, effects);
+                    hosted.hand_over();
+                    Ok(())
+                })?;
+                self.device.room.is_awaited = true;
                 effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
             }
             log::Progress::Failed(error) => return Err(log::failure(error)),
@@ -205,133 +195,28 @@ impl<F: Function, C: Group> Serving<F, C> {
             counters.add(Counter::Marks, 1);
         } else {
             counters.add(Counter::Batches, 1);
-            self.mark = Mark::Due;
+            self.device.mark = Mark::Due;
         }
-        if let Some(number) = batch.through {
-            self.replica.persisted(number);
+        for (group, number) in &batch.through {
+            let ended = self.with(*group, |hosted, _| {
+                hosted.replica.persisted(*number);
+                hosted.pump(counters, effects)
+            });
+            ended.unwrap_or(Ok(()))?;
         }
-        self.pump(counters, effects)
-    }
-
-    /// A log file just said again all that is not applied: with the state as it is now, it is all there is.
-    fn begin_snapshot(
-        &mut self,
-        sequence: u64,
-        config: &Config<F>,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) {
-        let Some(mut mark) = self.replica.mark() else { return };
-        // Who wanted one while the batch before it was written gets this one.
-        self.snapshot_due = false;
-        self.replaced = core::mem::take(&mut self.log.grown);
-        self.state.map.freeze();
-        let sessions = match config.bug {
-            Some(Bug::SessionsLostInSnapshot) => Default::default(),
-            _ => self.state.sessions.records(),
-        };
-        mark.index.0 += u64::from(config.bug == Some(Bug::CheckpointAheadOfLog));
-        let (owner, what) = (config.cluster.0, (mark, self.state.index));
-        self.snapshot =
-            Some(Snapshot::begin(Purpose::Snapshot, owner, sequence, what, sessions, disk, effects));
-    }
-
-    pub(crate) fn on_snapshot(
-        &mut self,
-        result: DiskResult,
-        disk: &mut Disk,
-        counters: &mut Counters,
-        effects: &mut Effects<Effect>,
-    ) -> Result<(), String> {
-        let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
-        let sequence = snapshot.sequence();
-        let progress = snapshot.on_done(result, &mut self.state.map, disk, effects);
-        let is_durable = progress == snapshot::Progress::Durable;
-        match progress {
-            snapshot::Progress::None => return Ok(()),
-            snapshot::Progress::Failed(error) => return Err(log::failure(error)),
-            snapshot::Progress::Durable => {
-                counters.add(Counter::Snapshots, 1);
-                let (mark, length) = (snapshot.mark().clone(), snapshot.length());
-                self.replica.on_snapshot(&mark);
-                self.held = Some(Held { mark, sequence, length });
-                self.files.insert(snapshot_name(sequence));
-                self.delete_before(sequence, disk, effects);
-            }
-            snapshot::Progress::Full => {
-                counters.add(Counter::SnapshotsGivenUp, 1);
-                let file = snapshot_name(sequence);
-                disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
-                self.log.grown += self.replaced;
-                self.room.look(disk, effects);
-            }
-        }
-        self.state.map.thaw();
-        self.snapshot = None;
-        self.on_snapshot_ended(is_durable, effects);
         Ok(())
     }
 
-    /// Whether a snapshot can begin: none is under way, and as far as is known there is room for it.
-    pub(crate) fn may_snapshot(&self) -> bool {
-        let is_idle = self.snapshot.is_none() && self.transfer.is_none() && self.installed.is_none();
-        is_idle && !self.log.is_beginning() && self.room.has(0, self.state.snapshot_bytes())
-    }
-
-    /// Whether commands are taken, as far as room goes.
-    pub(crate) fn has_room(&self) -> bool {
-        self.room.has(0, 2 * self.state.snapshot_bytes())
-    }
-
-    /// The room was looked at. Where commands find none, a snapshot makes some: the log goes, and the snapshot
-    /// before it, which is about as large.
+    /// The room was looked at. Where commands find none, a checkpoint makes some: the log goes.
     pub(crate) fn on_space(&mut self, result: &DiskResult, effects: &mut Effects<Effect>) {
-        if self.room.looked(result, 2 * self.state.snapshot_bytes()) {
+        let device = &mut self.device;
+        let snapshot_bytes = device.snapshot_bytes();
+        if device.room.looked(result, 2 * snapshot_bytes) {
             return;
         }
-        let is_worth_it = self.log.grown >= self.state.snapshot_bytes() / WORTH_PART;
-        self.snapshot_due |= is_worth_it && self.may_snapshot();
-        self.await_room(effects);
-    }
-
-    /// Files are gone: whoever waits for room need not wait for the timer.
-    pub(crate) fn on_forgotten(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        if self.room.is_awaited {
-            self.room.look(disk, effects);
-        }
-    }
-
-    /// Somebody waits for room: it is looked for in a while.
-    pub(crate) fn await_room(&mut self, effects: &mut Effects<Effect>) {
-        if !self.room.is_awaited {
-            self.room.is_awaited = true;
-            effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
-        }
-    }
-
-    /// Looks whether there is room by now.
-    pub(crate) fn look_for_room(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        self.room.is_awaited = false;
-        self.log.try_again(disk, effects);
-        self.room.look(disk, effects);
-    }
-
-    /// The log goes on from a snapshot that another member gave.
-    fn on_installed(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        if let Some(held) = self.installed.take() {
-            self.log.grown = 0;
-            self.files.insert(snapshot_name(held.sequence));
-            self.delete_before(held.sequence, disk, effects);
-            self.held = Some(held);
-        }
-    }
-
-    /// Time passes only where there are others.
-    pub(crate) fn keep_time(&mut self, effects: &mut Effects<Effect>) {
-        if self.replica.has_others && !self.is_ticking {
-            self.is_ticking = true;
-            effects.push(Effect::SetTimer { timer: TICK_TIMER, after: TICK });
-        }
+        let is_worth_it = device.log.grown >= snapshot_bytes / WORTH_PART;
+        device.snapshot_due |= is_worth_it && device.may_snapshot();
+        device.await_room(effects);
     }
 
     /// A tick is over.
@@ -340,75 +225,132 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
-        self.is_ticking = false;
-        self.replica.tick();
-        self.tick_transfer(effects);
-        self.announce(effects);
-        self.tell_standing(effects);
-        self.promote();
-        self.pump(counters, effects)
-    }
-
-    /// Deletes what the snapshot stands for.
-    fn delete_before(&mut self, snapshot: u64, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        let replaced = |file: &FileName| match named(*file) {
-            Some(Named::Log(sequence) | Named::Snapshot(sequence)) => sequence < snapshot,
-            None => false,
-        };
-        for file in self.files.iter().copied().filter(replaced) {
-            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
+        self.device.on_tick();
+        let (root, room) = (self.root().replica.status().membership, self.device.disk_room());
+        self.say_alive(&root, effects);
+        let liveness = core::mem::take(&mut self.liveness);
+        let is_disturbed = |hosted: &Hosted<F, C>| hosted.is_disturbed(&liveness);
+        let disturbed =
+            self.groups.iter().filter(|(_, hosted)| is_disturbed(hosted)).map(|(group, _)| *group);
+        for group in disturbed.collect::<Vec<_>>() {
+            self.with(group, |hosted, _| hosted.wake_up());
         }
-        self.files.retain(|file| !replaced(file));
+        let ended = self.tick_awake((&root, &liveness), room, counters, effects);
+        self.liveness = liveness;
+        ended
     }
 
-    pub(crate) fn on_turn_end(
+    fn tick_awake(
         &mut self,
-        config: &Config<F>,
-        disk: &mut Disk,
+        (root, liveness): (&Membership, &Liveness),
+        room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
-        self.propose(counters, effects)?;
-        self.restore_transfer(config, disk, effects);
-        if !self.log.is_ready() {
-            return Ok(());
-        }
-        if self.log.is_writing() {
-            self.log.write_again(disk, effects);
-        } else if let Some(anew) = self.anew() {
-            if self.is_place_for(&anew) {
-                self.write(Some(anew), disk, counters, effects);
-            } else {
-                self.log.rotate(disk, effects);
-            }
-        } else if self.replica.is_due() || self.mark == Mark::Now {
-            self.write(None, disk, counters, effects);
-        } else if self.mark == Mark::Due {
-            self.mark = Mark::Waiting;
-            effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
+        let are_several = root.voters.len() + root.learners.len() > 1;
+        let passes =
+            |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
+        let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
+        for group in groups.collect::<Vec<_>>() {
+            let told = (root, liveness);
+            let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
+            ended.unwrap_or(Ok(()))?;
         }
         Ok(())
     }
 
+    /// Says to the others now and then that this server lives, where there are groups that may sleep.
+    fn say_alive(&mut self, members: &Membership, effects: &mut Effects<Effect>) {
+        let replica = &self.groups[&GroupId::ROOT].replica;
+        let all = members.voters.iter().chain(&members.learners).copied();
+        let others = all.filter(|member| *member != replica.me());
+        let is_time = self.liveness.on_tick(others.clone().map(|member| replica.node_of(member)));
+        if is_time && self.groups.len() > 1 {
+            others.for_each(|member| replica.send(member, MemberBody::Alive, effects));
+        }
+    }
+
+    /// It is looked who waited long enough.
+    pub(crate) fn end_waits(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
+        self.device.on_look();
+        for hosted in self.groups.values_mut() {
+            hosted.end_waits(&mut self.device, counters, effects);
+        }
+    }
+
+    pub(crate) fn on_turn_end(
+        &mut self,
+        told: (&Config<F>, u64),
+        disk: &mut Disk,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) -> Result<(), String> {
+        self.settle_groups(told, counters, effects)?;
+        let log = &self.device.log;
+        let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
+        self.with_touched(|hosted, device| {
+            hosted.propose(can_write, counters, effects)?;
+            hosted.commit_transfer(device, disk, effects);
+            if hosted.heal(counters)? {
+                (device.rewrites, device.snapshot_due) = (true, true);
+            }
+            Ok(())
+        })?;
+        self.write_next(disk, counters, effects);
+        let groups = &self.groups;
+        self.touched.retain(|group| groups.get(group).is_some_and(Hosted::has_to_do));
+        Ok(())
+    }
+
+    /// Writes what is to be written, where the log can.
+    fn write_next(&mut self, disk: &mut Disk, counters: &mut Counters, effects: &mut Effects<Effect>) {
+        if !self.device.log.is_ready() {
+            return;
+        }
+        if self.device.log.is_writing() {
+            self.device.log.write_again(disk, effects);
+        } else if let Some(anew) = self.anew() {
+            if self.is_place_for(&anew) {
+                self.write(Some(anew), disk, counters, effects);
+            } else {
+                self.device.log.rotate(disk, effects);
+            }
+        } else if self.is_due() || self.device.mark == Mark::Now {
+            self.write(None, disk, counters, effects);
+        } else if self.device.mark == Mark::Due {
+            self.device.mark = Mark::Waiting;
+            effects.push(Effect::SetTimer { timer: MARK_TIMER, after: MARK_AFTER });
+        }
+    }
+
+    /// Whether something is to be written for which somebody waits.
+    fn is_due(&self) -> bool {
+        self.touched.iter().any(|group| self.groups[group].replica.is_due())
+    }
+
     /// Whether the log must begin anew in a file of its own, and with what.
     fn anew(&self) -> Option<Anew> {
-        match self.replica.begins() {
-            Some(begins) => Some(begins.clone()),
-            None if self.transfer.is_some() => None,
-            None => self.snapshot_due.then(|| Anew { upon: Some(self.log.sequence()), install: None }),
+        let device = &self.device;
+        if device.is_beginning() {
+            let begins = self.groups.values().filter_map(|hosted| hosted.replica.begins());
+            return Some(Anew { upon: begins.filter_map(|begins| begins.upon).max(), install: None });
         }
+        let is_due = device.snapshot_due && !device.is_arriving();
+        is_due.then(|| Anew { upon: Some(device.log.sequence()), install: None })
     }
 
     /// Whether the log can begin anew in the file that is open: it is behind the snapshot, and has nothing yet.
     fn is_place_for(&self, anew: &Anew) -> bool {
-        self.log.is_fresh() && anew.upon.is_none_or(|upon| upon <= self.log.sequence())
+        let log = &self.device.log;
+        log.is_fresh() && anew.upon.is_none_or(|upon| upon <= log.sequence())
     }
 
     /// Whether the next batch goes to another file.
-    pub(crate) fn is_rotating(&self) -> bool {
+    fn is_rotating(&self) -> bool {
         self.anew().is_some_and(|anew| !self.is_place_for(&anew))
     }
 
+    /// Writes what all groups have to say.
     fn write(
         &mut self,
         anew: Option<Anew>,
@@ -416,29 +358,47 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) {
-        if self.mark == Mark::Waiting {
+        if self.device.mark == Mark::Waiting {
             effects.push(Effect::ClearTimer(MARK_TIMER));
         }
-        self.mark = Mark::Settled;
-        let mut batch = self.replica.take_unwritten(anew.as_ref());
-        if let Some(anew) = anew {
-            batch.begins = match anew.upon {
-                Some(_) if self.installed.is_some() => Some(Begins::Installed),
-                Some(sequence) if core::mem::take(&mut self.snapshot_due) => Some(Begins::Snapshot(sequence)),
-                _ => None,
-            };
-        }
-        let grown = self.log.grown;
-        self.log.write(batch, disk, effects);
-        let written = self.log.grown - grown;
+        self.device.mark = Mark::Settled;
+        let mut batch = self.take_unwritten(anew.as_ref());
+        let device = &mut self.device;
+        batch.begins = anew.and_then(|anew| anew.upon).map(|_| device.log.sequence());
+        let grown = device.log.grown;
+        device.log.write(batch, disk, effects);
+        let written = device.log.grown - grown;
         counters.add(Counter::LogBytes, written);
-        if self.room.used(written, 2 * self.state.snapshot_bytes()) {
-            self.room.look(disk, effects);
+        if device.room.used(written, 2 * device.snapshot_bytes()) {
+            device.room.look(disk, effects);
         }
+    }
+
+    /// A batch of all that groups want written; what nobody waits for goes along.
+    fn take_unwritten(&mut self, anew: Option<&Anew>) -> Writing {
+        let mut batch = Writing { is_mark: anew.is_none(), ..Writing::default() };
+        if anew.is_some() {
+            self.device.leaving = self.device.dropped.len();
+        }
+        let mut body = Vec::new();
+        for (group, hosted) in &mut self.groups {
+            if anew.is_none() && !self.touched.contains(group) {
+                continue;
+            }
+            let taken = hosted.replica.take_unwritten(anew);
+            body = encode_records(body, *group, &taken.records);
+            batch.through.extend(taken.through.map(|number| (*group, number)));
+            batch.is_mark &= !taken.is_due;
+            note(hosted, &mut self.device);
+        }
+        batch.body = body.into();
+        batch
     }
 }
 
-/// Sends an answer.
-pub(crate) fn reply(to: NodeId, request: u64, body: KvAnswer, effects: &mut Effects<Effect>) {
-    effects.push(Effect::Send { to, message: Message::KvReply(KvReply { request, body }) });
+/// A group did something: what that means for all.
+fn note<F: Function, C: Group>(hosted: &mut Hosted<F, C>, device: &mut Device) {
+    let now = hosted.share_now();
+    device.note(hosted.share, now);
+    hosted.share = now;
 }

@@ -8,13 +8,17 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Bound;
 use formats::kv_store::{LoggedCommand, SessionRecord};
+use formats::kv_table::{Row, RowKey, SessionRow, encode_row};
 use formats::message::kv::{KvAnswer, KvError, StepError};
 
+use crate::changed::Changed;
 use crate::hash;
 use crate::limits::{
     MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSION_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, STEP_BYTES,
 };
+use crate::rows::Written;
 use crate::steps;
 
 /// What a session takes in a snapshot beside its answers, at most.
@@ -31,6 +35,10 @@ pub(crate) struct Sessions {
     bytes: usize,
     /// The sum of the hashes of sessions, and of the numbers of those forgotten.
     hash: u64,
+    /// What changed since the last checkpoint: sessions, answers, and whether more are forgotten.
+    changed: Changed<u64>,
+    changed_answers: Changed<(u64, u64)>,
+    changed_forgotten: Changed<()>,
     /// A planted mistake: nothing is known to have been applied before.
     pub(crate) is_blind: bool,
 }
@@ -63,13 +71,19 @@ impl Sessions {
     pub(crate) fn record(&mut self, command: &LoggedCommand, index: u64, answer: KvAnswer) {
         let before = self.sessions.get(&command.session).map_or(0, |known| known.hash(command.session));
         self.hash = self.hash.wrapping_sub(before);
+        let was_there = self.sessions.contains_key(&command.session);
+        self.changed.note(&command.session, SESSION_BYTES, was_there, true);
+        let answers = &mut self.changed_answers;
+        answers.note(&(command.session, command.sequence), answer_bytes(&answer), false, true);
         let session = self.sessions.entry(command.session).or_default();
         self.bytes -= session.bytes;
         session.used = index;
         session.insert(command.sequence, answer);
         // Nobody can have the answer to what is only now applied.
-        session.forget_below(command.answered_below.min(command.sequence));
-        session.keep_bounds();
+        let mut gone = session.forget_below(command.answered_below.min(command.sequence));
+        gone.extend(session.keep_bounds());
+        gone.iter()
+            .for_each(|sequence| answers.note(&(command.session, *sequence), ANSWER_BYTES, true, false));
         self.bytes += session.bytes;
         self.hash = self.hash.wrapping_add(session.hash(command.session));
         self.keep_bounds(command.session);
@@ -83,6 +97,11 @@ impl Sessions {
             let session = self.sessions.remove(&idle).expect("it was just found");
             self.bytes -= session.bytes;
             self.hash = self.hash.wrapping_sub(session.hash(idle)).wrapping_add(hash::mix([idle]));
+            self.changed.note(&idle, SESSION_BYTES, true, false);
+            for sequence in session.answers.keys() {
+                self.changed_answers.note(&(idle, *sequence), ANSWER_BYTES, true, false);
+            }
+            self.changed_forgotten.note(&(), 8, true, true);
             self.forgotten.push_back(idle);
             if self.forgotten.len() > MAX_FORGOTTEN
                 && let Some(oldest) = self.forgotten.pop_front()
@@ -114,15 +133,86 @@ impl Sessions {
         (self.bytes + SESSION_BYTES * self.sessions.len() + 8 * self.forgotten.len()) as u64
     }
 
-    /// The table as a snapshot holds it: sessions in order, and those forgotten.
-    pub(crate) fn records(&self) -> (Vec<(u64, SessionRecord)>, Vec<u64>) {
-        let record = |session: &Session| SessionRecord {
-            answered_below: session.answered_below,
-            used: session.used,
-            answers: session.answers.iter().map(|(sequence, answer)| (*sequence, answer.clone())).collect(),
+    /// Its rows behind a key, in order.
+    pub(crate) fn rows_after<'a>(&'a self, after: &[u8]) -> impl Iterator<Item = Row> + use<'a> {
+        // Only what follows is made: pages of large tables are asked for one after another.
+        let (sessions, answers) = match RowKey::decode(after) {
+            Some(RowKey::Session(session)) => (Some(Bound::Excluded(session)), (0, Bound::Unbounded)),
+            Some(RowKey::Answer(session, sequence)) => (None, (session, Bound::Excluded(sequence))),
+            Some(RowKey::Forgotten | RowKey::Pair(_)) => (None, (u64::MAX, Bound::Excluded(u64::MAX))),
+            None => (Some(Bound::Unbounded), (0, Bound::Unbounded)),
         };
-        let records = self.sessions.iter().map(|(number, session)| (*number, record(session))).collect();
-        (records, self.forgotten.iter().copied().collect())
+        let sessions = sessions.into_iter().flat_map(|from| self.sessions.range((from, Bound::Unbounded)));
+        let sessions = sessions.map(|(number, session)| Row::Session(*number, session.row()));
+        let (first, first_from) = answers;
+        let answers = self.sessions.range(first..).flat_map(move |(number, session)| {
+            let from = if *number == first { first_from } else { Bound::Unbounded };
+            let answers = session.answers.range((from, Bound::Unbounded));
+            answers.map(|(sequence, answer)| Row::Answer(*number, *sequence, answer.clone()))
+        });
+        let is_told = self.forgotten.is_empty() || RowKey::Forgotten.encode().as_slice() <= after;
+        let forgotten = (!is_told).then(|| self.forgotten_row());
+        sessions.chain(answers).chain(forgotten)
+    }
+
+    fn forgotten_row(&self) -> Row {
+        Row::Forgotten(self.forgotten.iter().copied().collect())
+    }
+
+    /// Rows of what changed since the last checkpoint, for the one that begins now.
+    pub(crate) fn begin_checkpoint(&mut self, rows: &mut Vec<Written>) {
+        let written = |row: Row| {
+            let (key, value) = encode_row(&row);
+            (key, Some(value))
+        };
+        for number in self.changed.begin() {
+            rows.push(match self.sessions.get(number) {
+                Some(session) => written(Row::Session(*number, session.row())),
+                None => (RowKey::Session(*number).encode(), None),
+            });
+        }
+        for (number, sequence) in self.changed_answers.begin() {
+            let answer = self.sessions.get(number).and_then(|session| session.answers.get(sequence));
+            rows.push(match answer {
+                Some(answer) => written(Row::Answer(*number, *sequence, answer.clone())),
+                None => (RowKey::Answer(*number, *sequence).encode(), None),
+            });
+        }
+        let has_more_forgotten = self.changed_forgotten.begin().next().is_some();
+        rows.extend(has_more_forgotten.then(|| written(self.forgotten_row())));
+    }
+
+    /// It is durable, or came to nothing.
+    pub(crate) fn end_checkpoint(&mut self, is_durable: bool) {
+        if is_durable {
+            self.changed.end();
+            self.changed_answers.end();
+            self.changed_forgotten.end();
+        } else {
+            self.changed.give_up();
+            self.changed_answers.give_up();
+            self.changed_forgotten.give_up();
+        }
+    }
+
+    /// Keys that changed since the last checkpoint, and bytes of them, at most.
+    pub(crate) fn changed(&self) -> [(u64, u64); 3] {
+        let forgotten = (self.changed_forgotten.weight().0, 8 * self.forgotten.len() as u64);
+        [self.changed.weight(), self.changed_answers.weight(), forgotten]
+    }
+
+    /// Takes a session that the table has, without its answers.
+    pub(crate) fn restore_session(&mut self, number: u64, row: SessionRow) {
+        let SessionRow { answered_below, used } = row;
+        self.restore(number, SessionRecord { answered_below, used, answers: Vec::new() });
+    }
+
+    /// Takes an answer that the table has. One of no session shows in the sums.
+    pub(crate) fn restore_answer(&mut self, number: u64, sequence: u64, answer: KvAnswer) {
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        (self.bytes, self.hash) = (self.bytes - session.bytes, self.hash.wrapping_sub(session.hash(number)));
+        session.insert(sequence, answer);
+        (self.bytes, self.hash) = (self.bytes + session.bytes, self.hash.wrapping_add(session.hash(number)));
     }
 
     /// Takes a session out of a snapshot.
@@ -144,6 +234,10 @@ impl Sessions {
 }
 
 impl Session {
+    fn row(&self) -> SessionRow {
+        SessionRow { answered_below: self.answered_below, used: self.used }
+    }
+
     fn insert(&mut self, sequence: u64, answer: KvAnswer) {
         self.bytes += answer_bytes(&answer);
         self.hash = self.hash.wrapping_add(answer_hash(sequence, &answer));
@@ -154,7 +248,8 @@ impl Session {
         hash::mix([number, self.answered_below, self.used, self.hash])
     }
 
-    fn forget_below(&mut self, sequence: u64) {
+    /// Forgets answers, and says which.
+    fn forget_below(&mut self, sequence: u64) -> Vec<u64> {
         self.answered_below = self.answered_below.max(sequence);
         let kept = self.answers.split_off(&self.answered_below);
         let gone = core::mem::replace(&mut self.answers, kept);
@@ -162,15 +257,18 @@ impl Session {
             self.bytes -= answer_bytes(answer);
             self.hash = self.hash.wrapping_sub(answer_hash(*sequence, answer));
         }
+        gone.into_keys().collect()
     }
 
-    fn keep_bounds(&mut self) {
+    fn keep_bounds(&mut self) -> Vec<u64> {
+        let mut gone = Vec::new();
         while self.answers.len() > MAX_SESSION_ANSWERS
             || (self.bytes > MAX_SESSION_BYTES && self.answers.len() > 1)
         {
             let (&oldest, _) = self.answers.first_key_value().expect("there are answers");
-            self.forget_below(oldest + 1);
+            gone.extend(self.forget_below(oldest + 1));
         }
+        gone
     }
 }
 
@@ -181,8 +279,8 @@ fn answer_hash(sequence: u64, answer: &KvAnswer) -> u64 {
 /// Bytes that an answer counts for.
 pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
     use KvError::{
-        Assert, Forgotten, Full, NoFunction, NotAllowed, NotLeader, NotYet, Refused, Step, TooLarge, TooNew,
-        Unavailable,
+        Assert, Forgotten, Full, NoFunction, NoGroup, NotAllowed, NotLeader, NotYet, Refused, Step, TooLarge,
+        TooNew, Unavailable,
     };
     let own = match answer {
         KvAnswer::Done(bytes) | KvAnswer::Failed(Refused(bytes)) => bytes.len(),
@@ -202,7 +300,8 @@ pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
             | NotLeader { .. }
             | NotYet { .. }
             | TooNew { .. }
-            | NotAllowed,
+            | NotAllowed
+            | NoGroup(_),
         ) => 0,
         // No command is answered so.
         KvAnswer::Read { .. } => 0,
@@ -287,15 +386,22 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_holds_all_of_it() {
+    fn its_rows_hold_all_of_it() {
         let mut sessions = Sessions::default();
         for session in 0..MAX_SESSIONS as u64 + 3 {
             record(&mut sessions, session, 4, 3, session + 1);
         }
-        let (records, forgotten) = sessions.records();
-        let mut restored = Sessions::default();
-        records.into_iter().for_each(|(number, record)| restored.restore(number, record));
-        restored.restore_forgotten(forgotten);
+        let (mut restored, mut after) = (Sessions::default(), Vec::new());
+        // One by one, as pages may break anywhere.
+        while let Some(row) = sessions.rows_after(&after).next() {
+            after = encode_row(&row).0;
+            match row {
+                Row::Session(number, row) => restored.restore_session(number, row),
+                Row::Answer(number, sequence, answer) => restored.restore_answer(number, sequence, answer),
+                Row::Forgotten(sessions) => restored.restore_forgotten(sessions),
+                Row::Pair(..) => panic!("sessions are no pairs"),
+            }
+        }
         assert_eq!(restored, sessions);
     }
 }

@@ -19,7 +19,7 @@ use step::{Bug, Effects, Function};
 use crate::counters::{Counter, Counters};
 use crate::fingerprints::{Fingerprints, SCHEME};
 use crate::group::Group;
-use crate::serving::Serving;
+use crate::hosted::Hosted;
 
 /// Members tell so often, in ticks: every 2 s. So soon somebody hears of a difference, for one small message.
 const TELL_TICKS: u32 = 40;
@@ -38,7 +38,7 @@ pub(crate) struct Standings {
     fingerprints: Fingerprints,
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// The state is what it is after the last applied entry.
     pub(crate) fn pass(&mut self, counters: &mut Counters) {
         let differ = self.standings.fingerprints.pass(self.replica.applied(), self.state.hash());
@@ -53,8 +53,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// A tick is over: tells, when it is time, or when the disk can take more or less than was told.
-    pub(crate) fn tell_standing(&mut self, effects: &mut Effects<Effect>) {
-        let room = self.disk_room();
+    pub(crate) fn tell_standing(&mut self, room: DiskRoom, effects: &mut Effects<Effect>) {
         self.standings.ticks += 1;
         if self.standings.ticks < TELL_TICKS && room == self.standings.told {
             return;
@@ -80,20 +79,14 @@ impl<F: Function, C: Group> Serving<F, C> {
             return;
         }
         self.standings.rooms.insert(from, standing.room);
-        let differs = self.standings.fingerprints.hear(from, standing.fingerprint);
-        counters.add(Counter::Differed, u64::from(differs));
+        if self.healing.is_none() {
+            let differs = self.standings.fingerprints.hear(from, standing.fingerprint);
+            counters.add(Counter::Differed, u64::from(differs));
+        }
     }
 
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint { scheme: SCHEME, index: self.replica.applied(), hash: self.state.hash() }
-    }
-
-    fn disk_room(&self) -> DiskRoom {
-        match () {
-            () if self.log.is_full() => DiskRoom::Nothing,
-            () if !self.has_room() => DiskRoom::Removals,
-            () => DiskRoom::Enough,
-        }
     }
 
     /// What another member's disk can take, as it told last; enough, where it told nothing.

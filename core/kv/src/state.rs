@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use formats::journal::PAGE;
+use formats::kv_groups::GROUP_PREFIX;
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, StepError};
 use step::{Bug, Function, OrderedMap};
@@ -17,10 +18,10 @@ use crate::sessions::Sessions;
 use crate::steps;
 use crate::transaction::Transaction;
 
-/// What a pair takes in a snapshot beside key and value, at most.
+/// What a pair takes in a row beside key and value, at most.
 const PAIR_BYTES: u64 = 16;
 
-/// Pages that a snapshot takes whatever is in it, with those of the log file that begins with it.
+/// Pages that a state takes whatever is in it.
 const SNAPSHOT_PAGES: u64 = 16;
 
 /// The state that the log leads to.
@@ -33,6 +34,8 @@ pub(crate) struct State<F> {
     /// What the last commands changed.
     pub(crate) recent: Recent,
     pub(crate) functions: BTreeMap<FunctionId, F>,
+    /// What is said of groups may have changed since this was last set back.
+    pub(crate) names_groups: bool,
 }
 
 impl<F: Function> State<F> {
@@ -44,6 +47,7 @@ impl<F: Function> State<F> {
             sessions: Sessions::default(),
             recent: Recent::default(),
             functions,
+            names_groups: true,
         }
     }
 
@@ -84,12 +88,6 @@ impl<F: Function> State<F> {
         versions.filter(|(_, version)| *version > 0).collect()
     }
 
-    /// The number that the last command of a snapshot has.
-    pub(crate) fn restore_index(&mut self, index: u64) {
-        self.index = index;
-        self.recent = Recent::begin(index);
-    }
-
     fn run(&mut self, command: &KvCommand) -> Result<KvAnswer, KvError> {
         let mut transaction = Transaction::new(&self.map);
         let answer = match command {
@@ -110,6 +108,7 @@ impl<F: Function> State<F> {
         };
         for (key, value) in transaction.finish()? {
             self.recent.record(self.index, &key);
+            self.names_groups |= key.starts_with(GROUP_PREFIX);
             match value {
                 Some(value) => self.map.set(&key, value),
                 None => self.map.delete(&key),
@@ -118,8 +117,8 @@ impl<F: Function> State<F> {
         Ok(answer)
     }
 
-    /// Bytes that a snapshot takes, at most: its parts are padded to pages.
-    pub(crate) fn snapshot_bytes(&self) -> u64 {
+    /// Bytes of all its rows, at most.
+    pub(crate) fn whole_bytes(&self) -> u64 {
         let pairs = self.map.bytes() + PAIR_BYTES * self.map.len();
         let all = pairs + self.sessions.snapshot_bytes();
         all + all / 32 + SNAPSHOT_PAGES * PAGE

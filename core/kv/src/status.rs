@@ -21,12 +21,13 @@ pub(crate) fn answer<F: Function, C: Group>(
             "the KV knows no verbs but its status and those of its group".to_string(),
         );
     }
-    let (keys, index) = serving.map_or((0, 0), |serving| (serving.state.map.len(), serving.state.index));
+    let root = serving.map(Serving::root);
+    let (keys, index) = root.map_or((0, 0), |root| (root.state.map.len(), root.state.index));
     let (trouble, counters) = (trouble(serving, no_room), counters.values());
-    let Some(serving) = serving.filter(|serving| serving.replica.has_others) else {
+    let Some(root) = root.filter(|root| root.replica.has_others) else {
         return AdminAnswer::Status(RoleStatus::Kv { keys, index, trouble, counters });
     };
-    let status = serving.replica.status();
+    let status = root.replica.status();
     AdminAnswer::Status(RoleStatus::KvMember {
         keys,
         index,
@@ -42,24 +43,30 @@ pub(crate) fn answer<F: Function, C: Group>(
 }
 
 fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool) -> Option<String> {
-    match serving {
-        None if no_room => Some("its disk is full: it can't start, and tries again by itself".to_string()),
-        None => Some("it is reading its log".to_string()),
-        Some(serving) if serving.replica.has_others && !serving.replica.is_member() => Some(
+    let Some(serving) = serving else {
+        let why = match no_room {
+            true => "its disk is full: it can't start, and tries again by itself",
+            false => "it is reading its log",
+        };
+        return Some(why.to_string());
+    };
+    let (root, device) = (serving.root(), &serving.device);
+    match root.difference() {
+        _ if root.replica.has_others && !root.replica.is_member() => Some(
             "it does not belong to the KV's group: it was removed, and can be switched off, or it has not been added \
              yet"
                 .to_string(),
         ),
-        Some(serving) if serving.difference().is_some() => serving.difference(),
-        Some(serving) if serving.log.is_full() => {
+        Some(difference) => Some(difference),
+        None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }
-        Some(serving) if !serving.has_room() => Some(
+        None if !device.has_room() => Some(
             "its disk is nearly full: it takes only commands that remove, to keep room for its snapshots; free \
              space on its disk"
                 .to_string(),
         ),
-        Some(_) => None,
+        None => None,
     }
 }
 

@@ -1,260 +1,294 @@
-//! A snapshot from one member to another: the one that lacks entries fetches the leader's file piece by piece,
-//! restores it, writes it as a snapshot of its own, and begins its log anew upon it.
+//! A state from one member to another: the one that lacks entries fetches the leader's page by page, commits it beside its
+//! own, and begins its log anew upon it. A page follows upon a key, so what broke off goes on where it was.
 //!
-//! What was fetched is checked as at a start: every batch against its check, and the end against what is there. Its
-//! pieces are in memory until then, as a snapshot is at a start.
+//! Every row carries its check, and the head at the end their sums. The member that gives keeps its state as it was, in
+//! memory, while it is asked; what changes meanwhile is kept twice.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
-use bytes::Bytes;
-use consensus::{Member, SnapshotMark, SnapshotOffer};
+use consensus::{Member, Role, SnapshotMark, SnapshotOffer};
 use formats::Effect;
+use formats::kv_table::{GroupHead, TableKey, encode_head};
 use formats::message::member::MemberBody;
-use step::{Bug, DiskOperation, DiskOutcome, DiskResult, Effects, Function, OrderedMap};
+use step::{Bug, DiskError, DiskOperation, DiskResult, Effects, Function, OrderedMap, TableChange};
 
-use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::disk::{Disk, Purpose, snapshot_name};
+use crate::device::Device;
+use crate::disk::{Disk, Purpose};
 use crate::group::Group;
-use crate::recover;
-use crate::serving::Serving;
-use crate::snapshot::{self, Snapshot};
+use crate::hosted::Hosted;
+use crate::rows::{Frozen, Rows};
 use crate::state::State;
+use crate::table::{delete_generation, row_key, table_name};
 use crate::unwritten::Anew;
 
-/// Bytes of a piece.
-const PIECE_BYTES: u64 = 256 << 10;
+/// A page has no further row once it has so many bytes.
+const PAGE_BYTES: u64 = 256 << 10;
 
-/// Pieces that are read for others at once; who asks beyond asks again.
-const PIECES_AT_ONCE: usize = 4;
-
-/// Ticks without a piece after which it is asked for again.
+/// Ticks without a page after which it is asked for again.
 const ASK_AGAIN_TICKS: u32 = 10;
 
-/// A piece is asked for so often; then another member may have a snapshot.
+/// A page is asked for so often; then another member may have a state to give.
 const ASKED_MAX: u32 = 8;
 
-/// The newest snapshot that is durable here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) mark: SnapshotMark,
-    pub(crate) sequence: u64,
-    pub(crate) length: u64,
-}
+/// Ticks after which a state is kept no longer that nobody asks for: all that an asker takes until it gives up.
+const FROZEN_TICKS: u32 = ASK_AGAIN_TICKS * ASKED_MAX;
 
-/// A snapshot on its way to this member.
+/// What is changed meanwhile costs so many bytes at most; then who asks begins anew.
+const FROZEN_BYTES_MAX: u64 = 256 << 20;
+
+/// A state on its way to this member.
 #[derive(Debug)]
 pub(crate) struct Transfer<F> {
-    from: Member,
-    mark: SnapshotMark,
-    bytes: Vec<u8>,
-    /// The file's number there, and its length; unknown before the first piece.
-    file: Option<(u64, u64)>,
+    pub(crate) from: Member,
+    /// What it stands for; what it must stand for at least until the first page came, where any will do.
+    pub(crate) mark: SnapshotMark,
+    is_exact: bool,
+    /// It takes the place of one that is damaged, without a word to the group.
+    pub(crate) heals: bool,
+    /// The last row that came.
+    after: Vec<u8>,
+    rows: Rows,
+    pub(crate) state: State<F>,
+    /// All is here, and is what it should be.
+    pub(crate) is_complete: bool,
     ticks: u32,
     asked: u32,
-    /// All is here and restored: the state, and the snapshot of it that is being written.
-    arrived: Option<(State<F>, Snapshot)>,
+    /// The generation under which it was committed, or is.
+    generation: Option<u64>,
 }
 
-impl<F> Transfer<F> {
-    /// Whether all pieces are here.
-    fn is_complete(&self) -> bool {
-        self.arrived.is_some() || self.file.is_some_and(|(_, length)| self.bytes.len() as u64 == length)
+impl<F: Function> Transfer<F> {
+    pub(crate) fn new(from: Member, mark: SnapshotMark, state: State<F>, heals: bool) -> Self {
+        Transfer {
+            from,
+            mark,
+            is_exact: !heals,
+            heals,
+            after: Vec::new(),
+            rows: Vec::new(),
+            state,
+            is_complete: false,
+            ticks: 0,
+            asked: 0,
+            generation: None,
+        }
+    }
+
+    /// Takes a page that follows what is here. Whether it makes sense.
+    fn take(&mut self, rows: Rows, head: Option<Box<GroupHead>>) -> bool {
+        for (key, value) in &rows {
+            if *key <= self.after || !self.state.restore_row(key, value) {
+                return false;
+            }
+            self.after.clone_from(key);
+        }
+        self.rows.extend(rows);
+        let Some(head) = head else { return true };
+        self.is_complete = self.state.finish_restore(&head) && head.mark == self.mark;
+        self.is_complete
     }
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// The leader offers a snapshot.
     pub(crate) fn on_offered(&mut self, offer: SnapshotOffer, effects: &mut Effects<Effect>) {
         let SnapshotOffer { from, mark } = offer;
         match &mut self.transfer {
-            // A new leader has the same one.
-            Some(transfer) if transfer.mark == mark && transfer.arrived.is_none() => {
-                (transfer.from, transfer.bytes, transfer.file) = (from, Vec::new(), None);
+            // A new leader has the same one: it goes on where it was.
+            Some(transfer) if transfer.mark == mark && !transfer.heals => {
+                if transfer.generation.is_some() {
+                    return;
+                }
+                transfer.from = from;
             }
-            Some(_) => return,
-            None => {
-                let (bytes, file) = (Vec::new(), None);
-                let transfer = Transfer { from, mark, bytes, file, ticks: 0, asked: 0, arrived: None };
-                self.transfer = Some(transfer);
-            }
+            // What heals is of no use to a group that is so far ahead.
+            Some(transfer) if !transfer.heals => return,
+            _ if self.installed => return,
+            _ => self.transfer = Some(Transfer::new(from, mark, self.fresh_state(), false)),
         }
-        self.ask_for_piece(effects);
+        self.ask_for_page(effects);
     }
 
-    fn ask_for_piece(&mut self, effects: &mut Effects<Effect>) {
-        if let Some(transfer) = &mut self.transfer {
+    /// A state without anything, that hosts what this one does.
+    pub(crate) fn fresh_state(&self) -> State<F> {
+        let mut state = State::new(self.state.functions.clone());
+        state.sessions.is_blind = self.state.sessions.is_blind;
+        state
+    }
+
+    pub(crate) fn ask_for_page(&mut self, effects: &mut Effects<Effect>) {
+        if let Some(transfer) = self.transfer.as_mut().filter(|transfer| !transfer.is_complete) {
             (transfer.ticks, transfer.asked) = (0, transfer.asked + 1);
-            let offset = transfer.bytes.len() as u64;
-            let (to, body) = (transfer.from, MemberBody::Fetch { mark: transfer.mark.clone(), offset });
-            self.replica.send(to, body, effects);
+            let (mark, is_exact, after) = (transfer.mark.clone(), transfer.is_exact, transfer.after.clone());
+            self.replica.send(transfer.from, MemberBody::FetchPage { mark, is_exact, after }, effects);
         }
     }
 
-    /// Time passes: a piece may have been lost.
+    /// Time passes: a page may have been lost, or nobody asks any more.
     pub(crate) fn tick_transfer(&mut self, effects: &mut Effects<Effect>) {
+        self.tick_frozen();
         let Some(transfer) = &mut self.transfer else { return };
         transfer.ticks += 1;
-        if transfer.is_complete() || transfer.ticks < ASK_AGAIN_TICKS {
+        if transfer.is_complete || transfer.ticks < ASK_AGAIN_TICKS {
             return;
         }
-        if transfer.asked < ASKED_MAX { self.ask_for_piece(effects) } else { self.give_up() }
+        if transfer.asked < ASKED_MAX { self.ask_for_page(effects) } else { self.give_up() }
     }
 
-    fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         if let Some(transfer) = self.transfer.take() {
-            self.replica.group.snapshot_failed(&transfer.mark);
+            self.stale.extend(transfer.generation);
+            if !transfer.heals {
+                self.replica.group.snapshot_failed(&transfer.mark);
+            }
         }
     }
 
-    /// What another member says of a snapshot.
-    pub(crate) fn on_transfer(
-        &mut self,
-        from: Member,
-        body: MemberBody,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) {
+    /// What another member says of a state.
+    pub(crate) fn on_transfer(&mut self, from: Member, body: MemberBody, effects: &mut Effects<Effect>) {
         match body {
-            MemberBody::Fetch { mark, offset } => self.on_fetch(from, mark, offset, disk, effects),
-            MemberBody::Piece { mark, sequence, offset, length, bytes } => {
-                let Some(transfer) = self
-                    .transfer
-                    .as_mut()
-                    .filter(|transfer| transfer.mark == mark && !transfer.is_complete())
-                else {
-                    return;
-                };
-                let file = *transfer.file.get_or_insert((sequence, length));
-                let is_next = transfer.from == from && offset == transfer.bytes.len() as u64;
-                let fits = offset.saturating_add(bytes.len() as u64) <= length;
-                if !is_next || !fits || file != (sequence, length) || bytes.is_empty() {
-                    return;
-                }
-                transfer.bytes.extend_from_slice(&bytes);
-                transfer.asked = 0;
-                if !transfer.is_complete() {
-                    self.ask_for_piece(effects);
-                }
+            MemberBody::FetchPage { mark, is_exact, after } => {
+                self.on_fetch(from, (mark, is_exact), after, effects);
+            }
+            MemberBody::Page { mark, after, rows, head } => {
+                self.on_page(from, mark, &after, rows, head, effects);
+            }
+            // A file that an older program asks for: there are none any more.
+            MemberBody::Fetch { mark, .. } => {
+                self.replica.send(from, MemberBody::NoSnapshot { mark }, effects);
             }
             MemberBody::NoSnapshot { mark } => {
                 let is_it = |transfer: &Transfer<F>| transfer.mark == mark && transfer.from == from;
-                if self.transfer.as_ref().is_some_and(|transfer| is_it(transfer) && !transfer.is_complete()) {
+                if self.transfer.as_ref().is_some_and(|transfer| is_it(transfer) && !transfer.is_complete) {
                     self.give_up();
                 }
             }
-            MemberBody::Consensus(_) | MemberBody::Addressed { .. } | MemberBody::Standing(_) => {}
+            _ => {}
         }
+    }
+
+    fn on_page(
+        &mut self,
+        from: Member,
+        mark: SnapshotMark,
+        after: &[u8],
+        rows: Rows,
+        head: Option<Box<GroupHead>>,
+        effects: &mut Effects<Effect>,
+    ) {
+        let Some(transfer) = self.transfer.as_mut().filter(|transfer| !transfer.is_complete) else { return };
+        let is_first = !transfer.is_exact && mark.index >= transfer.mark.index;
+        if transfer.from != from || transfer.after != after || !(transfer.mark == mark || is_first) {
+            return;
+        }
+        (transfer.mark, transfer.is_exact) = (mark, true);
+        if !transfer.take(rows, head) {
+            self.give_up();
+            return;
+        }
+        transfer.asked = 0;
+        self.ask_for_page(effects);
     }
 
     fn on_fetch(
         &mut self,
         from: Member,
-        mark: SnapshotMark,
-        offset: u64,
+        (mark, is_exact): (SnapshotMark, bool),
+        after: Vec<u8>,
+        effects: &mut Effects<Effect>,
+    ) {
+        let suits = |frozen: &Frozen| match is_exact {
+            true => frozen.head.mark == mark,
+            false => frozen.head.mark.index >= mark.index,
+        };
+        if !self.frozen.as_ref().is_some_and(suits) {
+            self.freeze();
+        }
+        let body = match self.frozen.as_mut().filter(|frozen| suits(frozen)) {
+            Some(frozen) => {
+                frozen.idle = 0;
+                let mark = frozen.head.mark.clone();
+                let (rows, is_all) = frozen.page(&self.state.map, &after, PAGE_BYTES);
+                let head = is_all.then(|| Box::new(frozen.head.clone()));
+                MemberBody::Page { mark, after, rows, head }
+            }
+            // Another one can be had, and will be offered.
+            None => MemberBody::NoSnapshot { mark },
+        };
+        self.replica.send(from, body, effects);
+    }
+
+    /// Keeps the state as it is now for others, unless one is kept that somebody fetches.
+    pub(crate) fn freeze(&mut self) {
+        let is_asked = self.frozen.as_ref().is_some_and(|frozen| frozen.idle < ASK_AGAIN_TICKS);
+        if is_asked || self.healing.is_some() {
+            return;
+        }
+        let Some(mark) = self.replica.mark().filter(|mark| *mark != SnapshotMark::default()) else { return };
+        self.frozen = Some(Frozen::new(&mut self.state, mark.clone()));
+        if self.leadership().role == Role::Leader {
+            // Who lacks entries is offered this one from now on. The log's files have what is forgotten in memory.
+            self.replica.on_snapshot(&mark);
+        }
+    }
+
+    fn tick_frozen(&mut self) {
+        let Some(frozen) = &mut self.frozen else { return };
+        frozen.idle += 1;
+        if frozen.idle > FROZEN_TICKS || self.state.map.frozen_bytes() > Some(FROZEN_BYTES_MAX) {
+            self.frozen = None;
+            self.state.map.thaw();
+        }
+    }
+
+    /// Commits what is here whole beside what there is, as soon as the table is free.
+    pub(crate) fn commit_transfer(
+        &mut self,
+        device: &mut Device,
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) {
-        match &self.held {
-            Some(held) if held.mark == mark && offset < held.length => {
-                if self.pieces < PIECES_AT_ONCE {
-                    self.pieces += 1;
-                    let (file, length) =
-                        (snapshot_name(held.sequence), PIECE_BYTES.min(held.length - offset));
-                    let purpose = Purpose::Piece { to: from, sequence: held.sequence, offset };
-                    disk.start(purpose, DiskOperation::Read { file, offset, length }, effects);
-                }
-            }
-            _ => {
-                // It stands for less than what the log begins with in memory: a newer one is made, and offered.
-                self.snapshot_due |= self.may_snapshot();
-                self.replica.send(from, MemberBody::NoSnapshot { mark }, effects);
-            }
-        }
-    }
-
-    /// A piece was read for another member.
-    pub(crate) fn on_piece_read(
-        &mut self,
-        (to, sequence, offset): (Member, u64, u64),
-        result: DiskResult,
-        effects: &mut Effects<Effect>,
-    ) {
-        self.pieces -= 1;
-        let Some(held) = self.held.as_ref().filter(|held| held.sequence == sequence) else { return };
-        let mark = held.mark.clone();
-        let body = match result {
-            Ok(DiskOutcome::Read(bytes)) if !bytes.is_empty() => {
-                let (length, bytes) = (held.length, bytes.to_vec());
-                MemberBody::Piece { mark, sequence, offset, length, bytes }
-            }
-            _ => MemberBody::NoSnapshot { mark },
+        let is_busy = device.is_table_busy || device.log.is_beginning();
+        let is_ready = |transfer: &&mut Transfer<F>| {
+            transfer.is_complete && !transfer.heals && transfer.generation.is_none()
         };
-        self.replica.send(to, body, effects);
+        let Some(transfer) = self.transfer.as_mut().filter(is_ready).filter(|_| !is_busy) else { return };
+        self.last_generation += 1;
+        let (group, generation) = (self.replica.of(), self.last_generation);
+        transfer.generation = Some(generation);
+        let mut changes = vec![delete_generation(group, generation)];
+        for (key, value) in core::mem::take(&mut transfer.rows) {
+            changes.push(TableChange::Set { key: row_key(group, generation, &key), value: value.into() });
+        }
+        let key = TableKey::Arrived(group);
+        let head = transfer.state.head(transfer.mark.clone(), generation);
+        changes.push(TableChange::Set { key: key.encode().into(), value: encode_head(key, &head).into() });
+        device.is_table_busy = true;
+        let what = DiskOperation::Commit { table: table_name(), changes };
+        disk.start(Purpose::Arriving(group), what, effects);
     }
 
-    /// Restores what is here whole, and begins to write it; not while a snapshot of this member's own is written.
-    pub(crate) fn restore_transfer(
-        &mut self,
-        config: &Config<F>,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) {
-        let is_busy = self.snapshot.is_some() || self.log.is_beginning();
-        let Some(transfer) = self.transfer.as_mut().filter(|transfer| !is_busy && transfer.arrived.is_none())
-        else {
-            return;
-        };
-        if !transfer.is_complete() {
-            return;
-        }
-        let bytes = Bytes::from(core::mem::take(&mut transfer.bytes));
-        let (sequence, length) = transfer.file.expect("it is complete");
-        let mut state = State::new(config.functions.clone());
-        state.plant(config.bug);
-        let whole = recover::restore(&bytes, &config.cluster.0, sequence, &mut state);
-        if whole != Ok(Some(Some(transfer.mark.clone()))) {
-            self.give_up();
-            return;
-        }
-        transfer.file = Some((sequence, length));
-        state.map.freeze();
-        let (number, what) = (self.log.reserve(), (transfer.mark.clone(), state.index));
-        let written = Snapshot::begin(
-            Purpose::Arriving,
-            config.cluster.0,
-            number,
-            what,
-            state.sessions.records(),
-            disk,
-            effects,
-        );
-        transfer.arrived = Some((state, written));
-    }
-
-    /// An operation on the snapshot that arrived ended.
+    /// The state that arrived is committed, or was not.
     pub(crate) fn on_arriving(
         &mut self,
         result: DiskResult,
-        disk: &mut Disk,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
-    ) -> Result<(), alloc::string::String> {
-        let Some(Transfer { mark, arrived: Some((state, written)), .. }) = &mut self.transfer else {
-            return Ok(());
-        };
-        let is_taken = match written.on_done(result, &mut state.map, disk, effects) {
-            snapshot::Progress::None => return Ok(()),
-            snapshot::Progress::Failed(error) => return Err(crate::log::failure(error)),
-            snapshot::Progress::Durable => self.replica.group.snapshot_arrived(mark),
-            snapshot::Progress::Full => {
+    ) -> Result<(), String> {
+        let Some(transfer) = &self.transfer else { return Ok(()) };
+        let is_taken = match result {
+            Ok(_) => self.replica.group.snapshot_arrived(&transfer.mark),
+            Err(DiskError::Full) => {
                 counters.add(Counter::SnapshotsGivenUp, 1);
                 false
             }
+            Err(error) => return Err(crate::table::failure(error)),
         };
         if !is_taken {
-            let file = snapshot_name(written.sequence());
             self.give_up();
-            disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
             return Ok(());
         }
         self.pump(counters, effects)
@@ -263,9 +297,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// The group installs the snapshot that arrived: it is the state from here on.
     pub(crate) fn install(&mut self, mark: &SnapshotMark, counters: &mut Counters) {
         let transfer = self.transfer.take().filter(|transfer| transfer.mark == *mark);
-        let (mut state, written) =
-            transfer.and_then(|transfer| transfer.arrived).expect("the group installs what arrived");
-        state.map.thaw();
+        let transfer = transfer.expect("the group installs what arrived");
+        let generation = transfer.generation.expect("what arrived was committed");
+        let mut state = transfer.state;
         if self.replica.has(Bug::KvInstallKeepsOld) {
             for (key, value) in self.state.map.pairs() {
                 if state.map.get(key).is_none() {
@@ -273,11 +307,13 @@ impl<F: Function, C: Group> Serving<F, C> {
                 }
             }
         }
-        self.state = state;
+        (self.state, self.frozen, self.healing) = (state, None, None);
+        self.replica.is_mute = false;
+        self.stale.push(self.generation);
+        self.generation = generation;
         self.pass_to(mark.index);
         counters.add(Counter::Installed, 1);
-        let (sequence, length) = (written.sequence(), written.length());
-        self.installed = Some(Held { mark: mark.clone(), sequence, length });
-        self.replica.begin_with(Anew { upon: Some(sequence), install: Some(mark.clone()) });
+        self.installed = true;
+        self.replica.begin_with(Anew { upon: Some(0), install: Some(mark.clone()) });
     }
 }

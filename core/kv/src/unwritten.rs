@@ -1,12 +1,9 @@
 //! What the group wants written and the log does not have yet, and what a file must say that begins anew.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{Append, Entry, HardState, LogIndex, Persist, SnapshotMark};
-use formats::kv_store::{Appended, LogRecord, encode_records};
-
-use crate::log::Writing;
+use formats::kv_store::{Appended, LogRecord};
 
 /// What is to be written.
 #[derive(Debug)]
@@ -23,6 +20,16 @@ pub(crate) struct Unwritten {
     is_due: bool,
 }
 
+/// What a group has for a batch.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) records: Vec<LogRecord>,
+    /// The last number of the group's that they bring.
+    pub(crate) through: Option<u64>,
+    /// Whether somebody waits for them.
+    pub(crate) is_due: bool,
+}
+
 /// What a file begins with that says all again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Anew {
@@ -36,6 +43,11 @@ impl Unwritten {
     pub(crate) fn new(hard_state: HardState, applied: LogIndex, tail: Vec<Entry>) -> Self {
         let tail = tail.into();
         Unwritten { hard_state, applied, tail, records: Vec::new(), through: None, is_due: false }
+    }
+
+    /// The group begins here. Nobody waits for that to be written: what they wait for comes behind it.
+    pub(crate) fn begin_group(&mut self, mark: &SnapshotMark) {
+        self.records.push(LogRecord { install: Some(mark.clone()), ..LogRecord::default() });
     }
 
     /// The group wants this written. Many such are written together.
@@ -75,18 +87,24 @@ impl Unwritten {
         self.is_due
     }
 
-    /// A batch of all that is to be written; what nobody waits for goes along. With `anew` it says again all that
-    /// counts, and is the first of its file.
-    pub(crate) fn take(&mut self, anew: Option<&Anew>) -> Writing {
+    /// Whether something is to be written.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.records.is_empty()
+    }
+
+    /// All that is to be written, for a batch; what nobody waits for goes along. With `anew` it says again all that
+    /// counts, in the first batch of a file.
+    pub(crate) fn take(&mut self, anew: Option<&Anew>) -> Taken {
         let mut records = core::mem::take(&mut self.records);
         if let Some(Anew { upon, install }) = anew {
             let entries = self.tail.iter().cloned().collect();
             let append = Some(Appended { after: self.applied, entries });
             let (hard_state, install) = (Some(self.hard_state), install.clone());
-            records = vec![LogRecord { upon: *upon, hard_state, install, append }];
+            // That the group begins is said once, and nothing says it again.
+            records.retain(|record| record.install.is_some() && record.hard_state.is_none());
+            records.push(LogRecord { upon: *upon, hard_state, install, append });
         }
-        let is_mark = !self.is_due && anew.is_none();
-        self.is_due = false;
-        Writing { body: encode_records(&records).into(), through: self.through.take(), is_mark, begins: None }
+        let is_due = core::mem::take(&mut self.is_due);
+        Taken { records, through: self.through.take(), is_due }
     }
 }

@@ -6,18 +6,17 @@ use formats::Effect;
 use formats::kv_client::{AT_LEAST_WAIT, WATCH_WAIT};
 use formats::message::kv::{KvAnswer, KvError, KvFound, KvQuery};
 use glossary::NodeId;
-use step::{Effects, Function, TimerId};
+use step::{Effects, Function};
 
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::group::Group;
+use crate::hosted::{Hosted, reply};
 use crate::limits::{MAX_WAITING, MAX_WAITING_BYTES, MAX_WAITING_OF_ONE, query_bytes};
-use crate::serving::{Serving, reply};
 use crate::state::State;
 
 /// How often it is looked who waited long enough.
-const LOOK: Duration = Duration::from_millis(500);
-
-pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
+pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
 /// Who waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +25,6 @@ pub(crate) struct Waiting {
     bytes: usize,
     /// The command up to which all were looked at.
     seen: u64,
-    is_looking: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,13 +76,14 @@ fn answer<F: Function>(state: &State<F>, at_least: u64, query: &KvQuery) -> Opti
     (!is_nothing(&answer)).then_some(answer)
 }
 
-impl<F: Function, C: Group> Serving<F, C> {
+impl<F: Function, C: Group> Hosted<F, C> {
     /// A question for what was applied up to `at_least`, or a watch. None: it waits.
     pub(crate) fn read_at(
         &mut self,
         (from, request): (NodeId, u64),
         at_least: u64,
         query: KvQuery,
+        device: &mut Device,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Option<KvAnswer> {
@@ -100,7 +99,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         // Commands up to here have nothing for it; what others saw of them, they saw.
         self.waiting.seen = self.waiting.seen.max(self.state.index);
-        self.look_later(effects);
+        device.look_later(effects);
         None
     }
 
@@ -137,9 +136,20 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
+    /// All who wait hear that it is in vain.
+    pub(crate) fn end_all_waits(&mut self, error: &KvError, effects: &mut Effects<Effect>) {
+        for Waiter { from, request, .. } in core::mem::take(&mut self.waiting).waiters {
+            reply(from, request, KvAnswer::Failed(error.clone()), effects);
+        }
+    }
+
     /// It is looked who waited long enough: reads hear that it is not yet, watches that there is nothing.
-    pub(crate) fn end_waits(&mut self, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        self.waiting.is_looking = false;
+    pub(crate) fn end_waits(
+        &mut self,
+        device: &mut Device,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) {
         let mut place = 0;
         while let Some(waiter) = self.waiting.waiters.get_mut(place) {
             waiter.looks = waiter.looks.saturating_sub(1);
@@ -157,13 +167,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             };
             reply(from, request, answer, effects);
         }
-        self.look_later(effects);
-    }
-
-    fn look_later(&mut self, effects: &mut Effects<Effect>) {
-        if !self.waiting.is_looking && !self.waiting.waiters.is_empty() {
-            self.waiting.is_looking = true;
-            effects.push(Effect::SetTimer { timer: WAIT_TIMER, after: LOOK });
+        if !self.waiting.waiters.is_empty() {
+            device.look_later(effects);
         }
     }
 }

@@ -46,7 +46,8 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
             | KvError::Step { .. }
             | KvError::NotYet { .. }
             | KvError::TooNew { .. }
-            | KvError::NotAllowed,
+            | KvError::NotAllowed
+            | KvError::NoGroup(_),
         )
         | KvAnswer::Value(_)
         | KvAnswer::Range { .. }

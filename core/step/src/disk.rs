@@ -1,11 +1,11 @@
-//! What a role may ask of its disk: one flat folder of files of its own.
+//! What a role may ask of its disk: one flat folder of files and tables of its own.
 
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-use crate::FileName;
+use crate::{FileName, TableChange};
 
-/// An operation on a file of the role's folder.
+/// An operation on a file, or a table, of the role's folder.
 ///
 /// Operations that are in flight together have no order among each other. A crash of the process keeps what
 /// completed; a crash of the machine keeps, of what was not synced, any subset of its 512-byte sectors.
@@ -49,6 +49,28 @@ pub enum DiskOperation {
     },
     /// Room on the disk. Completes with [`DiskOutcome::Space`].
     Space,
+    /// Changes a table, which comes into being with its first commit: all changes in their order, or none. Durable once
+    /// completed. A disk that is full leaves the table as it was; after any other error nobody knows which it is, and
+    /// nothing but deleting it is possible until the process starts again.
+    ///
+    /// A table has the name of a file, is listed as one, and is deleted as one. Of one table at most one commit is
+    /// under way, and nothing else meanwhile.
+    Commit {
+        /// Which.
+        table: FileName,
+        /// What, in order.
+        changes: Vec<TableChange>,
+    },
+    /// Reads on in a table: at least one pair, if there is one, and no further one once they have so many bytes.
+    /// Completes with [`DiskOutcome::Pairs`].
+    ReadOn {
+        /// Which; it must exist.
+        table: FileName,
+        /// Behind which key; from its beginning where none is named.
+        after: Option<Bytes>,
+        /// How many bytes of keys and values.
+        bytes_max: u64,
+    },
 }
 
 /// What an operation came to.
@@ -67,6 +89,13 @@ pub enum DiskOutcome {
         /// In all.
         total: u64,
     },
+    /// Pairs of a table.
+    Pairs {
+        /// In order of their keys.
+        pairs: Vec<(Bytes, Bytes)>,
+        /// Whether none follows.
+        is_all: bool,
+    },
 }
 
 /// Why an operation came to nothing.
@@ -78,6 +107,9 @@ pub enum DiskError {
     Full,
     /// The device or file system failed.
     Failed,
+    /// What lies in a table's place is not what was committed: nothing can be made of it. Reads of files never find
+    /// this out; what is in them carries its own checks.
+    Damaged,
 }
 
 /// How an operation ended.

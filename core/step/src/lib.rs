@@ -15,6 +15,7 @@ mod file_name;
 mod function;
 mod io;
 mod proof;
+mod table;
 mod time;
 
 pub use bug::Bug;
@@ -25,6 +26,7 @@ pub use file_name::FileName;
 pub use function::{Function, OrderedMap};
 pub use io::{Effect, Event, JobId, OperationId, TimerId};
 pub use proof::{Acknowledgement, DtlPromise, InWriteBuffer};
+pub use table::{Table, TableChange};
 pub use time::Timestamp;
 
 use core::fmt::Debug;

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
+use formats::Message;
 use formats::kv_client::KvClient;
 use formats::kv_limits::{check_command, check_query};
 use formats::kv_scope::{self, ToMap};
-use formats::message::kv::{Consistency, KvAnswer, KvCommand, KvError, KvFound, KvQuery, KvReply, KvRequest};
-use glossary::{ClusterIdentity, NodeId, ServerId};
+use formats::message::kv::{
+    Consistency, KvAnswer, KvCommand, KvError, KvFound, KvOf, KvQuery, KvReply, KvRequest,
+};
+use glossary::{ClusterIdentity, GroupId, NodeId, ServerId};
 use step::Timestamp;
 
 use crate::connection::Connection;
@@ -19,7 +22,7 @@ use crate::error::{self, Error};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long opening a stream may take: another member may be there.
-const DIAL: Duration = Duration::from_secs(3);
+pub(crate) const DIAL: Duration = Duration::from_secs(3);
 
 /// How long a member that has not applied enough is left alone.
 const NOT_YET: Duration = Duration::from_millis(50);
@@ -36,14 +39,15 @@ pub enum Scope {
 
 /// A session with the KV.
 pub struct Client {
-    dial: Box<dyn Dial>,
-    group: Vec<NodeId>,
+    pub(crate) dial: Box<dyn Dial>,
+    nodes: Vec<NodeId>,
+    pub(crate) group: GroupId,
     pub(crate) asks: KvClient,
     connection: Option<Connection>,
     /// Added to requests' numbers on the wire: a late answer to an earlier client is none to this one.
     offset: u64,
     origin: Instant,
-    patience: Duration,
+    pub(crate) patience: Duration,
     pub(crate) consistency: Consistency,
     pub(crate) scope: Scope,
     /// Answers that nobody took yet.
@@ -63,17 +67,18 @@ impl Client {
     /// [`Error::Unreachable`] where that one place has nobody.
     pub fn connect(mut dial: Box<dyn Dial>) -> Result<Self, Error> {
         let mut connection = None;
-        let mut group: Vec<_> = dial.servers().into_iter().map(NodeId::kv_of).collect();
-        if group.is_empty() {
+        let mut nodes: Vec<_> = dial.servers().into_iter().map(NodeId::kv_of).collect();
+        if nodes.is_empty() {
             let stream = dial.dial(ServerId(0), DIAL).map_err(Error::Unreachable)?;
             let opened = Connection::open(stream, DIAL).map_err(Error::Unreachable)?;
-            group.push(opened.node());
+            nodes.push(opened.node());
             connection = Some(opened);
         }
         Ok(Client {
             dial,
-            asks: KvClient::new(draw(), group.clone()),
-            group,
+            asks: KvClient::new(draw(), nodes.clone()),
+            nodes,
+            group: GroupId::ROOT,
             connection,
             offset: draw() >> 1,
             origin: Instant::now(),
@@ -268,7 +273,7 @@ impl Client {
     fn try_send(&mut self, to: NodeId, request: KvRequest) -> io::Result<()> {
         if self.connection.as_ref().is_none_or(|connection| connection.node() != to) {
             self.connection = None;
-            if !self.dial.servers().is_empty() || self.group.contains(&to) {
+            if !self.dial.servers().is_empty() || self.nodes.contains(&to) {
                 let stream = self.dial.dial(to.server(), DIAL)?;
                 let opened = Connection::open(stream, DIAL)?;
                 if opened.node() != to {
@@ -282,7 +287,11 @@ impl Client {
                 ));
             }
         }
-        self.connection.as_mut().map_or(Ok(()), |connection| connection.send(request, self.patience))
+        let message = match self.group() {
+            GroupId::ROOT => Message::Kv(request),
+            group => Message::KvOf(KvOf { group, request }),
+        };
+        self.connection.as_mut().map_or(Ok(()), |connection| connection.send(&message, self.patience))
     }
 
     /// A stream is of no use. What was sent on it is sent again when it is due.
@@ -304,7 +313,7 @@ impl Client {
     fn give_up(&mut self) {
         self.connection = None;
         self.answers.clear();
-        self.asks = KvClient::new(draw(), self.group.clone());
+        self.asks = KvClient::new(draw(), self.nodes.clone());
         self.offset = draw() >> 1;
     }
 
@@ -352,6 +361,7 @@ impl Client {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
+            .field("nodes", &self.nodes)
             .field("group", &self.group)
             .field("index", &self.index)
             .finish_non_exhaustive()

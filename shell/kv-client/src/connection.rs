@@ -7,7 +7,8 @@ use bytes::Bytes;
 use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::hello::{self, Hello, Offers};
-use formats::message::kv::{KvReply, KvRequest};
+use formats::message::admin::{AdminAnswer, AdminRequest};
+use formats::message::kv::KvReply;
 use glossary::{ClusterIdentity, NodeId, ServerId};
 
 use crate::dial::Stream;
@@ -75,18 +76,39 @@ impl Connection {
     }
 
     /// Sends a request. A failure leaves the stream useless.
-    pub(crate) fn send(&mut self, request: KvRequest, patience: Duration) -> io::Result<()> {
+    pub(crate) fn send(&mut self, message: &Message, patience: Duration) -> io::Result<()> {
         // The other end knows from which node it comes.
-        let pieces = frame::encode(&Message::Kv(request), NodeId(0), self.node());
+        let pieces = frame::encode(message, NodeId(0), self.node());
         self.stream.set_patience(patience.max(SHORTEST))?;
         pieces.iter().try_for_each(|piece| self.stream.write_all(piece))?;
         self.stream.flush()
     }
 
+    /// Asks management, and waits so long for the answer. A failure leaves the stream useless.
+    pub(crate) fn manage(&mut self, request: AdminRequest, patience: Duration) -> io::Result<AdminAnswer> {
+        let until = Instant::now() + patience;
+        self.send(&Message::Admin(request), patience)?;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.receive_any(left)? {
+                Some(Message::AdminReply(reply)) => return Ok(reply.body),
+                _ if left.is_zero() => return Err(ErrorKind::TimedOut.into()),
+                _ => {}
+            }
+        }
+    }
+
     /// The next reply; none when nothing came for so long. A failure leaves the stream useless.
     pub(crate) fn receive(&mut self, patience: Duration) -> io::Result<Option<KvReply>> {
-        if let Some(reply) = self.next()? {
-            return Ok(Some(reply));
+        Ok(match self.receive_any(patience)? {
+            Some(Message::KvReply(reply)) => Some(reply),
+            _ => None,
+        })
+    }
+
+    fn receive_any(&mut self, patience: Duration) -> io::Result<Option<Message>> {
+        if let Some(message) = self.next()? {
+            return Ok(Some(message));
         }
         self.stream.set_patience(patience.max(SHORTEST))?;
         match self.stream.read(&mut self.buffer) {
@@ -100,13 +122,9 @@ impl Connection {
         }
     }
 
-    fn next(&mut self) -> io::Result<Option<KvReply>> {
-        while let Some((_, _, message)) = self.decoder.next().map_err(invalid)? {
-            if let Message::KvReply(reply) = message {
-                return Ok(Some(reply));
-            }
-        }
-        Ok(None)
+    fn next(&mut self) -> io::Result<Option<Message>> {
+        let next = self.decoder.next().map_err(invalid)?;
+        Ok(next.map(|(_, _, message)| message))
     }
 }
 

@@ -57,6 +57,15 @@ pub enum Error {
     /// There is no such function.
     #[error("the KV hosts no function {}", .0.0)]
     NoFunction(FunctionId),
+    /// There is no such group, or no longer; nothing was changed.
+    #[error("the KV has no group {0}: `ovs kv group list` says which there are")]
+    NoGroup(
+        /// Its name, or its number where it was dropped meanwhile.
+        String,
+    ),
+    /// The certificate does not allow it; nothing was changed.
+    #[error("{0}")]
+    NotManaged(String),
     /// The answer is none to what was asked.
     #[error("the KV's answer makes no sense here: is it a newer program? {0}")]
     Nonsense(String),
@@ -90,6 +99,7 @@ pub(crate) fn of(mut error: KvError, is_users: bool) -> Error {
         KvError::Refused(said) => Error::Refused(said),
         KvError::NoFunction(function) => Error::NoFunction(function),
         KvError::NotAllowed => Error::NotAllowed,
+        KvError::NoGroup(group) => Error::NoGroup(group.to_string()),
         KvError::Full | KvError::Unavailable | KvError::NotLeader { .. } => Error::TimedOut(None),
     }
 }

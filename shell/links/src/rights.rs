@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection, and what it may say.
 
-use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, KvGroupVerb};
-use formats::message::kv::{KvAnswer, KvError, KvReply};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, KvGroupVerb, KvGroupsVerb};
+use formats::message::kv::{KvAnswer, KvError, KvReply, KvRequest};
 use formats::message::member::server_of;
 use formats::{Message, kv_scope};
 use glossary::ServerId;
@@ -46,10 +46,11 @@ impl Peer {
     pub(crate) fn may_send(&self, message: &Message) -> bool {
         let is_server = self.server.is_some();
         match message {
-            Message::Kv(request) => self.rights.kv && (self.rights.map || kv_scope::is_users(&request.body)),
+            Message::Kv(request) => self.may_ask_kv(request),
+            Message::KvOf(of) => self.may_ask_kv(&of.request),
             // Who asked through a link hears through the link of the server that answers.
             Message::KvReply(_) => is_server && self.rights.member,
-            Message::Member(_) => is_server && self.rights.member,
+            Message::Member(_) | Message::MemberOf(_) => is_server && self.rights.member,
             // The answer goes back to who asked here, by name: nobody asks for management in the name of a node.
             Message::Admin(request) => !is_server && self.may_ask(&request.body),
             Message::AdminReply(_)
@@ -71,7 +72,7 @@ impl Peer {
         let request = message.request();
         match message {
             _ if self.server.is_some() => None,
-            Message::Kv(_) => {
+            Message::Kv(_) | Message::KvOf(_) => {
                 Some(Message::KvReply(KvReply { request, body: KvAnswer::Failed(KvError::NotAllowed) }))
             }
             Message::Admin(_) => {
@@ -85,10 +86,16 @@ impl Peer {
         }
     }
 
+    fn may_ask_kv(&self, request: &KvRequest) -> bool {
+        self.rights.kv && (self.rights.map || kv_scope::is_users(&request.body))
+    }
+
     /// Whether it may ask for a verb of management.
     fn may_ask(&self, verb: &AdminBody) -> bool {
         let is_own = match verb {
-            AdminBody::Status | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. }) => self.rights.kv,
+            AdminBody::Status
+            | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. })
+            | AdminBody::KvGroups(KvGroupsVerb::List) => self.rights.kv,
             AdminBody::KvGroup(
                 KvGroupVerb::Add { member }
                 | KvGroupVerb::AddLearner { member }
@@ -116,6 +123,8 @@ pub(crate) fn kind(message: &Message) -> &'static str {
         Message::Admin(_) => "Admin",
         Message::AdminReply(_) => "AdminReply",
         Message::Member(_) => "Member",
+        Message::KvOf(_) => "KvOf",
+        Message::MemberOf(_) => "MemberOf",
     }
 }
 

@@ -4,10 +4,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, OperationId};
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, OperationId, TableChange};
 
 use super::faults::{Faults, take};
 use super::file::{File, SECTOR_BYTES};
+use super::table::TableFile;
 use crate::{Kind, Moment, Random, Tally};
 
 /// How many times longer a sync takes on a disk that hoards what it was given.
@@ -26,6 +27,7 @@ pub enum Crash {
 #[derive(Clone, Debug)]
 pub struct Folder {
     files: BTreeMap<FileName, File>,
+    tables: BTreeMap<FileName, TableFile>,
     flights: BTreeMap<u64, Flight>,
     tickets: u64,
     capacity: u64,
@@ -49,6 +51,7 @@ impl Folder {
         let files = files.iter().map(|(name, contents)| (*name, File::durable(contents))).collect();
         Folder {
             files,
+            tables: BTreeMap::new(),
             flights: BTreeMap::new(),
             tickets: 0,
             capacity,
@@ -63,6 +66,16 @@ impl Folder {
         &self.files
     }
 
+    /// The tables.
+    pub fn tables(&self) -> &BTreeMap<FileName, TableFile> {
+        &self.tables
+    }
+
+    /// Puts a table there, in place of one of that name.
+    pub fn put_table(&mut self, name: FileName, table: TableFile) {
+        self.tables.insert(name, table);
+    }
+
     /// What happened here.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -75,7 +88,9 @@ impl Folder {
             _ => 0,
         };
         let mut takes = self.duration(&what);
-        if now < self.faults.syncs_slow_until && matches!(what, DiskOperation::Sync { .. }) {
+        if now < self.faults.syncs_slow_until
+            && matches!(what, DiskOperation::Sync { .. } | DiskOperation::Commit { .. })
+        {
             self.tally.add(Kind::SlowDisk);
             takes *= SLOW_SYNC;
         }
@@ -91,10 +106,11 @@ impl Folder {
     fn duration(&mut self, what: &DiskOperation) -> Duration {
         let (low, high) = match what {
             DiskOperation::Space => (1, 5),
-            DiskOperation::Read { .. } | DiskOperation::List => (20, 150),
+            DiskOperation::Read { .. } | DiskOperation::ReadOn { .. } | DiskOperation::List => (20, 150),
             DiskOperation::Write { .. } => (20, 250),
             DiskOperation::Create { .. } | DiskOperation::Delete { .. } => (50, 500),
             DiskOperation::Sync { .. } => (100, 1500),
+            DiskOperation::Commit { .. } => (200, 3000),
         };
         self.random.microseconds(low, high)
     }
@@ -103,24 +119,37 @@ impl Folder {
     pub fn finish(&mut self, now: Moment, ticket: u64) -> (OperationId, DiskResult) {
         let flight = self.flights.remove(&ticket).expect("an operation ends once");
         let result = match flight.what {
-            DiskOperation::List => Ok(DiskOutcome::Listed(
-                self.files.iter().map(|(name, contents)| (*name, contents.len())).collect(),
-            )),
+            DiskOperation::List => Ok(DiskOutcome::Listed(self.lengths())),
             DiskOperation::Space => Ok(self.space(now)),
             DiskOperation::Create { file } => self.create(now, file),
             DiskOperation::Delete { file } => {
                 self.files.remove(&file);
+                self.tables.remove(&file);
                 Ok(DiskOutcome::Done)
             }
             DiskOperation::Read { file, offset, length } => self.read(now, file, offset, length),
             DiskOperation::Write { file, offset, pieces } => self.write(now, file, offset, &pieces.concat()),
             DiskOperation::Sync { file } => self.sync(file, flight.mark),
+            DiskOperation::Commit { table, changes } => self.commit(now, table, &changes),
+            DiskOperation::ReadOn { table, after, bytes_max } => {
+                self.read_on(now, table, after.as_deref(), bytes_max)
+            }
         };
         (flight.operation, result)
     }
 
     fn used(&self) -> u64 {
-        self.files.values().map(File::len).sum()
+        let tables: u64 = self.tables.values().map(TableFile::len).sum();
+        self.files.values().map(File::len).sum::<u64>() + tables
+    }
+
+    /// Files and tables, in order of their names, with what they take.
+    fn lengths(&self) -> Vec<(FileName, u64)> {
+        let files = self.files.iter().map(|(name, file)| (*name, file.len()));
+        let tables = self.tables.iter().map(|(name, table)| (*name, table.len()));
+        let mut all: Vec<_> = files.chain(tables).collect();
+        all.sort_unstable();
+        all
     }
 
     /// How many bytes may still be written.
@@ -202,6 +231,46 @@ impl Folder {
         Ok(DiskOutcome::Done)
     }
 
+    fn commit(&mut self, now: Moment, name: FileName, changes: &[TableChange]) -> DiskResult {
+        let is_new = !self.tables.contains_key(&name);
+        let room = self.free(now);
+        let (is_written, is_synced) =
+            (!take(&mut self.faults.writes_to_fail), !take(&mut self.faults.syncs_to_fail));
+        if is_written && is_synced && take(&mut self.faults.writes_to_lose) {
+            self.tally.add(Kind::LostWrite);
+            return Ok(DiskOutcome::Done);
+        }
+        let table = self.tables.entry(name).or_default();
+        let room = if is_new { room } else { room + table.len() };
+        if !is_written || !is_synced {
+            if self.random.coin() {
+                // Whether all of it is done or nothing, nobody is told.
+                let _ = table.commit(changes, room);
+            }
+            table.is_distrusted = true;
+            self.faults.lies |= !is_synced;
+            self.tally.add(if is_written { Kind::SyncError } else { Kind::WriteError });
+            return Err(DiskError::Failed);
+        }
+        let result = table.commit(changes, room);
+        if result == Err(DiskError::Full) {
+            self.tally.add(Kind::FullDisk);
+            if is_new {
+                self.tables.remove(&name);
+            }
+        }
+        result
+    }
+
+    fn read_on(&mut self, now: Moment, name: FileName, after: Option<&[u8]>, bytes_max: u64) -> DiskResult {
+        let table = self.tables.get(&name).ok_or(DiskError::NotFound)?;
+        if now < self.faults.reads_fail_until {
+            self.tally.add(Kind::ReadError);
+            return Err(DiskError::Failed);
+        }
+        table.read_on(after, bytes_max)
+    }
+
     /// Flips a bit of what is stored, somewhere; the bytes of large files are hit more often.
     pub fn rot(&mut self) -> Option<(FileName, u64)> {
         let total = self.used();
@@ -209,26 +278,32 @@ impl Folder {
             return None;
         }
         let mut at = self.random.below(total);
-        for (name, file) in &self.files {
-            if at < file.len() {
-                return self.flip(*name, at);
+        for (name, length) in self.lengths() {
+            if at < length {
+                return self.hit(name, at);
             }
-            at -= file.len();
+            at -= length;
         }
         None
     }
 
     /// Flips a bit of some file that is meant, small or large.
     pub fn rot_in_any_file(&mut self, is_meant: impl Fn(&str) -> bool) -> Option<(FileName, u64)> {
-        let files = self.files.iter().map(|(name, file)| (*name, file.len()));
-        let files: Vec<(FileName, u64)> =
-            files.filter(|(name, length)| *length > 0 && is_meant(name.as_str())).collect();
+        let mut files = self.lengths();
+        files.retain(|(name, length)| *length > 0 && is_meant(name.as_str()));
         if files.is_empty() {
             return None;
         }
         let (name, length) = *self.random.pick(&files);
         let at = self.random.below(length);
-        self.flip(name, at)
+        self.hit(name, at)
+    }
+
+    fn hit(&mut self, name: FileName, at: u64) -> Option<(FileName, u64)> {
+        let Some(table) = self.tables.get_mut(&name) else { return self.flip(name, at) };
+        table.rot(&mut self.random);
+        self.tally.add(Kind::BitRot);
+        Some((name, at))
     }
 
     fn flip(&mut self, name: FileName, at: u64) -> Option<(FileName, u64)> {
@@ -244,6 +319,7 @@ impl Folder {
         for flight in core::mem::take(&mut self.flights).into_values() {
             self.crash_in_flight(flight.what);
         }
+        self.tables.values_mut().for_each(|table| table.is_distrusted = false);
         if how == Crash::Power {
             for file in self.files.values_mut() {
                 if file.cut_power(&mut self.random) {
@@ -280,6 +356,12 @@ impl Folder {
             }
             DiskOperation::Delete { file } if self.random.coin() => {
                 self.files.remove(&file);
+                self.tables.remove(&file);
+            }
+            DiskOperation::Commit { table, changes } if self.random.coin() => {
+                let room = self.capacity.saturating_sub(self.used());
+                let held = self.tables.entry(table).or_default();
+                let _ = held.commit(&changes, room + held.len());
             }
             _ => {}
         }
@@ -288,6 +370,7 @@ impl Folder {
     /// Removes everything, as an operator does who puts in a new disk.
     pub fn wipe(&mut self, but: impl Fn(&FileName) -> bool) {
         self.files.retain(|name, _| but(name));
+        self.tables.retain(|name, _| but(name));
     }
 }
 
@@ -378,6 +461,55 @@ mod tests {
             left.is_none()
         });
         assert!((5..35).contains(&gone.count()), "a deletion in flight may have happened");
+    }
+
+    fn commit(value: u8) -> DiskOperation {
+        let key = Bytes::from_static(b"key");
+        let set = TableChange::Set { key, value: vec![value; 9].into() };
+        DiskOperation::Commit { table: name(), changes: vec![set] }
+    }
+
+    fn value(folder: &Folder) -> Option<u8> {
+        let pairs = folder.tables().get(&name())?.table()?.pairs();
+        pairs.map(|(_, value)| value[0]).next()
+    }
+
+    #[test]
+    fn a_commit_is_done_or_not_whatever_crashes() {
+        let (mut old, mut new) = (0, 0);
+        for seed in 0..40 {
+            let mut folder = Folder::new(&[], 10_000, Random::stream(seed, "folder"));
+            run(&mut folder, commit(1)).expect("room");
+            folder.begin(Moment(1), OperationId(2), commit(2));
+            folder.crash(if seed % 2 == 0 { Crash::Power } else { Crash::Process });
+            *(if value(&folder) == Some(1) { &mut old } else { &mut new }) += 1;
+            assert!(matches!(value(&folder), Some(1 | 2)));
+        }
+        assert!(old > 5 && new > 5, "{old} {new}");
+    }
+
+    #[test]
+    fn a_table_whose_commit_failed_is_not_trusted_before_the_next_life() {
+        let mut folder = folder();
+        run(&mut folder, commit(1)).expect("room");
+        folder.faults.syncs_to_fail = 1;
+        assert_eq!(run(&mut folder, commit(2)), Err(DiskError::Failed));
+        let read = DiskOperation::ReadOn { table: name(), after: None, bytes_max: 1 };
+        for again in [commit(3), read.clone()] {
+            assert_eq!(run(&mut folder, again), Err(DiskError::Failed));
+        }
+        folder.crash(Crash::Power);
+        assert!(matches!(run(&mut folder, read), Ok(DiskOutcome::Pairs { is_all: true, .. })));
+        assert!(matches!(value(&folder), Some(1 | 2)));
+        assert_eq!(run(&mut folder, DiskOperation::Delete { file: name() }), Ok(DiskOutcome::Done));
+        assert_eq!(run(&mut folder, DiskOperation::List), Ok(DiskOutcome::Listed(vec![])));
+    }
+
+    #[test]
+    fn a_full_disk_takes_no_commit_and_lists_no_table_that_never_was() {
+        let mut folder = Folder::new(&[], 4_100, Random::stream(1, "folder"));
+        assert_eq!(run(&mut folder, commit(1)), Err(DiskError::Full));
+        assert_eq!(run(&mut folder, DiskOperation::List), Ok(DiskOutcome::Listed(vec![])));
     }
 
     #[test]

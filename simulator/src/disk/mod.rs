@@ -13,6 +13,9 @@
 //! | a sync fails | - | any; the *machine* is started again | same | same |
 //! | bit rot, lost write, misdirected write | - | after everything else, see below | same | damageable ASDs |
 //!
+//! A commit to a table fails as a write does, or as a sync does; then all of it is done, or nothing. In flight at a
+//! crash it is the same. Bit rot flips a bit of a pair, takes a pair, or makes the whole table unreadable.
+//!
 //! *A sync fails* (L4): the kernel takes what it covered for clean, later syncs succeed without writing it,
 //! readers see it until it leaves the kernel's memory. A process that starts again would be lied to, so the
 //! operator restarts the machine: every later crash of the node is a power loss, until that has happened.
@@ -27,7 +30,9 @@
 mod faults;
 mod file;
 mod folder;
+mod table;
 
 pub use faults::Faults;
 pub use file::{File, SECTOR_BYTES};
 pub use folder::{Crash, Folder};
+pub use table::TableFile;

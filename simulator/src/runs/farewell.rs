@@ -62,6 +62,7 @@ impl Farewell {
             | AdminAnswer::Status(_)
             | AdminAnswer::NotYet(_)
             | AdminAnswer::NotAllowed(_)
+            | AdminAnswer::KvGroups(_)
             | AdminAnswer::Fingerprint(_) => {}
         }
     }

@@ -187,6 +187,8 @@ fn disk(what: &DiskOperation) -> String {
         DiskOperation::Delete { file } => format!("delete {}", kind(file.as_str())),
         DiskOperation::List => "list".into(),
         DiskOperation::Space => "space".into(),
+        DiskOperation::Commit { table, .. } => format!("commit {table}"),
+        DiskOperation::ReadOn { table, .. } => format!("read on {table}"),
     }
 }
 

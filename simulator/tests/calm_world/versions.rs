@@ -38,7 +38,7 @@ const CLUSTER: ClusterIdentity = ClusterIdentity([0xc1; 16]);
 const BUFFER: BufferIdentity = BufferIdentity([0xbf; 16]);
 
 /// The version that this program writes.
-const NEWEST: &str = "2";
+const NEWEST: &str = "3";
 
 const VDISK_CLUSTERS: u64 = 64;
 

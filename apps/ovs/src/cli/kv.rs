@@ -27,6 +27,9 @@ pub(crate) enum KvVerb {
     Data(DataVerb),
     #[command(flatten)]
     Member(MemberVerb),
+    /// Makes, drops and lists groups of keys.
+    #[command(subcommand)]
+    Group(GroupVerb),
     /// Reads the file of a backup through, and prints what is in it. It asks no KV.
     #[command(after_help = "Example:\n  ovs kv check-backup monday.kv")]
     CheckBackup(CheckBackup),
@@ -146,8 +149,52 @@ pub(crate) struct Place {
     /// process that runs on the directory.
     #[arg(long, value_name = "FILE", env = "OVS_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
+    /// The group whose keys are meant; without it those of the group that is always there.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) asking: Asking,
+}
+
+/// What to do with groups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupVerb {
+    /// Makes a group: a map of its own, with a leader of its own, kept by the members that there are.
+    #[command(after_help = "Example:\n  ovs kv group create abm\n  ovs kv set colour green --group abm")]
+    Create(GroupOne),
+    /// Drops a group and all that it holds, for good.
+    #[command(after_help = "Example:\n  ovs kv group drop abm")]
+    Drop(GroupOne),
+    /// Lists the groups: names, numbers, keys, who leads.
+    #[command(after_help = "Example:\n  ovs kv group list")]
+    List(GroupAll),
+}
+
+/// A group, by name.
+#[derive(Debug, Args)]
+pub(crate) struct GroupOne {
+    /// The name: letters, digits, '.', '_' and '-'.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) at: GroupAll,
+}
+
+/// Where the KV is whose groups are meant.
+#[derive(Debug, Args)]
+pub(crate) struct GroupAll {
+    /// A client's configuration, of an administrator where groups are made or dropped. Without it: the KV of the process that
+    /// runs on the directory.
+    #[arg(long, value_name = "FILE", env = "OVS_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+impl GroupAll {
+    /// The same as a place for keys.
+    pub(crate) fn place(&self) -> Place {
+        Place { config: self.config.clone(), group: None, asking: self.asking.clone() }
+    }
 }
 
 /// How far a read may lag.
@@ -356,6 +403,8 @@ impl KvVerb {
             KvVerb::Data(verb) => verb.place().asking.json,
             KvVerb::Member(verb) => verb.is_json(),
             KvVerb::CheckBackup(check) => check.json,
+            KvVerb::Group(GroupVerb::Create(one) | GroupVerb::Drop(one)) => one.at.asking.json,
+            KvVerb::Group(GroupVerb::List(all)) => all.asking.json,
         }
     }
 }

@@ -169,7 +169,12 @@ impl Control {
                 }
                 Ok(AdminAnswer::NotYet(why)) if left <= LOOK_AGAIN => return late(why),
                 Ok(AdminAnswer::NotYet(_)) => std::thread::sleep(LOOK_AGAIN),
-                Ok(AdminAnswer::Done | AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_)) => return Ok(()),
+                Ok(
+                    AdminAnswer::Done
+                    | AdminAnswer::Status(_)
+                    | AdminAnswer::Fingerprint(_)
+                    | AdminAnswer::KvGroups(_),
+                ) => return Ok(()),
                 Err(AskError::TimedOut(_)) => return late("no answer in time; it may still happen".into()),
                 Err(AskError::NotRunning(_)) => {
                     return Err(Refusal::new(Kind::Unavailable, "the volume driver does not run"));

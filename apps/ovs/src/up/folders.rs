@@ -66,7 +66,7 @@ pub(crate) fn check_kv(directory: &Directory, cluster: ClusterIdentity) -> Resul
 fn has_log(kv: &Path) -> io::Result<bool> {
     for file in kv.read_dir()? {
         let name = file?.file_name();
-        if ["log-", "snapshot-"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+        if ["log-", "snapshot-", "table"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
             return Ok(true);
         }
     }

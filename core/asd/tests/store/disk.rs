@@ -69,6 +69,7 @@ impl Disk {
             }
             DiskOperation::Write { file, offset, pieces } => self.write(*file, *offset, &pieces.concat()),
             DiskOperation::Sync { file } => self.sync(*file),
+            DiskOperation::Commit { .. } | DiskOperation::ReadOn { .. } => panic!("an ASD has no tables"),
             DiskOperation::Space => {
                 let used = self.used();
                 let total = self.room.unwrap_or(1 << 40);
@@ -125,12 +126,12 @@ impl Disk {
                     }
                 }
             }
-            DiskOperation::Create { .. } | DiskOperation::Delete { .. } | DiskOperation::Sync { .. } => {
-                if entropy.below(2) == 0 {
-                    let _ = self.execute(what);
-                }
+            DiskOperation::Create { .. } | DiskOperation::Delete { .. } | DiskOperation::Sync { .. }
+                if entropy.below(2) == 0 =>
+            {
+                let _ = self.execute(what);
             }
-            DiskOperation::List | DiskOperation::Read { .. } | DiskOperation::Space => {}
+            _ => {}
         }
     }
 

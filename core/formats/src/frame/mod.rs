@@ -184,7 +184,8 @@ impl Message {
             Message::KvReply(message) => message.request,
             Message::Admin(message) => message.request,
             Message::AdminReply(message) => message.request,
-            Message::Member(_) => 0,
+            Message::KvOf(message) => message.request.request,
+            Message::Member(_) | Message::MemberOf(_) => 0,
         }
     }
 }

@@ -26,7 +26,7 @@ impl Kind {
     /// A checkpoint of an ASD's index.
     pub const ASD_CHECKPOINT: Kind = Kind { magic: *b"OVSASDCP", version: 1 };
     /// The log of the KV.
-    pub const KV_LOG: Kind = Kind { magic: *b"OVSKVLOG", version: 2 };
+    pub const KV_LOG: Kind = Kind { magic: *b"OVSKVLOG", version: 3 };
     /// A snapshot of the KV.
     pub const KV_SNAPSHOT: Kind = Kind { magic: *b"OVSKVSNP", version: 2 };
     /// A backup of the KV.

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use consensus::{LogIndex, Member, Membership, Term};
-use glossary::{ByteCount, Generation, OsdId, VdiskId, VdiskName};
+use glossary::{ByteCount, Generation, GroupId, OsdId, VdiskId, VdiskName};
 use serde::{Deserialize, Serialize};
 
 use crate::message::standing::Fingerprint;
@@ -49,6 +49,44 @@ pub enum AdminBody {
     Status,
     /// Changes the group that keeps the KV, or has its member do something. To be asked again until it is done.
     KvGroup(KvGroupVerb),
+    /// Makes, drops or lists groups of the KV. To be asked again until it is done.
+    KvGroups(KvGroupsVerb),
+}
+
+/// What can be asked of a KV about its groups. Groups are made and dropped by the leader of the root group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvGroupsVerb {
+    /// A group of this name, with the members that the root group has.
+    Make {
+        /// Its name: see [`crate::kv_groups::check_name`].
+        name: String,
+    },
+    /// A group goes, and all that it holds, for good.
+    Drop {
+        /// Its name.
+        name: String,
+    },
+    /// The member that is asked, whichever, says which groups it has.
+    List,
+}
+
+/// A group, as a member of it sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvGroupStatus {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub group: GroupId,
+    /// How many keys it has.
+    pub keys: u64,
+    /// The number of the last command that is applied here.
+    pub index: u64,
+    /// Who leads it, as far as the member knows.
+    pub leader: Option<Member>,
+    /// Who belongs to it.
+    pub members: Membership,
+    /// Whether it has nothing to do, and no time passes for it.
+    pub is_asleep: bool,
 }
 
 /// What can be asked of the KV's group, of the member that leads it where nothing else is said.
@@ -108,6 +146,8 @@ pub enum AdminAnswer {
     NotAllowed(String),
     /// What a member of the KV's group has, or had.
     Fingerprint(Fingerprint),
+    /// The groups of the KV beside the root group, in order of their names.
+    KvGroups(Vec<KvGroupStatus>),
 }
 
 /// Whether a role or a vDisk serves.

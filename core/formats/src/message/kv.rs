@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use consensus::Member;
+use glossary::GroupId;
 use serde::{Deserialize, Serialize};
 
 use super::kv_range::KvRange;
@@ -14,6 +15,15 @@ pub struct KvRequest {
     pub request: u64,
     /// What.
     pub body: KvBody,
+}
+
+/// A request to another group than the root group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvOf {
+    /// Which group.
+    pub group: GroupId,
+    /// What is asked of it.
+    pub request: KvRequest,
 }
 
 /// What can be asked of the KV.
@@ -386,6 +396,8 @@ pub enum KvError {
     /// Who asks may only read and change keys of users (`formats::kv_scope`), and this reaches beyond them. Said where
     /// requests come in: no member has seen it.
     NotAllowed,
+    /// There was such a group, and it was dropped.
+    NoGroup(GroupId),
 }
 
 /// Why a step came to nothing.

@@ -1,10 +1,12 @@
 //! Members of the KV's group among themselves.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
-use consensus::{Member, SnapshotMark};
-use glossary::{ClusterIdentity, ServerId};
+use consensus::{LogIndex, Member, SnapshotMark, Term};
+use glossary::{ClusterIdentity, GroupId, ServerId};
 use serde::{Deserialize, Serialize};
 
+use crate::kv_table::GroupHead;
 use crate::message::standing::Standing;
 
 /// The member that a server's KV is: the server's number in the low 16 bits, above it how often the server lost its disk.
@@ -30,6 +32,15 @@ pub struct MemberMessage {
     pub cluster: ClusterIdentity,
     /// What is said.
     pub body: MemberBody,
+}
+
+/// A message of a member of another group than the root group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberOf {
+    /// Which group.
+    pub group: GroupId,
+    /// What is said in it.
+    pub message: MemberMessage,
 }
 
 /// What members say.
@@ -74,4 +85,34 @@ pub enum MemberBody {
     },
     /// How the sender stands.
     Standing(Standing),
+    /// The leader of the group has nothing to do, and time stops for it until it is told something. Whoever has all that it
+    /// has can do the same.
+    Sleep {
+        /// The term in which it leads.
+        term: Term,
+        /// The last entry of its log, which is committed.
+        last: LogIndex,
+    },
+    /// The server of the sender lives: said now and then on behalf of all its groups that sleep.
+    Alive,
+    /// Asks for rows of a state, from a key on.
+    FetchPage {
+        /// Of which state.
+        mark: SnapshotMark,
+        /// Whether that one, or one that stands for at least as much.
+        is_exact: bool,
+        /// Behind which row; empty for the first ones.
+        after: Vec<u8>,
+    },
+    /// Rows of a state ([`crate::kv_table`]).
+    Page {
+        /// Of which state.
+        mark: SnapshotMark,
+        /// Behind which row they begin.
+        after: Vec<u8>,
+        /// Keys and values, in order; how many is the sender's choice.
+        rows: Vec<(Vec<u8>, Vec<u8>)>,
+        /// What all rows add up to, with the last of them.
+        head: Option<Box<GroupHead>>,
+    },
 }

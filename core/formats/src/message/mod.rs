@@ -46,6 +46,10 @@ pub enum Message {
     AdminReply(admin::AdminReply),
     /// A member of the KV's group to another.
     Member(member::MemberMessage),
+    /// Anyone to another group of the KV than the root group. It is answered as if it were asked of that.
+    KvOf(kv::KvOf),
+    /// A member of another group than the root group to another.
+    MemberOf(member::MemberOf),
 }
 
 impl Message {
@@ -64,7 +68,9 @@ impl Message {
             | Message::KvReply(_)
             | Message::Admin(_)
             | Message::AdminReply(_)
-            | Message::Member(_) => None,
+            | Message::Member(_)
+            | Message::KvOf(_)
+            | Message::MemberOf(_) => None,
         }
     }
 
@@ -83,7 +89,9 @@ impl Message {
             | Message::KvReply(_)
             | Message::Admin(_)
             | Message::AdminReply(_)
-            | Message::Member(_) => None,
+            | Message::Member(_)
+            | Message::KvOf(_)
+            | Message::MemberOf(_) => None,
         }
     }
 }

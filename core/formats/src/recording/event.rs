@@ -68,6 +68,14 @@ fn put_result(result: &DiskResult, bytes: &mut Vec<u8>) {
         Err(DiskError::NotFound) => bytes.push(4),
         Err(DiskError::Full) => bytes.push(5),
         Err(DiskError::Failed) => bytes.push(6),
+        Ok(DiskOutcome::Pairs { pairs, is_all }) => {
+            bytes.extend_from_slice(&[7, u8::from(*is_all)]);
+            bytes.extend_from_slice(&(pairs.len() as u64).to_le_bytes());
+            for part in pairs.iter().flat_map(|(key, value)| [key, value]) {
+                put_pieces(core::slice::from_ref(part), bytes);
+            }
+        }
+        Err(DiskError::Damaged) => bytes.push(8),
     }
 }
 
@@ -166,6 +174,15 @@ impl<'a> Reader<'a> {
             4 => Err(DiskError::NotFound),
             5 => Err(DiskError::Full),
             6 => Err(DiskError::Failed),
+            7 => {
+                let is_all = self.u8()? != 0;
+                let mut pairs = Vec::new();
+                for _ in 0..self.u64()? {
+                    pairs.push((self.data()?, self.data()?));
+                }
+                Ok(DiskOutcome::Pairs { pairs, is_all })
+            }
+            8 => Err(DiskError::Damaged),
             _ => return None,
         })
     }

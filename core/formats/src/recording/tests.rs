@@ -9,6 +9,7 @@ use step::{DiskError, DiskOutcome, FileName, JobId, OperationId, TimerId};
 fn events() -> Vec<Event> {
     let name = FileName::parse("segment-1").expect("a name");
     let disk = |result| Event::Disk { operation: OperationId(7), result };
+    let pair = |bytes: &'static [u8]| Bytes::from_static(bytes);
     let worked = |result| Event::Worked { job: JobId(8), result };
     let mut events = alloc::vec![
         Event::Start { seed: [5; 32] },
@@ -21,6 +22,8 @@ fn events() -> Vec<Event> {
         disk(Err(DiskError::NotFound)),
         disk(Err(DiskError::Full)),
         disk(Err(DiskError::Failed)),
+        disk(Ok(DiskOutcome::Pairs { pairs: alloc::vec![(pair(b"key"), pair(b"value"))], is_all: true })),
+        disk(Err(DiskError::Damaged)),
         worked(Done::Encoded(alloc::vec![crate::Payload::entering(Bytes::from_static(b"fragment"))])),
         worked(Done::Reconstructed(alloc::vec![Bytes::from_static(b"block")])),
         worked(Done::Damaged),

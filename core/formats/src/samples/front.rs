@@ -4,12 +4,13 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{LogIndex, Member, Membership, Term};
-use glossary::{ByteCount, ClientId, Generation, OsdId, SessionId, VdiskId};
+use glossary::{ByteCount, ClientId, Generation, GroupId, OsdId, SessionId, VdiskId};
 
 use super::{all, name, payload, size};
 use crate::Message;
 use crate::message::admin::{
-    AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupVerb, OsdState, RoleStatus, Serves, VdiskStatus,
+    AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupStatus, KvGroupVerb, KvGroupsVerb, OsdState,
+    RoleStatus, Serves, VdiskStatus,
 };
 use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
@@ -34,10 +35,23 @@ pub(super) fn messages() -> Vec<Message> {
         AdminAnswer::NotYet("why".to_string()),
         AdminAnswer::NotAllowed("why".to_string()),
         AdminAnswer::Fingerprint(fingerprint),
+        AdminAnswer::KvGroups(vec![kv_group()]),
     ];
     let answers = answers.chain(last);
     messages.extend(answers.map(|body| Message::AdminReply(AdminReply { request: 5, body })));
     messages
+}
+
+fn kv_group() -> KvGroupStatus {
+    KvGroupStatus {
+        name: "a-1".to_string(),
+        group: GroupId(300),
+        keys: 301,
+        index: 302,
+        leader: Some(Member(2)),
+        members: Membership { voters: [Member(1), Member(2)].into(), learners: [Member(3)].into() },
+        is_asleep: true,
+    }
 }
 
 fn guest_body(last: Option<&GuestBody>) -> Option<GuestBody> {
@@ -135,7 +149,14 @@ fn admin_body(last: Option<&AdminBody>) -> Option<AdminBody> {
             KvGroupVerb::Transfer { .. } => KvGroupVerb::Snapshot,
             KvGroupVerb::Snapshot => KvGroupVerb::Fingerprint { at: None },
             KvGroupVerb::Fingerprint { at: None } => KvGroupVerb::Fingerprint { at: Some(LogIndex(300)) },
-            KvGroupVerb::Fingerprint { at: Some(_) } => return None,
+            KvGroupVerb::Fingerprint { at: Some(_) } => {
+                return Some(AdminBody::KvGroups(KvGroupsVerb::Make { name: "a-1".to_string() }));
+            }
+        }),
+        Some(AdminBody::KvGroups(verb)) => AdminBody::KvGroups(match verb {
+            KvGroupsVerb::Make { name } => KvGroupsVerb::Drop { name: name.clone() },
+            KvGroupsVerb::Drop { .. } => KvGroupsVerb::List,
+            KvGroupsVerb::List => return None,
         }),
     })
 }
@@ -150,7 +171,8 @@ fn admin_answer(last: Option<&AdminAnswer>) -> Option<AdminAnswer> {
             | AdminAnswer::Status(_)
             | AdminAnswer::NotYet(_)
             | AdminAnswer::NotAllowed(_)
-            | AdminAnswer::Fingerprint(_),
+            | AdminAnswer::Fingerprint(_)
+            | AdminAnswer::KvGroups(_),
         ) => return None,
     })
 }

@@ -1,22 +1,28 @@
 //! Members of the KV's group.
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use consensus::{
     Canvass, Entry, EntryBody, LogIndex, Member, Membership, MembershipChange, MessageBody, Position,
     SnapshotMark, Term,
 };
-use glossary::ClusterIdentity;
+use glossary::{ClusterIdentity, GroupId};
 
 use super::all;
 use crate::Message;
-use crate::message::member::{MemberBody, MemberMessage};
+use crate::kv_table::GroupHead;
+use crate::message::member::{MemberBody, MemberMessage, MemberOf};
 use crate::message::standing::{DiskRoom, Fingerprint, Standing};
 
 pub(super) fn messages() -> Vec<Message> {
     let said = all(said).map(|body| MemberBody::Consensus(consensus::Message { term: Term(300), body }));
     let bodies = said.chain(all(body));
-    bodies.map(|body| Message::Member(MemberMessage { cluster: ClusterIdentity([0xef; 16]), body })).collect()
+    let message = |body| MemberMessage { cluster: ClusterIdentity([0xef; 16]), body };
+    let mut messages: Vec<_> = bodies.map(|body| Message::Member(message(body))).collect();
+    let message = message(MemberBody::Sleep { term: Term(300), last: LogIndex(301) });
+    messages.push(Message::MemberOf(MemberOf { group: GroupId(300), message }));
+    messages
 }
 
 fn position() -> Position {
@@ -84,8 +90,29 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
         Some(MemberBody::Addressed { .. }) => standing(DiskRoom::Nothing),
         Some(MemberBody::Standing(Standing { room: DiskRoom::Nothing, .. })) => standing(DiskRoom::Removals),
         Some(MemberBody::Standing(Standing { room: DiskRoom::Removals, .. })) => standing(DiskRoom::Enough),
-        Some(MemberBody::Standing(Standing { room: DiskRoom::Enough, .. })) => return None,
+        Some(MemberBody::Standing(Standing { room: DiskRoom::Enough, .. })) => {
+            MemberBody::Sleep { term: Term(2), last: LogIndex(300) }
+        }
+        Some(MemberBody::Sleep { .. }) => MemberBody::Alive,
+        Some(MemberBody::Alive) => MemberBody::FetchPage { mark: mark(), is_exact: false, after: vec![1, 2] },
+        Some(MemberBody::FetchPage { .. }) => page(None),
+        Some(MemberBody::Page { head: None, .. }) => page(Some(Box::new(GroupHead {
+            mark: mark(),
+            generation: 3,
+            index: 300,
+            scheme: 1,
+            pairs: 2,
+            pairs_hash: u64::MAX,
+            sessions: 1,
+            sessions_hash: 7,
+        }))),
+        Some(MemberBody::Page { .. }) => return None,
     })
+}
+
+fn page(head: Option<Box<GroupHead>>) -> MemberBody {
+    let rows = vec![(vec![4, 9], vec![1, 2, 3, 4, 5])];
+    MemberBody::Page { mark: mark(), after: vec![1, 2], rows, head }
 }
 
 fn standing(room: DiskRoom) -> MemberBody {

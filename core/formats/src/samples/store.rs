@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use consensus::Member;
+use glossary::GroupId;
 
 use super::all;
 use crate::Message;
 use crate::message::kv::{
-    Consistency, FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvExpected, KvFound, KvQuery, KvReply,
-    KvRequest, KvStep, StepAnswer, StepError,
+    Consistency, FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvExpected, KvFound, KvOf, KvQuery,
+    KvReply, KvRequest, KvStep, StepAnswer, StepError,
 };
 use crate::message::kv_range::KvRange;
 
@@ -29,6 +30,8 @@ pub(super) fn messages() -> Vec<Message> {
     let answers = answers.chain(all(found).map(|found| KvAnswer::Read { index: 300, found }));
     let mut messages: Vec<_> = requests.map(|body| Message::Kv(KvRequest { request: 10, body })).collect();
     messages.extend(answers.map(|body| Message::KvReply(KvReply { request: 11, body })));
+    let request = KvRequest { request: 12, body: KvBody::Query(KvQuery::Exists { key: key() }) };
+    messages.push(Message::KvOf(KvOf { group: GroupId(300), request }));
     messages
 }
 
@@ -178,6 +181,7 @@ fn error(last: Option<&KvError>) -> Option<KvError> {
             KvError::TooNew { function: FunctionId(2), version: 300, member: Member(3) }
         }
         Some(KvError::TooNew { .. }) => KvError::NotAllowed,
-        Some(KvError::NotAllowed | KvError::Step { .. }) => return None,
+        Some(KvError::NotAllowed) => KvError::NoGroup(GroupId(300)),
+        Some(KvError::NoGroup(_) | KvError::Step { .. }) => return None,
     })
 }

@@ -3,9 +3,12 @@
 mod alike;
 mod changes;
 mod crashes;
+mod groups;
+mod healing;
 mod members;
 mod support;
 mod transcripts;
 mod version_1;
+mod version_2;
 mod versions;
 mod waiting;

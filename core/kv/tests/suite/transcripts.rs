@@ -122,6 +122,8 @@ fn describe(what: &DiskOperation) -> String {
         }
         DiskOperation::Sync { file } => format!("sync {file}"),
         DiskOperation::Space => "space".to_string(),
+        DiskOperation::Commit { table, changes } => format!("commit {table}, {}", changes.len()),
+        DiskOperation::ReadOn { table, after, .. } => format!("read on {table} after {after:?}"),
     }
 }
 
@@ -245,7 +247,7 @@ fn a_failed_write_stops_it_for_good() {
 }
 
 #[test]
-fn a_snapshot_replaces_the_log_while_commands_go_on() {
+fn a_checkpoint_replaces_the_log_while_commands_go_on() {
     let mut script = Script::new(Disk::default(), 12_288);
     script.event("start", Event::Start { seed: [0; 32] });
     script.run();
@@ -261,12 +263,12 @@ fn a_snapshot_replaces_the_log_while_commands_go_on() {
     script.set(3, b"c");
     script.turn();
     script.run();
-    script.check(include_str!("testdata/a_snapshot_replaces_the_log_while_commands_go_on.txt"));
-    assert_eq!(script.disk.names(), ["log-0000000000000002", "snapshot-0000000000000002"]);
+    script.check(include_str!("testdata/a_checkpoint_replaces_the_log_while_commands_go_on.txt"));
+    assert_eq!(script.disk.names(), ["log-0000000000000002", "table"]);
 }
 
 #[test]
-fn a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for() {
+fn a_start_reads_table_and_log_and_makes_durable_what_no_mark_vouches_for() {
     let mut script = Script::new(Disk::default(), 12_288);
     script.event("start", Event::Start { seed: [0; 32] });
     for request in 1..4 {
@@ -282,7 +284,7 @@ fn a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for() {
     script.get(9);
     script.set(3, b"again");
     script.check(include_str!(
-        "testdata/a_start_reads_snapshot_and_log_and_makes_durable_what_no_mark_vouches_for.txt"
+        "testdata/a_start_reads_table_and_log_and_makes_durable_what_no_mark_vouches_for.txt"
     ));
 }
 
@@ -320,7 +322,7 @@ fn folders_of_others_and_newer_files_are_left_alone() {
     script.text.clear();
     let mut newer = Disk::default();
     script.disk.copy_to(&mut newer, |bytes| {
-        bytes[8] = 3;
+        bytes[8] = 4;
         formats::journal::FileHeader::seal(&mut bytes[..4096]);
     });
     for (disk, cluster) in
@@ -436,7 +438,7 @@ fn large(key: u64) -> KvStep {
 }
 
 #[test]
-fn a_log_that_fills_the_disk_makes_room_with_a_snapshot() {
+fn a_log_that_fills_the_disk_makes_room_with_a_checkpoint() {
     let mut script = on_a_small_disk();
     let mut waits = 0;
     for request in 1..400 {
@@ -445,7 +447,7 @@ fn a_log_that_fills_the_disk_makes_room_with_a_snapshot() {
         assert!(!script.text.contains("> Full:"), "the log never meets the end of the disk: {}", script.text);
     }
     assert!(waits > 2, "the disk was full");
-    assert!(script.disk.names().iter().any(|name| name.starts_with("snapshot-")));
+    assert!(script.disk.names().iter().any(|name| name == "table"));
 }
 
 #[test]

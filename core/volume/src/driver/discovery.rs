@@ -109,7 +109,7 @@ impl VolumeDriver {
         self.buffer = match result {
             Ok(DiskOutcome::Read(bytes)) => buffer_identity(&bytes),
             Ok(_) | Err(DiskError::NotFound) => None,
-            Err(DiskError::Failed | DiskError::Full) => {
+            Err(DiskError::Failed | DiskError::Full | DiskError::Damaged) => {
                 self.identity_failures += 1;
                 self.identity_again = self.identity_failures < IDENTITY_TRIES;
                 if !self.identity_again {

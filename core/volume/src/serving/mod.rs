@@ -252,7 +252,7 @@ impl Serving {
         self.stop.get_or_insert_with(|| match error {
             // A full disk doubts nothing that was acknowledged: begin anew from what is there.
             DiskError::Full => Stop::Restart,
-            DiskError::NotFound | DiskError::Failed => Stop::Halt(alloc::format!(
+            DiskError::NotFound | DiskError::Failed | DiskError::Damaged => Stop::Halt(alloc::format!(
                 "the write buffer's disk failed while {doing}; what was not yet on the ASDs is on that disk \
                  alone. Replace or repair the disk, then start again"
             )),

@@ -188,7 +188,7 @@ impl TakeOver {
     fn disk_failed(&mut self, error: DiskError, doing: &str) {
         let outcome = match error {
             DiskError::Full => Outcome::TryAgain,
-            DiskError::NotFound | DiskError::Failed => Outcome::Halts(alloc::format!(
+            DiskError::NotFound | DiskError::Failed | DiskError::Damaged => Outcome::Halts(alloc::format!(
                 "the write buffer's disk failed while {doing}; repair or replace it, then start again"
             )),
         };

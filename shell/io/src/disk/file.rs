@@ -76,7 +76,7 @@ impl Distrust {
         self.names().contains(&name)
     }
 
-    fn add(&self, name: FileName) {
+    pub(super) fn add(&self, name: FileName) {
         self.names().insert(name);
     }
 

@@ -87,6 +87,8 @@ impl Folder {
             }
             DiskOperation::List => Job::List,
             DiskOperation::Space => Job::Space,
+            DiskOperation::Commit { table, changes } => Job::Commit { table, changes },
+            DiskOperation::ReadOn { table, after, bytes_max } => Job::ReadOn { table, after, bytes_max },
         };
         self.pool.start(ticket, self.epoch, job);
         None

@@ -2,7 +2,7 @@
 //!
 //! Both share all that decides: which files are open, what may be done at once on the shard, what an error
 //! means, which file is never trusted again. They differ only in who waits for the disk: threads of the
-//! folder ([`portable`]), or the kernel ([`uring`]). Names (create, delete, list) always go to threads.
+//! folder ([`portable`]), or the kernel ([`uring`]). Names (create, delete, list) and tables ([`table`]) always go to threads.
 //!
 //! Small writes, and reads of what the page cache holds, are done on the shard at the end of the turn: that
 //! is faster than any hand-over, and the only thing it can wait for is the kernel's own throttling of writers.
@@ -14,6 +14,7 @@ mod file;
 mod folder;
 mod pool;
 mod portable;
+mod table;
 #[cfg(test)]
 mod tests;
 mod uring;
@@ -28,7 +29,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use step::{DiskResult, FileName, OperationId};
+use step::{DiskResult, FileName, OperationId, TableChange};
 
 use crate::shard::{Life, Seat};
 use file::File;
@@ -63,6 +64,8 @@ enum Job {
     Delete(FileName),
     List,
     Space,
+    Commit { table: FileName, changes: Vec<TableChange> },
+    ReadOn { table: FileName, after: Option<Bytes>, bytes_max: u64 },
 }
 
 /// An operation that ended elsewhere than on the shard.

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use step::DiskResult;
 
 use super::file::{Distrust, File};
+use super::table::{Place, Tables};
 use super::{Finished, Job, Ticket, Trace, Transfer, blocking, direct};
 use crate::guard::AbortOnPanic;
 
@@ -31,6 +32,7 @@ pub(crate) struct Pool {
 struct Shared {
     folder: OwnedFd,
     distrust: Distrust,
+    tables: Tables,
     sink: Sink,
     /// Errands that were queued and have not ended.
     pending: AtomicUsize,
@@ -48,7 +50,13 @@ impl Pool {
     pub(super) fn new(folder: OwnedFd, distrust: Distrust, threads_max: usize, sink: Sink) -> Self {
         assert!(threads_max > 0, "somebody must wait for the disk");
         let (queue, waiting) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared { folder, distrust, sink, pending: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            folder,
+            distrust,
+            tables: Tables::default(),
+            sink,
+            pending: AtomicUsize::new(0),
+        });
         Pool { queue, waiting, shared, threads: 0, threads_max }
     }
 
@@ -99,6 +107,10 @@ impl Shared {
         (self.sink)(Finished { ticket: errand.ticket, result, trace });
     }
 
+    fn place(&self) -> Place<'_> {
+        Place { folder: self.folder.as_fd(), distrust: &self.distrust }
+    }
+
     fn carry_out(&self, job: Job, epoch: u64) -> (DiskResult, Trace) {
         let folder = self.folder.as_fd();
         match job {
@@ -115,9 +127,18 @@ impl Shared {
                 Ok(file) => (Ok(step::DiskOutcome::Done), Trace::Opened(Arc::new(file), epoch)),
                 Err(error) => (Err(error), Trace::Nothing),
             },
-            Job::Delete(name) => (blocking::delete(folder, name, &self.distrust), Trace::Deleted(name)),
+            Job::Delete(name) => {
+                self.tables.close(name);
+                (blocking::delete(folder, name, &self.distrust), Trace::Deleted(name))
+            }
             Job::List => (blocking::list(folder), Trace::Nothing),
             Job::Space => (blocking::space(folder), Trace::Nothing),
+            Job::Commit { table, changes } => {
+                (self.tables.commit(self.place(), table, &changes), Trace::Nothing)
+            }
+            Job::ReadOn { table, after, bytes_max } => {
+                (self.tables.read_on(self.place(), table, after.as_deref(), bytes_max), Trace::Nothing)
+            }
         }
     }
 }

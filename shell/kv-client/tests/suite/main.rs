@@ -34,6 +34,29 @@ fn number(number: usize) -> Vec<u8> {
 }
 
 #[test]
+fn groups_have_maps_of_their_own() -> Result<(), Error> {
+    let servers = Servers::start(&[Manner::Kv]);
+    let mut client = connect(&servers);
+    client.set(b"a", b"1")?;
+    assert!(matches!(client.use_group("b"), Err(Error::NoGroup(name)) if name == "b"));
+    client.make_group("b")?;
+    client.make_group("b")?;
+    assert!(matches!(client.make_group("b/c"), Err(Error::TooLarge(_))));
+    client.use_group("b")?;
+    assert_eq!(client.get(b"a")?, None);
+    client.set(b"a", b"2")?;
+    assert_eq!(client.get(b"a")?.as_deref(), Some(&b"2"[..]));
+    let mut other = connect(&servers);
+    assert_eq!(other.get(b"a")?.as_deref(), Some(&b"1"[..]));
+    let groups: Vec<_> = other.groups()?.into_iter().map(|group| (group.name, group.keys)).collect();
+    assert_eq!(groups, [("b".to_owned(), 1)]);
+    other.drop_group("b")?;
+    assert_eq!(other.groups()?, []);
+    assert!(matches!(client.get(b"a"), Err(Error::NoGroup(number)) if number == "1"));
+    Ok(())
+}
+
+#[test]
 fn every_verb_does_what_it_says() -> Result<(), Error> {
     let mut client = one_place(Manner::Kv)?;
     assert_eq!(client.get(b"a")?, None);

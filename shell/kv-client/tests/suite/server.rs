@@ -102,6 +102,8 @@ impl Dial for Servers {
 
 enum Happening {
     Request(u32, KvRequest),
+    /// Of management, or of another group.
+    Other(u32, Message),
     Gone(u32),
 }
 
@@ -146,8 +148,11 @@ fn listen(
     decoder.feed(held.split_off(length).into());
     loop {
         while let Some((_, _, message)) = decoder.next().map_err(io::Error::other)? {
-            let Message::Kv(request) = message else { panic!("clients ask the KV") };
-            happenings.send(Happening::Request(number, request)).map_err(io::Error::other)?;
+            let happening = match message {
+                Message::Kv(request) => Happening::Request(number, request),
+                other => Happening::Other(number, other),
+            };
+            happenings.send(happening).map_err(io::Error::other)?;
         }
         match stream.read(&mut buffer)? {
             0 => return Ok(()),
@@ -171,6 +176,9 @@ impl Hub {
                 Ok(Happening::Request(from, request)) => {
                     switches.requests.fetch_add(1, Ordering::Relaxed);
                     self.ask(node, from, request, manner, switches);
+                }
+                Ok(Happening::Other(from, message)) => {
+                    self.happen(node, Event::Message { from: NodeId(from), message }, false);
                 }
                 Ok(Happening::Gone(from)) => drop(self.streams.lock().expect("nobody panics").remove(&from)),
                 Err(RecvTimeoutError::Timeout) => {
@@ -218,7 +226,7 @@ impl Hub {
                         let gone = self.streams.lock().expect("nobody panics").remove(&to.0);
                         gone.map(|stream| stream.shutdown(std::net::Shutdown::Both));
                     }
-                    Effect::Send { to, message: Message::KvReply(reply) } => self.reply(node, to.0, reply),
+                    Effect::Send { to, message } => self.say(node, to.0, &message),
                     Effect::SetTimer { timer, .. } => self.timers.push_back(timer),
                     Effect::ClearTimer(timer) => self.timers.retain(|set| *set != timer),
                     other => panic!("{other:?}"),
@@ -228,8 +236,12 @@ impl Hub {
     }
 
     fn reply(&self, node: NodeId, to: u32, reply: KvReply) {
+        self.say(node, to, &Message::KvReply(reply));
+    }
+
+    fn say(&self, node: NodeId, to: u32, message: &Message) {
         if let Some(stream) = self.streams.lock().expect("nobody panics").get_mut(&to) {
-            let pieces = frame::encode(&Message::KvReply(reply), node, NodeId(to));
+            let pieces = frame::encode(message, node, NodeId(to));
             // Who left hears nothing.
             let _ = pieces.iter().try_for_each(|piece| stream.write_all(piece));
         }
@@ -251,7 +263,10 @@ impl Hub {
             }
             DiskOperation::Sync { .. } => {}
             DiskOperation::Space => return Ok(DiskOutcome::Space { free: u64::MAX, total: u64::MAX }),
-            DiskOperation::Read { .. } => panic!("nothing is read at a first start"),
+            DiskOperation::Commit { .. } => {}
+            DiskOperation::Read { .. } | DiskOperation::ReadOn { .. } => {
+                panic!("nothing is read at a first start")
+            }
         }
         Ok(DiskOutcome::Done)
     }

@@ -64,7 +64,10 @@ impl Part {
     pub(super) fn is_file(self, name: &str) -> bool {
         let known = match self {
             Part::Asd(_) => matches!(name, "checkpoint-a" | "checkpoint-b") || numbered(name, "segment-", 16),
-            Part::Kv => numbered(name, "log-", 16) || numbered(name, "snapshot-", 16),
+            Part::Kv => {
+                let is_table = matches!(name, "table" | ".table.new");
+                is_table || numbered(name, "log-", 16) || numbered(name, "snapshot-", 16)
+            }
             Part::WriteBuffer => of_vdisk(name).unwrap_or(false),
         };
         known || name == "identity.new"
@@ -101,6 +104,8 @@ mod tests {
             (asd, "identity.new"),
             (kv, "log-0000000000000001"),
             (kv, "snapshot-0000000000000001"),
+            (kv, "table"),
+            (kv, ".table.new"),
             (buffer, "d1.sco-000000000abc"),
             (buffer, "d12.tlog-0000000300000001"),
             (buffer, "d1.map-1f"),

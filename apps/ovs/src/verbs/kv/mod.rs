@@ -3,6 +3,7 @@
 mod backup;
 pub(crate) mod bench;
 mod dial;
+mod groups;
 mod print;
 mod script;
 mod text;
@@ -16,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::ask::QUICK;
 use crate::cli::kv::{
-    AssertRange, CheckBackup, Get, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
+    AssertRange, CheckBackup, Get, GroupVerb, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set,
+    TestAndSet,
 };
 use crate::cli::{DataVerb, KvPlace};
 use crate::failure::{ExitCode, Failure};
@@ -82,6 +84,11 @@ pub(crate) fn run(verb: &DataVerb, directory: &Path) -> Result<String, Failure> 
     }
 }
 
+/// Makes, drops or lists groups.
+pub(crate) fn run_group(verb: &GroupVerb, directory: &Path) -> Result<String, Failure> {
+    groups::run(verb, directory)
+}
+
 /// Reads a backup through.
 pub(crate) fn check_backup(verb: &CheckBackup) -> Result<String, Failure> {
     backup::check(verb)
@@ -91,6 +98,9 @@ pub(crate) fn check_backup(verb: &CheckBackup) -> Result<String, Failure> {
 fn client(place: &KvPlace, directory: &Path) -> Result<Client, Failure> {
     let mut client = dial::connect(place, directory)?;
     client.wait_for(place.asking.patience(QUICK));
+    if let Some(group) = &place.group {
+        client.use_group(group).map_err(failure)?;
+    }
     Ok(client)
 }
 
@@ -111,7 +121,8 @@ fn failure(error: Error) -> Failure {
     let code = match &error {
         Error::Unreachable(_) => ExitCode::NotRunning,
         Error::TimedOut(_) | Error::Unknown | Error::NotYet { .. } => ExitCode::TimedOut,
-        Error::Step { .. } | Error::NotAllowed => ExitCode::Refused,
+        Error::Step { .. } | Error::NotAllowed | Error::NotManaged(_) => ExitCode::Refused,
+        Error::NoGroup(_) => ExitCode::NotFound,
         Error::TooLarge(_) => ExitCode::Usage,
         Error::TooNew(_) | Error::Refused(_) | Error::NoFunction(_) | Error::Nonsense(_) => ExitCode::Failed,
     };

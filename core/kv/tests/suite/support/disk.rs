@@ -3,7 +3,7 @@
 use super::Chance;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName};
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, Table, TableChange};
 
 const SECTOR: usize = 512;
 
@@ -21,6 +21,9 @@ struct File {
 #[derive(Default)]
 pub(crate) struct Disk {
     files: BTreeMap<FileName, File>,
+    pub(crate) tables: BTreeMap<FileName, Table>,
+    /// Tables that nothing can be read of.
+    pub(crate) damaged: BTreeSet<FileName>,
     /// Bytes that all files may have.
     pub(crate) room: Option<usize>,
     /// The next sync fails, and loses what it should have written.
@@ -29,11 +32,19 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn used(&self) -> usize {
-        self.files.values().map(|file| file.bytes.len()).sum()
+        let files: usize = self.files.values().map(|file| file.bytes.len()).sum();
+        files + self.tables.values().map(|table| table.bytes() as usize).sum::<usize>()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.files.keys().map(ToString::to_string).collect()
+        self.files.keys().chain(self.tables.keys()).map(ToString::to_string).collect()
+    }
+
+    /// What a read of the last file with such a name gives.
+    pub(crate) fn last(&self, name: &str) -> Option<Bytes> {
+        let mut files = self.files.iter().rev();
+        let (_, file) = files.find(|(file, _)| file.as_str().starts_with(name))?;
+        Some(Bytes::copy_from_slice(&file.bytes))
     }
 
     /// Carries out an operation.
@@ -42,11 +53,18 @@ impl Disk {
         match what {
             DiskOperation::List => {
                 let files = self.files.iter().map(|(name, file)| (*name, file.bytes.len() as u64));
-                return Ok(DiskOutcome::Listed(files.collect()));
+                let tables = self.tables.iter().map(|(name, table)| (*name, table.bytes()));
+                return Ok(DiskOutcome::Listed(files.chain(tables).collect()));
             }
             DiskOperation::Create { .. } if room == 0 => return Err(DiskError::Full),
             DiskOperation::Create { file } => drop(self.files.insert(file, File::default())),
-            DiskOperation::Delete { file } => drop(self.files.remove(&file)),
+            DiskOperation::Commit { table, .. } | DiskOperation::ReadOn { table, .. }
+                if self.damaged.contains(&table) =>
+            {
+                return Err(DiskError::Damaged);
+            }
+            DiskOperation::Delete { file } if self.damaged.remove(&file) => drop(self.tables.remove(&file)),
+            DiskOperation::Delete { file } => drop((self.files.remove(&file), self.tables.remove(&file))),
             DiskOperation::Read { file, offset, length } => {
                 let bytes = &self.files.get(&file).ok_or(DiskError::NotFound)?.bytes;
                 let start = bytes.len().min(offset as usize);
@@ -71,6 +89,26 @@ impl Disk {
                     return Err(DiskError::Failed);
                 }
                 dirty.into_iter().for_each(|sector| persist(&mut file.durable, &file.bytes, sector));
+            }
+            DiskOperation::Commit { table, changes } => {
+                let before = self.tables.get(&table).cloned().unwrap_or_default();
+                let mut after = before.clone();
+                changes.iter().for_each(|change| after.change(change));
+                if after.bytes().saturating_sub(before.bytes()) as usize > room {
+                    return Err(DiskError::Full);
+                }
+                let fails = std::mem::take(&mut self.fail_sync);
+                // All of it is done, or nothing; who failed doesn't know which.
+                if !fails || changes.len() % 2 == 0 {
+                    self.tables.insert(table, after);
+                }
+                if fails {
+                    return Err(DiskError::Failed);
+                }
+            }
+            DiskOperation::ReadOn { table, after, bytes_max } => {
+                let table = self.tables.get(&table).ok_or(DiskError::NotFound)?;
+                return Ok(table.read_on(after.as_deref(), bytes_max));
             }
             DiskOperation::Space => return Ok(DiskOutcome::Space { free: room as u64, total: u64::MAX }),
         }
@@ -109,6 +147,7 @@ impl Disk {
 
     /// Copies every file, changed.
     pub(crate) fn copy_to(&self, other: &mut Disk, change: impl Fn(&mut Vec<u8>)) {
+        other.tables.clone_from(&self.tables);
         for (name, file) in &self.files {
             let mut bytes = file.bytes.clone();
             change(&mut bytes);
@@ -129,6 +168,23 @@ impl Disk {
             }
             before += file.bytes.len();
         }
+        for table in self.tables.values_mut() {
+            rot_table(table, chance);
+        }
+    }
+}
+
+/// A bit of some pair rots, or a pair is gone.
+pub(crate) fn rot_table(table: &mut Table, chance: &mut Chance) {
+    let Some(hit) = table.pairs().len().checked_sub(1).map(|last| chance.below(last + 1)) else { return };
+    let (key, value) = table.pairs().nth(hit).expect("drawn below their number");
+    let (mut key, mut value) = (key.to_vec(), value.to_vec());
+    table.change(&TableChange::Delete { key: key.clone().into() });
+    if !chance.one_in(4) {
+        let at = chance.below(key.len() + value.len());
+        let split = at.checked_sub(key.len());
+        *split.map_or_else(|| &mut key[at], |at| &mut value[at]) ^= 1 << chance.below(8);
+        table.change(&TableChange::Set { key: key.into(), value: value.into() });
     }
 }
 

@@ -1,18 +1,21 @@
 //! Several members under crashes at any effect, full disks, partitions, and a network that loses, doubles and reorders.
 
 use super::Chance;
-use super::disk::Disk;
+use super::book::{Awaited, Book};
+use super::disk::{Disk, rot_table};
 use super::tally::Tally;
-use consensus::{LogIndex, Member, Membership, RaftGroup, Role};
+use consensus::{Member, Membership, RaftGroup, Role};
 use formats::kv_client::KvClient;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
-use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvQuery, KvReply, KvRequest, KvStep};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, KvGroupsVerb, RoleStatus};
+use formats::message::kv::{
+    FunctionId, KvAnswer, KvBody, KvCommand, KvOf, KvQuery, KvReply, KvRequest, KvStep,
+};
 use formats::message::member::member_of;
 use formats::{Effect, Event, Message};
-use glossary::{ClusterIdentity, NodeId, ServerId};
+use glossary::{ClusterIdentity, GroupId, NodeId, ServerId};
 use kv::{COUNTERS, Config, Kv};
 use std::collections::{BTreeMap, BTreeSet};
-use step::{Bug, DiskOperation, Effects, Machine, OperationId, TimerId, Timestamp};
+use step::{Bug, DiskOperation, Effects, FileName, Machine, OperationId, TimerId, Timestamp};
 
 const TALLY: FunctionId = FunctionId(9);
 
@@ -29,12 +32,8 @@ struct Server {
     lives: u8,
 }
 
-enum Awaited {
-    Command { id: usize, floor: u64 },
-    Count { floor: u64 },
-}
-
 struct Asker {
+    group: GroupId,
     client: KvClient,
     awaited: BTreeMap<u64, Awaited>,
 }
@@ -53,15 +52,14 @@ pub(crate) struct Members {
     cut: BTreeSet<usize>,
     network: Vec<(NodeId, NodeId, Message)>,
     askers: Vec<Asker>,
-    issued: Vec<(Vec<u8>, Option<u64>)>,
-    floor: u64,
+    books: BTreeMap<GroupId, Book>,
+    /// How many messages members of groups said.
+    pub(crate) said_of: BTreeMap<GroupId, u64>,
     now: Timestamp,
     bug: Option<Bug>,
     crash_soon: Option<usize>,
     pub(crate) crashes: usize,
     pub(crate) installed: u64,
-    /// What members had applied at an index: all the same.
-    applied: BTreeMap<LogIndex, Vec<u8>>,
     /// Nobody but the members compares what they have.
     pub(crate) is_blind: bool,
 }
@@ -74,6 +72,7 @@ impl Members {
     /// So many servers, of which the first ones begin the group.
     pub(crate) fn with_spares(seed: u64, count: usize, voters: usize, bug: Option<Bug>) -> Self {
         let askers = (0..3).map(|number| Asker {
+            group: GroupId::ROOT,
             client: KvClient::new(seed.wrapping_mul(31) + number, (0..count).map(node).collect()),
             awaited: BTreeMap::new(),
         });
@@ -94,18 +93,27 @@ impl Members {
             cut: BTreeSet::new(),
             network: Vec::new(),
             askers: askers.collect(),
-            issued: Vec::new(),
-            floor: 0,
+            books: BTreeMap::from([(GroupId::ROOT, Book::default())]),
+            said_of: BTreeMap::new(),
             now: Timestamp(1),
             bug,
             crash_soon: None,
             crashes: 0,
             installed: 0,
-            applied: BTreeMap::new(),
             is_blind: false,
         };
         (0..count).for_each(|index| members.start(index));
         members
+    }
+
+    /// Makes groups, and lets an asker for each ask of it, beside one of the root group.
+    pub(crate) fn make_groups(&mut self, names: &[&str]) -> Result<(), Violation> {
+        for (name, number) in names.iter().zip(1..) {
+            assert_eq!(self.ask_groups(&KvGroupsVerb::Make { name: (*name).into() })?, AdminAnswer::Done);
+            self.books.insert(GroupId(number), Book::default());
+            self.askers[number as usize].group = GroupId(number);
+        }
+        Ok(())
     }
 
     fn config(&self, index: usize) -> Config<Tally> {
@@ -140,6 +148,21 @@ impl Members {
         disk.room = Some(disk.used());
     }
 
+    /// A server's table rots while it is down: so many pairs, or nothing can be read of it any more.
+    pub(crate) fn rot_table(&mut self, index: usize, pairs: Option<usize>) {
+        self.crash(index);
+        let (disk, chance) = (&mut self.servers[index].disk, &mut self.chance);
+        let table = FileName::new(format_args!("table"));
+        match pairs {
+            Some(pairs) => {
+                let table = disk.tables.get_mut(&table).expect("there is a table");
+                (0..pairs).for_each(|_| rot_table(table, chance));
+            }
+            None => drop(disk.damaged.insert(table)),
+        }
+        self.start(index);
+    }
+
     /// A server starts again, and finds so little room that it takes only commands that remove.
     pub(crate) fn narrow(&mut self, index: usize) {
         self.crash(index);
@@ -170,6 +193,17 @@ impl Members {
         let body = KvBody::Command { session: 77, sequence: request, answered_below: request, command };
         let message = Message::Kv(KvRequest { request, body });
         self.step(index, Event::Message { from: OPERATOR, message })
+    }
+
+    /// What a server answers at once that is asked what a group holds.
+    pub(crate) fn ask_of(&mut self, index: usize, group: GroupId) -> Option<KvAnswer> {
+        let body = KvBody::Query(KvQuery::Get { key: b"k".to_vec() });
+        let message = Message::KvOf(KvOf { group, request: KvRequest { request: 1, body } });
+        self.step_one(index, Event::Message { from: OPERATOR, message }).ok()?;
+        match self.network.pop()? {
+            (.., Message::KvReply(reply)) => Some(reply.body),
+            _ => None,
+        }
     }
 
     /// Lets everything happen that is on its way, and so many ticks.
@@ -203,8 +237,13 @@ impl Members {
 
     /// The server that leads and is not cut off.
     pub(crate) fn leader(&self) -> Option<usize> {
+        self.leader_of(GroupId::ROOT)
+    }
+
+    /// The same of a group.
+    pub(crate) fn leader_of(&self, group: GroupId) -> Option<usize> {
         let leads = |index: &usize| {
-            let look = self.servers[*index].kv.as_ref().and_then(Kv::look);
+            let look = self.servers[*index].kv.as_ref().and_then(|kv| kv.look_of(group));
             look.is_some_and(|look| look.leadership.role == Role::Leader) && !self.cut.contains(index)
         };
         (0..self.servers.len()).find(leads)
@@ -212,17 +251,26 @@ impl Members {
 
     /// Asks whoever leads until the answer is more than "not yet".
     pub(crate) fn ask_group(&mut self, verb: KvGroupVerb) -> Result<AdminAnswer, Violation> {
+        self.ask_leader(AdminBody::KvGroup(verb))
+    }
+
+    /// The same about groups.
+    pub(crate) fn ask_groups(&mut self, verb: &KvGroupsVerb) -> Result<AdminAnswer, Violation> {
+        self.ask_leader(AdminBody::KvGroups(verb.clone()))
+    }
+
+    fn ask_leader(&mut self, body: AdminBody) -> Result<AdminAnswer, Violation> {
         for _ in 0..400 {
             self.pass(5)?;
             let Some(leader) = self.leader() else { continue };
-            let request = self.ask_admin(leader, AdminBody::KvGroup(verb))?;
+            let request = self.ask_admin(leader, body.clone())?;
             self.pass(5)?;
             match self.answer(request) {
                 None | Some(AdminAnswer::NotYet(_)) => {}
                 Some(answer) => return Ok(answer.clone()),
             }
         }
-        Err(format!("{verb:?} is never done"))
+        Err(format!("{body:?} is never done"))
     }
 
     /// The status of a server's member.
@@ -279,8 +327,9 @@ impl Members {
                 self.deliver()?;
                 (0..self.servers.len()).try_for_each(|index| self.complete(index))?;
             }
-            let applied: BTreeSet<_> = (0..self.servers.len()).map(|index| self.applied_by(index)).collect();
-            if applied.len() == 1 && self.askers.iter().all(|asker| asker.awaited.is_empty()) {
+            if self.books.keys().all(|group| self.are_level(*group))
+                && self.askers.iter().all(|asker| asker.awaited.is_empty())
+            {
                 return self.compare();
             }
             self.tick()?;
@@ -288,8 +337,11 @@ impl Members {
         Err("something is never answered, or a member never catches up".to_string())
     }
 
-    fn applied_by(&self, index: usize) -> Option<LogIndex> {
-        self.servers[index].kv.as_ref()?.pairs().map(|(applied, _)| applied)
+    /// Whether all members of a group have applied as much.
+    fn are_level(&self, group: GroupId) -> bool {
+        let applied = |server: &Server| Some(server.kv.as_ref()?.pairs_of(group)?.0);
+        let applied: BTreeSet<_> = self.servers.iter().map(applied).collect();
+        applied.len() == 1 && !applied.contains(&None)
     }
 
     fn start(&mut self, index: usize) {
@@ -334,7 +386,12 @@ impl Members {
         let server = &mut self.servers[index];
         for effect in effects.drain().take(carried_out) {
             match effect {
-                Effect::Send { to, message } => self.network.push((node(index), to, message)),
+                Effect::Send { to, message } => {
+                    if let Message::MemberOf(said) = &message {
+                        *self.said_of.entry(said.group).or_default() += 1;
+                    }
+                    self.network.push((node(index), to, message));
+                }
                 Effect::Disk { operation, what } => server.operations.push((operation, what)),
                 Effect::SetTimer { timer, after } => drop(server.timers.insert(timer, self.now.after(after))),
                 Effect::ClearTimer(timer) => drop(server.timers.remove(&timer)),
@@ -351,18 +408,16 @@ impl Members {
 
     /// Members that applied as much have the same.
     fn look_at(&mut self, index: usize) -> Result<(), Violation> {
-        let Some((applied, pairs)) = self.servers[index].kv.as_ref().and_then(Kv::pairs) else {
-            return Ok(());
-        };
-        let mut hash = blank();
-        pairs.for_each(|(key, value)| fold(fold(&mut hash, key), value).push(0));
-        let hash = digest(&hash);
-        match self.applied.insert(applied, hash.clone()) {
-            Some(before) if before != hash && !self.is_blind => {
-                Err(format!("members differ at entry {applied}"))
+        let Some(kv) = &self.servers[index].kv else { return Ok(()) };
+        for (group, book) in &mut self.books {
+            if let Some((applied, pairs)) = kv.pairs_of(*group)
+                && !book.is_same(applied, pairs)
+                && !self.is_blind
+            {
+                return Err(format!("members of group {group} differ at entry {applied}"));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn complete(&mut self, index: usize) -> Result<(), Violation> {
@@ -396,21 +451,31 @@ impl Members {
         Ok(())
     }
 
+    /// Somebody asks something of a group.
+    pub(crate) fn ask_for(&mut self, group: GroupId) {
+        let index = self.askers.iter().position(|asker| asker.group == group).expect("it has an asker");
+        self.ask_as(index);
+    }
+
     fn ask(&mut self) {
         let index = self.chance.below(self.askers.len());
-        let id = self.issued.len();
-        let (floor, now) = (self.floor, self.now);
+        self.ask_as(index);
+    }
+
+    fn ask_as(&mut self, index: usize) {
+        let now = self.now;
+        let asker = &mut self.askers[index];
+        let book = self.books.get_mut(&asker.group).expect("its group was made");
         let (asked, awaited) = if self.chance.below(10) < 6 {
             let filler = "x".repeat(self.chance.below(8) * 700);
-            let command = format!("{id} {filler}").into_bytes();
-            self.issued.push((command.clone(), None));
+            let (command, awaited) = book.issue(&filler);
             let command = KvCommand::Function { function: TALLY, command };
-            (self.askers[index].client.command(now, command), Awaited::Command { id, floor })
+            (asker.client.command(now, command), awaited)
         } else {
             let query = KvQuery::Function { function: TALLY, query: Vec::new() };
-            (self.askers[index].client.query(now, query), Awaited::Count { floor })
+            (asker.client.query(now, query), book.count())
         };
-        self.askers[index].awaited.insert(asked.1.request, awaited);
+        asker.awaited.insert(asked.1.request, awaited);
         self.send(index, asked);
     }
 
@@ -421,7 +486,11 @@ impl Members {
     }
 
     fn send(&mut self, asker: usize, (to, request): (NodeId, KvRequest)) {
-        self.network.push((NodeId(1 + asker as u32), to, Message::Kv(request)));
+        let message = match self.askers[asker].group {
+            GroupId::ROOT => Message::Kv(request),
+            group => Message::KvOf(KvOf { group, request }),
+        };
+        self.network.push((NodeId(1 + asker as u32), to, message));
     }
 
     fn deliver(&mut self) -> Result<(), Violation> {
@@ -457,42 +526,17 @@ impl Members {
         let taken = self.askers[index].client.on_reply(self.now, from, reply);
         self.resend(index);
         let (asker, Some((request, answer))) = (&mut self.askers[index], taken) else { return Ok(()) };
-        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 bytes"));
-        match (asker.awaited.remove(&request).expect("it was asked"), answer) {
-            (Awaited::Command { id, floor }, KvAnswer::Done(bytes)) if number(&bytes) >= floor => {
-                self.floor = self.floor.max(number(&bytes) + 1);
-                self.issued[id].1 = Some(number(&bytes));
-                Ok(())
-            }
-            (Awaited::Count { floor }, KvAnswer::Done(bytes))
-                if (floor..=self.issued.len() as u64).contains(&number(&bytes)) =>
-            {
-                self.floor = self.floor.max(number(&bytes));
-                Ok(())
-            }
-            (_, answer) => Err(format!("answered {answer:?}, while {} were known", self.floor)),
-        }
+        let awaited = asker.awaited.remove(&request).expect("it was asked");
+        self.books.get_mut(&asker.group).expect("its group was made").on_answer(&awaited, &answer)
     }
 
     /// Everything is answered: every member lists what was issued, once, where it was answered to be.
     fn compare(&mut self) -> Result<(), Violation> {
         for index in 0..self.servers.len() {
-            let (_, pairs) =
-                self.servers[index].kv.as_ref().and_then(Kv::pairs).ok_or("it does not serve")?;
-            let listed: Vec<_> =
-                pairs.filter(|(key, _)| key.starts_with(b"t/")).map(|(_, value)| value).collect();
-            if listed.len() != self.issued.len() {
-                return Err(format!(
-                    "{} commands are listed, {} were answered",
-                    listed.len(),
-                    self.issued.len()
-                ));
-            }
-            for (command, number) in &self.issued {
-                let number = number.ok_or("a command was not answered")?;
-                if listed.get(number as usize) != Some(&command.as_slice()) {
-                    return Err(format!("command {number} is not what it was"));
-                }
+            let kv = self.servers[index].kv.as_ref().ok_or("it does not serve")?;
+            for (group, book) in &self.books {
+                let (_, pairs) = kv.pairs_of(*group).ok_or("it does not host a group")?;
+                book.compare(pairs)?;
             }
             self.installed += self.counter(index, "installed")?;
             if self.counter(index, "differed")? > 0 {
@@ -531,20 +575,4 @@ fn number(server: usize) -> ServerId {
 /// Other nodes, which are no server's, are askers.
 fn server(node: NodeId) -> Option<usize> {
     usize::from(node.server().0).checked_sub(1)
-}
-
-fn blank() -> Vec<u8> {
-    Vec::new()
-}
-
-fn fold<'a>(bytes: &'a mut Vec<u8>, more: &[u8]) -> &'a mut Vec<u8> {
-    bytes.extend_from_slice(&(more.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(more);
-    bytes
-}
-
-/// A short stand-in for bytes.
-fn digest(bytes: &[u8]) -> Vec<u8> {
-    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold).to_le_bytes().to_vec()
 }

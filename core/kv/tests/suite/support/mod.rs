@@ -1,6 +1,8 @@
 //! A disk that crashes, a function to host, and a source of chance.
 
+pub(crate) mod book;
 pub(crate) mod disk;
+pub(crate) mod life;
 pub(crate) mod members;
 pub(crate) mod tally;
 pub(crate) mod world;

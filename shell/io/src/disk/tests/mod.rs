@@ -1,6 +1,7 @@
 //! What `step::DiskOperation` promises, held by both backends.
 
 mod model;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
-use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, OperationId};
+use step::{DiskError, DiskOperation, DiskOutcome, DiskResult, FileName, OperationId, TableChange};
 use tempfile::TempDir;
 
 use super::file::{Distrust, File};

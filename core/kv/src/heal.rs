@@ -1,0 +1,93 @@
+//! Healing: a member whose state on the disk is damaged, while its log is whole, is given the state by another.
+//!
+//! To its group it is what it was: it has its entries and its votes, and what is committed is handed out to it. But it has
+//! nothing to apply that to, so entries wait until a state is here, nothing is answered, and it stands for no election:
+//! a leader would have to answer. Its log stays as long, as nothing stands for it.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use consensus::{Entry, EntryBody, Member, SnapshotMark};
+use formats::Effect;
+use formats::message::kv::{KvAnswer, KvError};
+use step::{Effects, Function};
+
+use crate::counters::{Counter, Counters};
+use crate::group::Group;
+use crate::hosted::Hosted;
+use crate::state::State;
+use crate::transfer::Transfer;
+
+/// What a member without its state waits for.
+#[derive(Debug)]
+pub(crate) struct Healing {
+    /// What the state must have at least: the entries behind it are in the log.
+    mark: SnapshotMark,
+    /// What was committed since.
+    missed: VecDeque<Entry>,
+    /// Who was asked last.
+    asked: Option<Member>,
+}
+
+impl Healing {
+    pub(crate) fn new(mark: SnapshotMark) -> Self {
+        Healing { mark, missed: VecDeque::new(), asked: None }
+    }
+
+    /// An entry is committed, and waits.
+    pub(crate) fn miss(&mut self, entry: Entry) {
+        self.missed.push_back(entry);
+    }
+}
+
+impl<F: Function, C: Group> Hosted<F, C> {
+    /// What to answer while there is no state; none where there is one.
+    pub(crate) fn without_state(&self) -> Option<KvAnswer> {
+        let leader = self.leadership().leader.filter(|leader| *leader != self.replica.me());
+        self.healing
+            .as_ref()
+            .map(|_| KvAnswer::Failed(leader.map_or(KvError::Unavailable, |_| KvError::NotLeader { leader })))
+    }
+
+    /// A tick is over: asks for a state, where none is on its way. The leader first; without one any other.
+    pub(crate) fn tick_healing(&mut self, effects: &mut Effects<Effect>) {
+        let (Some(healing), None) = (&self.healing, &self.transfer) else { return };
+        let status = self.replica.status();
+        let others: Vec<Member> =
+            status.membership.voters.into_iter().filter(|member| *member != self.replica.me()).collect();
+        let behind = |last: Member| others.iter().copied().find(|member| *member > last);
+        let next = healing.asked.and_then(behind).or(others.first().copied());
+        let leader = status.leadership.leader.filter(|leader| Some(*leader) != healing.asked);
+        let Some(from) = leader.filter(|leader| *leader != self.replica.me()).or(next) else { return };
+        let mark = healing.mark.clone();
+        self.transfer = Some(Transfer::new(from, mark, self.fresh_state(), true));
+        if let Some(healing) = &mut self.healing {
+            healing.asked = Some(from);
+        }
+        self.ask_for_page(effects);
+    }
+
+    /// Takes the state that is here, once the log has reached it. Whether it did.
+    pub(crate) fn heal(&mut self, counters: &mut Counters) -> Result<bool, String> {
+        let applied = self.replica.applied();
+        let is_it = |transfer: &&mut Transfer<F>| {
+            transfer.heals && transfer.is_complete && transfer.mark.index <= applied
+        };
+        let Some(transfer) = self.transfer.as_mut().filter(is_it) else { return Ok(false) };
+        let (mark, fresh) = (transfer.mark.clone(), State::new(self.state.functions.clone()));
+        self.state = core::mem::replace(&mut transfer.state, fresh);
+        self.transfer = None;
+        let missed = self.healing.take().map_or_else(VecDeque::new, |healing| healing.missed);
+        for entry in missed.into_iter().filter(|entry| entry.index > mark.index) {
+            if let EntryBody::Command(command) = &entry.body {
+                self.apply_entry(entry.index, command, counters)?;
+            }
+        }
+        self.replica.is_mute = false;
+        self.last_generation += 1;
+        self.generation = self.last_generation;
+        self.pass_to(applied);
+        counters.add(Counter::Healed, 1);
+        Ok(true)
+    }
+}

@@ -1,0 +1,62 @@
+//! States that are damaged on the disk: another member gives them anew, or who is alone stops and says why.
+
+use crate::support::members::Members;
+use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb};
+
+/// A group with a table at every member, and log behind it.
+fn group(seed: u64, servers: usize) -> Members {
+    let mut world = Members::new(seed, servers, None);
+    world.pass(60).expect("nothing goes wrong");
+    world.make_groups(&["abm-1"]).expect("nothing goes wrong");
+    for _ in 0..300 {
+        world.happen_calmly().expect("nothing goes wrong");
+    }
+    for index in 0..servers {
+        let request = world.ask_admin(index, AdminBody::KvGroup(KvGroupVerb::Snapshot)).expect("asked");
+        world.pass(40).expect("nothing goes wrong");
+        assert_eq!(world.answer(request), Some(&AdminAnswer::Done));
+    }
+    for _ in 0..200 {
+        world.happen_calmly().expect("nothing goes wrong");
+    }
+    world
+}
+
+#[test]
+fn a_state_is_given_anew_whatever_of_the_table_is_damaged() {
+    let mut healed = 0;
+    for seed in 0..12 {
+        let mut world = group(seed, 3);
+        let damage = [Some(1), Some(1), Some(5), None][seed as usize % 4];
+        let index = seed as usize % 3;
+        world.rot_table(index, damage);
+        for _ in 0..300 {
+            world.happen_calmly().expect("nothing goes wrong");
+        }
+        world.pass(300).expect("nothing goes wrong");
+        let count = world.counter(index, "healed").expect("it answers");
+        assert!(damage.is_some() || count == 2, "{seed}: both groups had their states there");
+        healed += count;
+        assert_eq!(world.settle(), Ok(()), "{seed}");
+        // What it was given is in its table again.
+        world.rot_table(index, Some(0));
+        world.pass(300).expect("nothing goes wrong");
+        assert_eq!(world.counter(index, "healed"), Ok(0), "{seed}");
+        assert_eq!(world.settle(), Ok(()), "{seed}");
+    }
+    assert!(healed > 8, "{healed}");
+}
+
+#[test]
+fn who_is_alone_stops_and_says_why() {
+    let mut stopped = 0;
+    for seed in 0..8 {
+        let mut world = group(seed, 1);
+        world.rot_table(0, [Some(3), None][seed as usize % 2]);
+        let ended = world.pass(60);
+        let why = ended.err().unwrap_or_default();
+        stopped +=
+            usize::from(why.contains("the KV's table is damaged") && why.contains("nothing was changed"));
+    }
+    assert!(stopped >= 5, "{stopped}");
+}

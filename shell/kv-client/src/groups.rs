@@ -1,0 +1,113 @@
+//! Groups beside the root group: each has a map of its own. They are made, dropped and listed by management, which takes an
+//! administrator's certificate but for the list; what is in one is read and changed as in the root group.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use formats::kv_groups::check_name;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupStatus, KvGroupsVerb};
+use glossary::{GroupId, ServerId};
+
+use crate::client::{Client, DIAL};
+use crate::connection::Connection;
+use crate::error::Error;
+
+/// How long to wait before all members are asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Client {
+    /// Reads and changes what is in this group from now on.
+    ///
+    /// # Errors
+    /// [`Error::NoGroup`] where no member that answers has it.
+    pub fn use_group(&mut self, name: &str) -> Result<(), Error> {
+        let (mut last, mut is_heard) = (None, false);
+        for server in self.places() {
+            match self.ask_place(server, KvGroupsVerb::List) {
+                Ok(AdminAnswer::KvGroups(groups)) => {
+                    is_heard = true;
+                    if let Some(found) = groups.into_iter().find(|group| group.name == name) {
+                        self.group = found.group;
+                        return Ok(());
+                    }
+                }
+                Ok(other) => last = said(other),
+                Err(error) => last = Some(error.to_string()),
+            }
+        }
+        if is_heard { Err(Error::NoGroup(name.into())) } else { Err(Error::TimedOut(last)) }
+    }
+
+    /// The groups, as the first member that answers knows them, in order of their names.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] where none answers in time.
+    pub fn groups(&mut self) -> Result<Vec<KvGroupStatus>, Error> {
+        match self.ask_groups(&KvGroupsVerb::List)? {
+            AdminAnswer::KvGroups(groups) => Ok(groups),
+            other => Err(crate::client::nonsense(&other)),
+        }
+    }
+
+    /// Makes a group, with the members that the root group has. One that is there is as good as made.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] says why a name is none; [`Error::TimedOut`] where no leader makes it in time.
+    pub fn make_group(&mut self, name: &str) -> Result<(), Error> {
+        check_name(name).map_err(|why| Error::TooLarge(why.into()))?;
+        self.ask_groups(&KvGroupsVerb::Make { name: name.into() }).map(drop)
+    }
+
+    /// Drops a group and all that it holds, for good. One that isn't there is as good as dropped.
+    ///
+    /// # Errors
+    /// As [`Client::make_group`].
+    pub fn drop_group(&mut self, name: &str) -> Result<(), Error> {
+        check_name(name).map_err(|why| Error::TooLarge(why.into()))?;
+        self.ask_groups(&KvGroupsVerb::Drop { name: name.into() }).map(drop)
+    }
+
+    /// Asks all members in turn until one does it: the others say who leads, and that may have changed by then.
+    fn ask_groups(&mut self, verb: &KvGroupsVerb) -> Result<AdminAnswer, Error> {
+        let until = Instant::now() + self.patience;
+        loop {
+            let mut last = None;
+            for server in self.places() {
+                match self.ask_place(server, verb.clone()) {
+                    Ok(AdminAnswer::NotAllowed(why)) => return Err(Error::NotManaged(why)),
+                    Ok(AdminAnswer::Failed(why) | AdminAnswer::NotYet(why)) => last = Some(why),
+                    Ok(done) => return Ok(done),
+                    Err(error) => last = last.or(Some(error.to_string())),
+                }
+            }
+            if Instant::now() + PAUSE > until {
+                return Err(Error::TimedOut(last));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The places that can be asked.
+    fn places(&self) -> Vec<ServerId> {
+        let servers = self.dial.servers();
+        if servers.is_empty() { vec![ServerId(0)] } else { servers }
+    }
+
+    fn ask_place(&mut self, server: ServerId, verb: KvGroupsVerb) -> io::Result<AdminAnswer> {
+        let mut connection = Connection::open(self.dial.dial(server, DIAL)?, DIAL)?;
+        connection.manage(AdminRequest { request: 1, body: AdminBody::KvGroups(verb) }, DIAL)
+    }
+
+    /// The group whose map is meant.
+    pub(crate) fn group(&self) -> GroupId {
+        self.group
+    }
+}
+
+/// What a member says instead of a list.
+fn said(answer: AdminAnswer) -> Option<String> {
+    match answer {
+        AdminAnswer::Failed(why) | AdminAnswer::NotYet(why) | AdminAnswer::NotAllowed(why) => Some(why),
+        _ => None,
+    }
+}
