@@ -38,7 +38,7 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
     let mut why = String::from("no server of [servers] can be reached");
     loop {
         for server in dial.servers() {
-            match one(&mut dial, config, server, AdminBody::KvGroup(verb)) {
+            match ask_one(&mut dial, config, server, AdminBody::KvGroup(verb)) {
                 Some(AdminAnswer::Done) => return Ok(()),
                 Some(AdminAnswer::Failed(text) | AdminAnswer::NotYet(text)) => why = text,
                 Some(AdminAnswer::NotAllowed(text)) => return Err(Failure::refused(text)),
@@ -57,14 +57,19 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
 pub(crate) fn status(config: &ServerConfig) -> Option<RoleStatus> {
     let mut dial = dial(config).ok()?;
     let mut others = dial.servers().into_iter().filter(|server| *server != config.server);
-    others.find_map(|server| match one(&mut dial, config, server, AdminBody::Status) {
+    others.find_map(|server| match ask_one(&mut dial, config, server, AdminBody::Status) {
         Some(AdminAnswer::Status(status)) => Some(status),
         _ => None,
     })
 }
 
-/// Asks one server.
-fn one(dial: &mut TlsDial, config: &ServerConfig, server: ServerId, body: AdminBody) -> Option<AdminAnswer> {
+/// Asks one server. `None`: it doesn't answer.
+pub(crate) fn ask_one(
+    dial: &mut TlsDial,
+    config: &ServerConfig,
+    server: ServerId,
+    body: AdminBody,
+) -> Option<AdminAnswer> {
     let question = Message::Admin(AdminRequest { request: 1, body });
     let asked = dial.dial(server, PATIENCE).map_err(Into::into).and_then(|mut stream| {
         stream.set_patience(PATIENCE)?;

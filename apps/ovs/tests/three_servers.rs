@@ -81,8 +81,28 @@ impl Cluster {
     }
 
     fn status(&self, server: usize) -> Value {
-        serde_json::from_str(&ovs(&["kv", "status", "--json", "--config", path(&self.config(server))]))
-            .unwrap()
+        self.ask(server, &["status"])
+    }
+
+    /// A verb about the group, as programs ask it.
+    fn ask(&self, server: usize, verb: &[&str]) -> Value {
+        let config = self.config(server);
+        let arguments = [&["kv"], verb, &["--json", "--config", path(&config)]].concat();
+        serde_json::from_str(&ovs(&arguments)).unwrap()
+    }
+
+    /// Waits until a server knows these members with a vote.
+    fn until_voters(&self, server: usize, voters: &[u64]) {
+        while self.status(server)["voters"] != serde_json::json!(voters) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What a server says where it doesn't start.
+    fn refusal(&self, server: usize) -> String {
+        let output = Command::new(OVS).args(["serve", "--config"]).arg(self.config(server)).output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        String::from_utf8(output.stderr).unwrap()
     }
 
     /// Who leads, as soon as somebody does.
@@ -153,24 +173,103 @@ fn servers_join_a_group_that_runs_and_leave_it() {
         ovs(&["kv", "join", "--config", path(&cluster.config(server))]);
         cluster.start(server);
     }
-    let until_voters = |cluster: &Cluster, server: usize, voters: Value| {
-        while cluster.status(server)["voters"] != voters {
-            std::thread::yield_now();
-        }
-    };
-    until_voters(&cluster, 2, serde_json::json!([1, 2, 3]));
+    cluster.until_voters(2, &[1, 2, 3]);
     cluster.kill(1);
     assert_eq!(cluster.client(&[2, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
     cluster.start(1);
     // A leader does not remove itself.
     let (stays, leaves) = if cluster.leader(2) == 3 { (3, 2) } else { (2, 3) };
     ovs(&["kv", "leave", "--config", path(&cluster.config(leaves))]);
-    until_voters(&cluster, stays, serde_json::json!([1, stays]));
+    cluster.until_voters(stays, &[1, stays as u64]);
     cluster.kill(leaves);
-    let serve = ["serve", "--config", path(&cluster.config(leaves))].map(str::to_owned);
-    let output = Command::new(OVS).args(serve).output().unwrap();
-    assert_eq!(output.status.code(), Some(4), "who has left is never again the member that it was");
+    let why = cluster.refusal(leaves);
+    assert!(why.contains("holds no data"), "who has left is never again the member that it was: {why}");
     assert_eq!(cluster.client(&[1, stays]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
+}
+
+#[test]
+fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
+    let mut cluster = Cluster::new(3);
+    cluster.introduce();
+    for server in 1..=3 {
+        ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
+    }
+    (1..=3).for_each(|server| cluster.start(server));
+    cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
+    assert_eq!(cluster.ask(1, &["verify"])["alike"], true);
+    let hurt = cluster.leader(1) % 3 + 1;
+    // The log file that a second life begins tells that the first one's was whole.
+    cluster.kill(hurt);
+    cluster.start(hurt);
+    assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
+    cluster.kill(hurt);
+    let data = cluster.folder.path().join(format!("server-{hurt}/data"));
+    let log = data.join("kv/log-0000000000000001");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[4096 + 60] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let why = cluster.refusal(hurt);
+    assert!(why.contains("damaged") && why.contains("ovs kv rejoin"), "{why}");
+    let ask_elsewhere = hurt % 3 + 1;
+    let verify = ["kv", "verify", "--timeout", "1", "--config"];
+    let output = Command::new(OVS).args(verify).arg(cluster.config(ask_elsewhere)).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(8) && said.contains("2 of 3 members are alike"), "{said}");
+    for lost in [1, 2] {
+        let member = lost << 16 | hurt as u64;
+        ovs(&["kv", "rejoin", "--config", path(&cluster.config(hurt))]);
+        cluster.start(hurt);
+        let mut voters: Vec<u64> = (1..=3).filter(|server| *server != hurt as u64).chain([member]).collect();
+        voters.sort_unstable();
+        cluster.until_voters(hurt, &voters);
+        assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
+        cluster.kill(hurt);
+        // The next time nothing is left.
+        std::fs::remove_dir_all(if lost == 1 { data.join("kv") } else { data.clone() }).unwrap();
+    }
+    assert!(cluster.refusal(hurt).contains("holds no data"));
+    ovs(&["kv", "rejoin", "--config", path(&cluster.config(hurt))]);
+    cluster.start(hurt);
+    while cluster.ask(ask_elsewhere, &["verify"])["members"].as_array().unwrap().len() != 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(cluster.client(&[1, 2, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
+}
+
+#[test]
+fn a_server_without_a_vote_has_everything_and_the_preferred_one_leads() {
+    let mut cluster = Cluster::new(3);
+    cluster.introduce();
+    let third = cluster.config(3);
+    let text = std::fs::read_to_string(&third).unwrap();
+    std::fs::write(&third, text.replace("votes = true", "votes = false")).unwrap();
+    let output = Command::new(OVS).args(["kv", "init", "--config", path(&third)]).output().unwrap();
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && why.contains("votes = false"), "{why}");
+    for server in 1..=2 {
+        ovs(&["kv", "init", "--with", "1,2", "--config", path(&cluster.config(server))]);
+        cluster.start(server);
+    }
+    let mut client = cluster.client(&[1, 2]);
+    client.set(b"colour", b"green").unwrap();
+    ovs(&["kv", "join", "--config", path(&third)]);
+    cluster.start(3);
+    while cluster.ask(1, &["verify"])["members"].as_array().unwrap().len() != 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(cluster.status(3)["voters"], serde_json::json!([1, 2]));
+    for preferred in [2, 1] {
+        let text = preferred.to_string();
+        assert_eq!(cluster.ask(1, &["prefer", "--server", &text])["preferred"], preferred);
+        while cluster.leader(3) != preferred {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(cluster.ask(3, &["members"])["preferred"], 1);
+    let output = Command::new(OVS).args(["kv", "prefer", "--server", "3", "--config", path(&third)]).output();
+    assert!(String::from_utf8(output.unwrap().stderr).unwrap().contains("has no vote"));
+    assert_eq!(cluster.ask(2, &["prefer", "--nobody"])["preferred"], Value::Null);
+    assert_eq!(cluster.ask(2, &["members"])["preferred"], Value::Null);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use consensus::{Member, Membership, MembershipChange, Position, Role};
+use consensus::{Member, Membership, MembershipChange, Position, Role, SnapshotMark};
 use formats::Effect;
 use formats::message::admin::{AdminAnswer, KvGroupVerb};
 use formats::message::member::server_of;
@@ -131,13 +131,34 @@ impl<F: Function, C: Group> Hosted<F, C> {
             KvGroupVerb::Remove { member } if members.is_led_by_none_but(member) => {
                 fail(format!("{member} is the only voter: without it the KV's group would be lost"))
             }
-            KvGroupVerb::Remove { member } => Ok(MembershipChange::Remove(member)),
+            KvGroupVerb::Remove { member } => match self.lacking_without(member, members) {
+                Some(lacking) => answer(AdminAnswer::NotYet(format!(
+                    "without {member} the KV's group would need {lacking}, which has nothing of its log yet: have that \
+                     server run until it has, and ask again"
+                ))),
+                None => Ok(MembershipChange::Remove(member)),
+            },
             KvGroupVerb::Transfer { to } => match self.replica.group.transfer_leader(to) {
                 Ok(()) => answer(AdminAnswer::NotYet(format!("leadership is being handed to {to}"))),
                 Err(refused) => fail(refused.to_string()),
             },
             KvGroupVerb::Snapshot | KvGroupVerb::Fingerprint { .. } => answer(AdminAnswer::Done),
         }
+    }
+
+    /// A voter without which a group without `member` could not elect, and which as far as is known has nothing of the
+    /// log. It gives no vote until it has ([`crate::replica::Replica::is_asked_too_early`]), and if this leader started
+    /// again before, nobody could bring it anything: the group would stand still for good.
+    fn lacking_without(&self, member: Member, members: &Membership) -> Option<Member> {
+        let (status, genesis) = (self.replica.status(), SnapshotMark::genesis(Membership::default()).index);
+        let lacks = |voter: &Member| {
+            *voter != self.replica.me()
+                && status.progress.get(voter).is_none_or(|progress| progress.matched <= genesis)
+        };
+        let (lacking, having): (Vec<Member>, Vec<Member>) =
+            members.voters.iter().copied().filter(|voter| *voter != member).partition(lacks);
+        let needed = (lacking.len() + having.len()) / 2 + 1;
+        lacking.first().copied().filter(|_| having.len() < needed && members.voters.contains(&member))
     }
 
     fn ask_snapshot(&mut self, to: NodeId, request: u64, device: &mut Device) -> Option<AdminAnswer> {

@@ -21,6 +21,7 @@ mod config;
 mod counters;
 mod device;
 mod disk;
+mod emptied;
 mod fingerprints;
 mod fold;
 mod group;

@@ -115,7 +115,7 @@ impl Map {
             let passed = page.last().map(|(key, _): &(Vec<u8>, _)| key.as_slice()).or(after);
             let from = passed.map_or(Bound::Unbounded, Bound::Excluded);
             let live = |from: Bound<&[u8]>| first_of(&self.pairs, from);
-            let Some((key, value)) = overlay::first(live, changes, from) else { break };
+            let Some((key, value)) = overlay::first(live, changes, |_| None, from) else { break };
             size += (key.len() + value.len()) as u64;
             page.push((key.to_vec(), value.to_vec()));
         }

@@ -10,10 +10,12 @@ pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// A key and its value.
 pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// The first pair under changes. `base` gives the first pair without them.
-pub(crate) fn first<'a>(
+/// The first pair under changes. `base` gives the first pair without them, and `jump` where a stretch without any pair ends
+/// that a key is in, as far as one is known: with none it goes on for ever.
+pub(crate) fn first<'a, 'j>(
     base: impl Fn(Bound<&[u8]>) -> Option<Pair<'a>>,
     changes: &'a Changes,
+    jump: impl Fn(&[u8]) -> Option<Option<&'j [u8]>>,
     from: Bound<&[u8]>,
 ) -> Option<Pair<'a>> {
     let mut below = base(from);
@@ -29,6 +31,12 @@ pub(crate) fn first<'a>(
             return Some((key, value));
         }
         // A key that is gone hides the pair below it.
+        if let Some(end) = jump(key) {
+            let behind = Bound::Included(end?);
+            below = base(behind);
+            changed = changes.range::<[u8], _>((behind, Bound::Unbounded)).peekable();
+            continue;
+        }
         if below.is_some_and(|(lower, _)| lower == key.as_slice()) {
             below = base(Bound::Excluded(key));
         }

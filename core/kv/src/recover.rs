@@ -31,8 +31,8 @@ pub(crate) struct LogFile {
 pub(crate) type Refusal = String;
 
 /// What to do in every case where files are not what they were.
-pub(crate) const ADVICE: &str =
-    "nothing was changed; put the folder back as it was, or restore it from a copy";
+pub(crate) const ADVICE: &str = "nothing was changed; put the folder back as it was, or, where others of its group \
+                      go on, make this server a member anew (ovs kv rejoin)";
 
 /// The version of files that knew no group.
 const NO_GROUP: u16 = 1;

@@ -90,8 +90,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
             Ok(()) => Ok(()),
             Err(Rejected::LostEntries { commit, last }) => Err(format!(
                 "this member of the KV's group lost what it had written: its leader counts on entries up to {commit}, \
-                 the log here ends at {last}, perhaps since its disk was replaced; remove the member from the group, and \
-                 let this server join it under a new number"
+                 the log here ends at {last}, perhaps since its disk was replaced; let this server join its group under a new \
+                 number (ovs kv rejoin)"
             )),
             Err(_) => {
                 counters.add(Counter::Rejected, 1);

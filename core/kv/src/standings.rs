@@ -124,8 +124,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         };
         Some(format!(
             "its pairs or sessions at entry {index} were others than {whom}: a disk, a machine or the program made a \
-             mistake; compare all members, remove one that none is like, and let its server join again with an empty \
-             folder"
+             mistake; compare all members (ovs kv verify), and let the server of one that none is like join anew (ovs kv \
+             rejoin)"
         ))
     }
 

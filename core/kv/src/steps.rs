@@ -123,6 +123,7 @@ fn holds(holds: bool, key: &[u8], why: StepError) -> Result<(), Failed> {
 
 fn delete_prefix(map: &mut Transaction<'_>, prefix: &[u8], keys_max: u32) -> StepAnswer {
     let range = KvRange::prefix(prefix);
+    map.note_first(range.first());
     let mut keys = 0;
     let mut next = first(map, &range).map(|(key, _)| key.to_vec());
     while let Some(key) = next {
@@ -144,7 +145,7 @@ fn first<'m>(map: &'m dyn OrderedMap, range: &KvRange) -> Option<(&'m [u8], &'m 
 }
 
 /// The first key of a range that is not as expected, or is expected and isn't there.
-fn differs(map: &dyn OrderedMap, range: &KvRange, expected: &KvExpected) -> Option<Vec<u8>> {
+fn differs(map: &mut Transaction<'_>, range: &KvRange, expected: &KvExpected) -> Option<Vec<u8>> {
     match expected {
         KvExpected::Keys(keys) => differs_from(map, range, keys.iter().map(|key| (key.as_slice(), None))),
         KvExpected::Pairs(pairs) => differs_from(
@@ -156,10 +157,11 @@ fn differs(map: &dyn OrderedMap, range: &KvRange, expected: &KvExpected) -> Opti
 }
 
 fn differs_from<'a>(
-    map: &dyn OrderedMap,
+    map: &mut Transaction<'_>,
     range: &KvRange,
     expected: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
 ) -> Option<Vec<u8>> {
+    map.note_first(range.first());
     let mut next = first(map, range);
     for (key, value) in expected {
         let is_same = next.is_some_and(|(at, held)| at == key && value.is_none_or(|value| value == held));
@@ -167,6 +169,7 @@ fn differs_from<'a>(
             let at = next.map(|(at, _)| at).filter(|at| *at < key);
             return Some(at.unwrap_or(key).to_vec());
         }
+        map.note_first(core::ops::Bound::Excluded(key));
         next = map.first(core::ops::Bound::Excluded(key)).filter(|(key, _)| range.reaches(key));
     }
     next.map(|(key, _)| key.to_vec())

@@ -185,7 +185,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         (transfer.mark, transfer.is_exact) = (mark, true);
-        if !transfer.take(rows, head.map(|head| *head)) {
+        if !transfer.take(rows, head) {
             self.give_up();
             return;
         }

@@ -6,7 +6,8 @@ use ::io::{Context, Readiness, Received, SocketId};
 use certificates::CertificateError;
 use formats::Message;
 use formats::hello::{Hello, Refusal};
-use formats::message::admin::{AdminAnswer, AdminBody, AdminReply};
+use formats::message::admin::{AdminAnswer, AdminReply};
+use formats::message::kv::{KvAnswer, KvError, KvReply};
 use glossary::{NodeId, ServerId};
 use rustls::pki_types::CertificateDer;
 use step::Timestamp;
@@ -18,7 +19,7 @@ use crate::pipe::{Frame, Pipe, PipeError};
 use crate::requests::{Request, Requests};
 use crate::rights::{Peer, kind};
 use crate::stream::Stream;
-use crate::trust;
+use crate::{trail, trust};
 
 /// From so many bytes on a frame needs room before it is received.
 const LONG: usize = 64 * 1024;
@@ -90,6 +91,8 @@ pub(crate) struct Incoming {
     ended: bool,
     /// It was refused: it ends when it has been told.
     refused: bool,
+    /// It asked for something that it may not.
+    was_refused: bool,
     pub(crate) touched: bool,
 }
 
@@ -108,6 +111,7 @@ impl Incoming {
             blocked: false,
             ended: false,
             refused: false,
+            was_refused: false,
             touched: false,
         }
     }
@@ -252,15 +256,12 @@ impl Incoming {
         if to != hall.settings.kv {
             return Err(Broken::NotForOutside(to, hall.settings.kv));
         }
-        let verb = match &message {
-            Message::Admin(request) if request.body != AdminBody::Status => Some(request.body.clone()),
-            _ => None,
-        };
+        let verb = trail::asked(&message);
         let number = message.request();
         if let Some(verb) = &verb
             && !self.log(number, verb, None, hall)
         {
-            return self.answer_not_now(number, hall);
+            return self.answer_not_now(&message, hall);
         }
         hall.budget.note(bytes);
         if let Some(before) = self.requests.open(number, Request { bytes, since: context.now(), verb }) {
@@ -276,6 +277,11 @@ impl Incoming {
         let answer = self.peer.as_ref().and_then(|peer| peer.refusal(message));
         let answer = answer.ok_or(Broken::NotAllowed(kind(message)))?;
         tracing::debug!(who = self.name(), request = message.request(), "{} is not allowed", kind(message));
+        // The first of a connection: whoever may do nothing shall not fill the trail.
+        if let Some(verb) = trail::asked(message).filter(|_| !std::mem::replace(&mut self.was_refused, true))
+        {
+            let _ = self.log(message.request(), &verb, Some("NotAllowed"), hall);
+        }
         Ok(self.pipe.send(hall.settings.kv, self.node, &answer)?)
     }
 
@@ -301,17 +307,22 @@ impl Incoming {
         Ok(())
     }
 
-    fn answer_not_now(&mut self, request: u64, hall: &Hall) -> Result<(), Broken> {
-        let body = AdminAnswer::NotYet("the audit trail can't be written now; nothing was done".into());
-        let answer = Message::AdminReply(AdminReply { request, body });
+    fn answer_not_now(&mut self, asked: &Message, hall: &Hall) -> Result<(), Broken> {
+        let request = asked.request();
+        let answer = match asked {
+            Message::Admin(_) => {
+                let why = "the audit trail can't be written now; nothing was done";
+                Message::AdminReply(AdminReply { request, body: AdminAnswer::NotYet(why.into()) })
+            }
+            _ => Message::KvReply(KvReply { request, body: KvAnswer::Failed(KvError::Unavailable) }),
+        };
         Ok(self.pipe.send(hall.settings.kv, self.node, &answer)?)
     }
 
     /// Writes a verb into the audit trail, or what came of it; whether that will be there.
-    fn log(&self, request: u64, verb: &AdminBody, outcome: Option<&AdminAnswer>, hall: &Hall) -> bool {
-        let (verb, outcome) = (format!("{verb:?}"), outcome.map(|outcome| format!("{outcome:?}")));
+    fn log(&self, request: u64, verb: &str, outcome: Option<&str>, hall: &Hall) -> bool {
         let (who, door) = (self.name(), &self.door.name());
-        hall.audit.log(&Entry { who, door, request, verb: &verb, outcome: outcome.as_deref() })
+        hall.audit.log(&Entry { who, door, request, verb, outcome })
     }
 
     /// A node answers it. The answer is dropped where it doesn't take those before it: it asks again.
@@ -329,10 +340,10 @@ impl Incoming {
         if let Some(request) = &request {
             hall.budget.give(request.bytes);
         }
-        if let (Some(Request { verb: Some(verb), .. }), Message::AdminReply(reply)) = (&request, message)
-            && !self.log(number, verb, Some(&reply.body), hall)
+        if let (Some(Request { verb: Some(verb), .. }), Some(outcome)) = (&request, trail::answered(message))
+            && !self.log(number, verb, Some(&outcome), hall)
         {
-            tracing::error!(who = self.name(), ?verb, outcome = ?reply.body, "not in the audit trail");
+            tracing::error!(who = self.name(), verb, outcome, "not in the audit trail");
         }
         if self.pipe.unsent() < hall.settings.bounds.unsent_hard_max {
             self.pipe.send(from, self.node, message)?;

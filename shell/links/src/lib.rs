@@ -18,6 +18,7 @@ mod rights;
 mod servers;
 mod settings;
 mod stream;
+mod trail;
 mod trust;
 
 pub use addresses::Addresses;

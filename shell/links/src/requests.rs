@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use formats::message::admin::AdminBody;
 use step::Timestamp;
 
 /// A request that is not answered.
@@ -14,7 +13,7 @@ pub(crate) struct Request {
     /// When it came.
     pub(crate) since: Timestamp,
     /// What it asks for, where that is written into the audit trail.
-    pub(crate) verb: Option<AdminBody>,
+    pub(crate) verb: Option<String>,
 }
 
 /// Those of one connection, by the asker's number. Bounded: nothing is read from a connection that has many.

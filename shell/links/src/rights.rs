@@ -96,9 +96,11 @@ impl Peer {
             AdminBody::Status
             | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. })
             | AdminBody::KvGroups(KvGroupsVerb::List) => self.rights.kv,
-            AdminBody::KvGroup(KvGroupVerb::Add { member } | KvGroupVerb::Remove { member }) => {
-                self.member_of == Some(server_of(*member))
-            }
+            AdminBody::KvGroup(
+                KvGroupVerb::Add { member }
+                | KvGroupVerb::AddLearner { member }
+                | KvGroupVerb::Remove { member },
+            ) => self.member_of == Some(server_of(*member)),
             _ => false,
         };
         is_own || self.rights.admin

@@ -54,8 +54,9 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Bounds {
-            connections_max: 256,
-            strangers_max: 64,
+            connections_max: 4096,
+            // All clients of a leader that is gone come to its successor at once.
+            strangers_max: 1024,
             hello_max: Duration::from_secs(5),
             in_flight_max: 64,
             unsent_max: 1 << 20,

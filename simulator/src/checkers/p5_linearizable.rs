@@ -122,8 +122,11 @@ fn check_zeros(
     for source in discards.chain([beginning]) {
         let mut zone = source;
         zone.take_in(sight);
+        // A discard that was seen and that nobody stands for may be gone as a write may.
+        let is_gone = |other: &Zone| source.change != 0 && has_vanished(facts, &zone, other);
         let is_against = |other: &&Zone| {
-            other.change != source.change && other.contradicts(&zone) && !has_vanished(facts, other, &zone)
+            let is_other = other.change != source.change && other.contradicts(&zone);
+            is_other && !has_vanished(facts, other, &zone) && !is_gone(other)
         };
         match zones.iter().find(is_against) {
             Some(other) => ruled_out.push((source.change, *other)),

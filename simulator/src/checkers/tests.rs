@@ -343,6 +343,21 @@ fn p5_what_was_in_doubt_may_have_been_seen_and_vanish_but_not_come_back() {
 }
 
 #[test]
+fn p5_so_may_a_discard() {
+    let mut told = Told::new();
+    let first = told.write(10, 0);
+    told.0.sent(Moment(20), Request::Discard { offset: 0, length: 512, fua: false });
+    told.read(25, 0, 0);
+    told.0.crashed(Moment(35), true, Crash::Process);
+    told.0.edge_died(Moment(35));
+    told.add(40, Request::Attach, Outcome::Done);
+    told.read(50, 0, first);
+    assert_eq!(told.broken(), []);
+    told.read(60, 0, 0);
+    assert_ne!(told.broken(), []);
+}
+
+#[test]
 fn p5_parts_of_sectors_are_told_apart() {
     let mut told = Told::new();
     let whole = told.write(10, 0);

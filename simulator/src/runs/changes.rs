@@ -121,7 +121,10 @@ impl<C: Cluster> Run<C> {
         self.engine.say(|_| format!("=== the operator hears: {:?}", reply.body));
         match (&reply.body, wish) {
             (AdminAnswer::Done, _) => self.next_change(),
-            (AdminAnswer::Failed(why), Wish::Remove(_)) if why.contains("is not a member") => {
+            // That is the leader's word alone: others don't know who is a member, themselves included.
+            (AdminAnswer::Failed(why), Wish::Remove(_))
+                if why.contains("is not a member") && !why.contains("by its leader") =>
+            {
                 self.next_change()
             }
             (AdminAnswer::Failed(why), Wish::Remove(node)) if why.contains("transfer leadership") => {

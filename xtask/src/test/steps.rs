@@ -76,7 +76,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "simulator",
-        checks: "whole clusters by seed, under faults (docs/known-failures.md says what is still found beyond)",
+        checks: "whole clusters by seed, under faults",
         work: Work::Cargo(&[
             "run",
             "--quiet",
@@ -86,7 +86,7 @@ pub(crate) const STEPS: &[Step] = &[
             "simulator",
             "--",
             "--seeds",
-            "300",
+            "1000",
             "--from",
             "1",
         ]),

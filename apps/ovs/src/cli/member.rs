@@ -78,6 +78,22 @@ pub(crate) enum MemberVerb {
         after_help = "Example:\n  ovs kv transfer --config server-1/ovs.toml --certificates clients/admin/certificates --to 2"
     )]
     Transfer(MemberTransfer),
+    /// Says which server leads the group where it can: it takes over once it has caught up.
+    #[command(
+        after_help = "Example:\n  ovs kv prefer --config server-1/ovs.toml --server 2\n  ovs kv prefer --config server-1/ovs.toml --nobody"
+    )]
+    Prefer(MemberPrefer),
+    /// Compares what all members have at one entry; fails where they differ, or where one doesn't answer.
+    ///
+    /// They compare themselves all the time as well: `ovs kv status` tells what they found.
+    #[command(after_help = "Example:\n  ovs kv verify --config server-1/ovs.toml")]
+    Verify(MemberVerify),
+    /// Makes a stopped server whose KV is lost or damaged a member anew.
+    ///
+    /// The group takes out the member that it was, and gives it everything when it runs again. What is left of its data is
+    /// put aside, not deleted.
+    #[command(after_help = "Example:\n  ovs kv rejoin --config server-2/ovs.toml")]
+    Rejoin(MemberRejoin),
 }
 
 /// A server that begins a group.
@@ -133,6 +149,39 @@ pub(crate) struct MemberTransfer {
     pub(crate) waiting: Waiting,
 }
 
+/// A server to lead.
+#[derive(Debug, Args)]
+pub(crate) struct MemberPrefer {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// The server that leads where it can.
+    #[arg(long, value_name = "SERVER", value_parser = server, required_unless_present = "nobody")]
+    pub(crate) server: Option<ServerId>,
+    /// Whoever is elected goes on leading.
+    #[arg(long, conflicts_with = "server")]
+    nobody: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// A comparison of all members.
+#[derive(Debug, Args)]
+pub(crate) struct MemberVerify {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// A server that becomes a member anew.
+#[derive(Debug, Args)]
+pub(crate) struct MemberRejoin {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
 /// How long to wait, and how to answer.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Waiting {
@@ -172,6 +221,9 @@ impl MemberVerb {
             | MemberVerb::Stats(asking) => asking.json,
             MemberVerb::Leave(MemberLeave { waiting, .. })
             | MemberVerb::Transfer(MemberTransfer { waiting, .. })
+            | MemberVerb::Prefer(MemberPrefer { waiting, .. })
+            | MemberVerb::Verify(MemberVerify { waiting, .. })
+            | MemberVerb::Rejoin(MemberRejoin { waiting, .. })
             | MemberVerb::Snapshot(MemberSnapshot { waiting, .. }) => waiting.json,
         }
     }

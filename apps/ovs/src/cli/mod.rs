@@ -23,7 +23,8 @@ pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewCluster, NewServ
 pub(crate) use error::Parsed;
 pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
 pub(crate) use member::{
-    MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb, Serve,
+    Configured, MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberPrefer, MemberRejoin,
+    MemberSnapshot, MemberTransfer, MemberVerb, MemberVerify, Serve,
 };
 pub(crate) use up::{DEFAULT_NBD, Up};
 

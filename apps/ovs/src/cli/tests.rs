@@ -152,7 +152,18 @@ fn waiting_is_bounded_and_said_in_seconds() {
 #[test]
 fn verbs_of_the_group_answer_in_json_where_that_is_wanted() {
     let config = "--config c/ovs.toml";
-    for verb in ["status", "members", "leader", "stats", "snapshot", "leave", "transfer --to 2"] {
+    for verb in [
+        "status",
+        "members",
+        "leader",
+        "stats",
+        "snapshot",
+        "leave",
+        "transfer --to 2",
+        "verify",
+        "rejoin",
+        "prefer --nobody",
+    ] {
         let line = format!("ovs kv {verb} {config}");
         assert!(!cli(&line).verb.is_json() && cli(&format!("{line} --json")).verb.is_json(), "{line}");
     }

@@ -34,6 +34,7 @@ pub(super) struct File {
     listen: Option<String>,
     data: Option<PathBuf>,
     roles: Option<Vec<String>>,
+    votes: Option<bool>,
 }
 
 /// Reads a file.
@@ -64,9 +65,10 @@ impl File {
         let data = self.data.as_deref().map(|data| beside(path, data));
         let data = overrides.data.clone().or(data).ok_or_else(|| missing("data"))?;
         let roles = roles(self.roles.as_deref().ok_or_else(|| missing("roles"))?)?;
+        let votes = self.votes.unwrap_or(true);
         let ClientConfig { cluster, certificates, servers } = self.client(path)?;
         let certificates = overrides.certificates.clone().unwrap_or(certificates);
-        Ok(ServerConfig { cluster, server, listen, data, certificates, roles, servers })
+        Ok(ServerConfig { cluster, server, listen, data, certificates, roles, votes, servers })
     }
 
     pub(super) fn client(&self, path: &Path) -> Result<ClientConfig, String> {

@@ -38,6 +38,8 @@ pub(crate) struct ServerConfig {
     pub(crate) certificates: PathBuf,
     /// What it runs.
     pub(crate) roles: Roles,
+    /// Whether it has a vote in the KV's group once it has joined; without one it has all data, and counts for nothing.
+    pub(crate) votes: bool,
     /// Where servers are, itself included.
     pub(crate) servers: BTreeMap<ServerId, Address>,
 }

@@ -10,7 +10,7 @@ use super::{Address, ClientConfig, ServerConfig};
 
 /// A file for `ovs serve`.
 pub(crate) fn server_text(config: &ServerConfig) -> String {
-    let ServerConfig { cluster, server, listen, data, certificates, roles, servers } = config;
+    let ServerConfig { cluster, server, listen, data, certificates, roles, votes, servers } = config;
     let roles: Vec<_> = roles.iter().map(|role| format!("{:?}", role.name())).collect();
     let mut text = format!(
         "\
@@ -33,6 +33,10 @@ certificates = \"{}\"
 
 # What it runs: \"kv\", a member of the group that keeps manifests, ownership and configuration.
 roles = [{}]
+
+# Whether it has a vote in the group when it joins. One without has all data and answers stale reads, in another data
+# centre perhaps; the group neither waits for it nor is held up by its loss.
+votes = {votes}
 ",
         data.display(),
         certificates.display(),
@@ -84,6 +88,7 @@ pub(crate) fn example() -> String {
         data: Path::new("data").into(),
         certificates: Path::new("certificates").into(),
         roles: Roles::of([Role::Kv]),
+        votes: true,
         servers: [1, 2, 3].map(address).into(),
     })
 }

@@ -8,12 +8,14 @@
 //! DATA/kv.sock              where clients on this machine talk to its KV
 //! DATA/audit.log            who asked for what, of verbs
 //! DATA/kv                   the KV's log and snapshots, with an `identity`
+//! DATA/kv.MEMBER            the same, of a member that this server was until it joined anew
 //! ```
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use consensus::Member;
 use formats::identity::{Folder as Kind, Identity};
 use formats::kv_member::MemberFile;
 
@@ -22,6 +24,9 @@ use crate::failure::Failure;
 use crate::up::directory::{Claim, claim, lock, write_file};
 
 const MEMBER: &str = "member";
+
+/// The same file, of one that has left.
+const LEFT: &str = "member.left";
 
 /// A server's data, locked by this process.
 pub(crate) struct Folder {
@@ -75,8 +80,7 @@ impl Folder {
             Claim::Is(identity) if identity == expected => Ok(folder),
             Claim::Is(_) => Err(Failure::refused(format!("{} is not this KV's", folder.kv().display()))),
             Claim::Missing => Err(Failure::refused(format!(
-                "{} is missing: put it back. If it is lost, take this member out of the group and join anew, with \
-                 --disks-lost",
+                "{} is missing: put it back. If it is lost, `ovs kv rejoin` makes this server a member anew",
                 folder.kv().display()
             ))),
             Claim::Damaged(why) => {
@@ -85,11 +89,49 @@ impl Folder {
         }
     }
 
-    /// The server is a member no more: it is never again the one that it was.
+    /// The server is a member no more: it is never again the one that it was. One that is none already stays none.
     pub(crate) fn retire_member(config: &ServerConfig) -> Result<(), Failure> {
         let path = config.data.join(MEMBER);
-        fs::rename(&path, config.data.join("member.left"))
-            .map_err(|error| Failure::system(&format!("renaming {}", path.display()), &error))
+        match fs::rename(&path, config.data.join(LEFT)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::system(&format!("renaming {}", path.display()), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses where a server runs on the data.
+    pub(crate) fn check_unused(config: &ServerConfig) -> Result<(), Failure> {
+        let root = &config.data;
+        fs::create_dir_all(root)
+            .map_err(|error| Failure::system(&format!("making {}", root.display()), &error))?;
+        lock(root).map(drop)
+    }
+
+    /// Which member the server is or was last, as far as files tell. None: they don't, or can't be read.
+    pub(crate) fn past_member(config: &ServerConfig) -> Result<Option<Member>, Failure> {
+        for name in [MEMBER, LEFT] {
+            let path = config.data.join(name);
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Failure::system(&format!("reading {}", path.display()), &error)),
+            };
+            match MemberFile::decode(&bytes) {
+                Ok(file) if (file.cluster, file.server) == (config.cluster, config.server) => {
+                    return Ok(Some(file.member));
+                }
+                Ok(_) => {
+                    return Err(Failure::refused(format!(
+                        "{} is another server's or cluster's",
+                        path.display()
+                    )));
+                }
+                // The group knows it, too.
+                Err(error) => tracing::warn!("{} can't be used: {error}", path.display()),
+            }
+        }
+        Ok(None)
     }
 
     /// Reads which member the server is, and checks that the data is this server's.

@@ -42,11 +42,9 @@ const JOIN_EVERY: Duration = Duration::from_secs(30);
 /// The place of the links among the nodes of a server.
 const LINKS_PLACE: u16 = 0xff00;
 
-/// The shard of the links: TLS computes, and holds up nobody but who talks.
-const LINKS_SHARD: usize = 0;
-
-/// The shard of the KV.
-const KV_SHARD: usize = 1;
+/// The shard of all nodes. On one thread a request passes from its link to the KV and back without waking anybody, which
+/// costs more than what TLS computes; and the KV has its turn between any two receives of a link.
+const SHARD: usize = 0;
 
 /// Runs a server until a signal ends it.
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
@@ -122,10 +120,10 @@ fn start(
     let links = GatewaySpec {
         id: NodeId::at(config.server, LINKS_PLACE),
         name: "links".into(),
-        shard: LINKS_SHARD,
+        shard: SHARD,
         gateway: Box::new(links),
     };
-    let settings = Settings { shards: 2, log_halts: false, ..Settings::default() };
+    let settings = Settings { shards: 1, log_halts: false, ..Settings::default() };
     let builder = Builder::new(settings).node(kv(config, folder)).gateway(links);
     builder.start(::roles::perform).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
@@ -144,7 +142,7 @@ fn kv(config: &ServerConfig, folder: &Folder) -> NodeSpec<Role> {
     NodeSpec {
         id: NodeId::kv_of(config.server),
         name: "kv".into(),
-        shard: KV_SHARD,
+        shard: SHARD,
         folder: Some(folder.kv()),
         past_page_cache: false,
         machine: ::roles::cast(&card, None),
@@ -155,8 +153,9 @@ fn kv(config: &ServerConfig, folder: &Folder) -> NodeSpec<Role> {
 /// Asks the group to take this server in, from a thread, until it has: the KV runs, and is waited for.
 fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
     config.servers.remove(&config.server);
+    let verb = if config.votes { KvGroupVerb::Add { member } } else { KvGroupVerb::AddLearner { member } };
     let ask = move || loop {
-        match group::ask(&config, KvGroupVerb::Add { member }, JOIN_EVERY) {
+        match group::ask(&config, verb, JOIN_EVERY) {
             Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
             Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
         }

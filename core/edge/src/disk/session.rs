@@ -116,7 +116,8 @@ impl Disk {
     }
 
     /// Whether a question may be sent. A read may have shown a guest a change that nobody acknowledged; were
-    /// the volume driver to lose it, a later read must wait until it is there again (P5).
+    /// the volume driver to lose it, a later read, or question for what holds data, must wait until it is there
+    /// again (P5).
     pub(super) fn may_send(&self, request: u64) -> bool {
         let in_limbo = |offset, length| {
             self.limbo > 0
@@ -124,8 +125,10 @@ impl Disk {
         };
         self.state == State::Requests
             && match self.asks[&request].what {
-                What::Read { offset, length, .. } => !in_limbo(offset, length),
-                What::Extents { .. } | What::Flush { .. } => true,
+                What::Read { offset, length, .. } | What::Extents { offset, length, .. } => {
+                    !in_limbo(offset, length)
+                }
+                What::Flush { .. } => true,
             }
     }
 

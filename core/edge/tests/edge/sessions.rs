@@ -64,6 +64,37 @@ fn a_restarted_volume_driver_gets_again_what_is_not_stable_before_anything_else(
 }
 
 #[test]
+fn what_holds_data_is_not_asked_where_a_change_that_may_have_been_seen_is_owed() {
+    check(
+        config(),
+        "
+        > 9.1 attach disk1
+            #1 s1 open disk1 after s0 first 0 g0
+        > #1 s1 g5 stable 0 opened v7 1048576 applied 0
+            9.1 attached v7 1048576
+        > 9.2 write 4096 a*4096
+            #2 s1 write 1 at 4096 a*4096
+        > 9.3 extents 0+8192
+            #3 s1 extents 0+8192
+        > 9.4 extents 8192+4096
+            #4 s1 extents 8192+4096
+        > #3 s1 g0 stable 0 failed no-session
+            #5 s2 open disk1 after s1 first 1 g5
+        > #5 s2 g6 stable 0 opened v7 1048576 applied 0
+            #2 s2 write 1 at 4096 a*4096
+            #4 s2 extents 8192+4096
+        > #2 s2 g6 stable 0 done
+            9.2 done
+            #3 s2 extents 0+8192
+        > #4 s2 g6 stable 0 extents -4096
+            9.4 extents -4096
+        > #3 s2 g6 stable 0 extents -4096 +4096
+            9.3 extents -4096 +4096
+        ",
+    );
+}
+
+#[test]
 fn a_silent_volume_driver_is_asked_for_a_new_session() {
     let config = Config { silence: core::time::Duration::from_secs(3), ..config() };
     check(

@@ -20,6 +20,11 @@ pub fn server_of(member: Member) -> ServerId {
     ServerId((member.0 & 0xffff) as u16)
 }
 
+/// How often the server of a member had lost its disk.
+pub fn disks_lost_of(member: Member) -> u32 {
+    (member.0 >> 16) as u32
+}
+
 /// A message from one member to another. Who sent it is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberMessage {

@@ -83,6 +83,21 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
+fn no_voter_goes_while_the_group_would_need_one_that_has_nothing() {
+    let mut world = group(3, 3);
+    world.cut_off(&[2]);
+    world.pass(60).expect("nothing goes wrong");
+    let leader = world.leader().expect("one leads");
+    let verb = KvGroupVerb::Remove { member: world.member(1 - leader) };
+    let request = world.ask_admin(leader, AdminBody::KvGroup(verb)).expect("asked");
+    world.pass(5).expect("nothing goes wrong");
+    let Some(AdminAnswer::NotYet(why)) = world.answer(request) else { panic!("{:?}", world.answer(request)) };
+    assert!(why.contains("has nothing of its log yet"), "{why}");
+    world.cut_off(&[]);
+    assert_eq!(world.ask_group(verb), Ok(AdminAnswer::Done));
+}
+
+#[test]
 fn one_that_is_removed_says_so_and_disturbs_nobody() {
     let mut world = group(3, 3);
     world.pass(60).expect("nothing goes wrong");

@@ -5,7 +5,7 @@ use raft::eraftpb::{Entry as RaftEntry, Message as RaftMessage, MessageType};
 
 use super::RaftGroup;
 use super::convert;
-use crate::{LogIndex, Member, MembershipChange, Position, Refused};
+use crate::{LogIndex, Member, Membership, MembershipChange, Position, Refused, SnapshotMark};
 
 impl RaftGroup {
     pub(super) fn propose_command(&mut self, command: Bytes) -> Result<Position, Refused> {
@@ -74,11 +74,13 @@ impl RaftGroup {
         Ok(())
     }
 
+    /// However short the log is, one that has not taken anything of it yet has not caught up: a voter that has nothing may
+    /// never get anything, where the others can't go on without it.
     fn check_caught_up(&self, member: Member) -> Result<(), Refused> {
         let matched = self.node.raft.prs().get(member.0).map_or(0, |progress| progress.matched);
+        let has_nothing = matched <= SnapshotMark::genesis(Membership::default()).index.0;
         let behind = self.node.raft.raft_log.last_index().saturating_sub(matched);
-        // One that has nothing has not said a word yet, and could help to elect nobody.
-        if matched == 0 || behind > self.config.learner_lag_max {
+        if behind > self.config.learner_lag_max || has_nothing {
             return Err(Refused::TooFarBehind { member, behind });
         }
         Ok(())

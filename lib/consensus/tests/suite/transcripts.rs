@@ -222,6 +222,11 @@ fn a_newcomer_gets_a_snapshot_catches_up_and_is_promoted() {
     group.add(2, Recovered::joining());
     group.tick(5);
     assert!(group.is_snapshot_needed && group.wanted.is_empty(), "the genesis does not know the newcomer");
+    let early = group.at(1).propose_membership(MembershipChange::Promote(Member(2)));
+    assert!(
+        matches!(early, Err(Refused::TooFarBehind { .. })),
+        "it has nothing, however little that is: {early:?}"
+    );
     let applied = group.at(1).status().handed_out;
     let mark = group.at(1).mark(applied).expect("it was handed out");
     group.at(1).compact(&mark, applied).expect("it is durable");

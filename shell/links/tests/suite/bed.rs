@@ -146,3 +146,14 @@ impl Bed {
         self.runtime.stop_node(LINKS, std::time::Duration::from_secs(60)).is_ok()
     }
 }
+
+/// The audit trail, once it has so many lines.
+pub(crate) fn trail_of(bed: &Bed, lines: usize) -> String {
+    loop {
+        let text = std::fs::read_to_string(bed.folder.path().join("audit.log")).unwrap();
+        if text.lines().count() == lines {
+            return text;
+        }
+        std::thread::yield_now();
+    }
+}

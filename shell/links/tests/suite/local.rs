@@ -7,7 +7,7 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvReply};
 use links::Bounds;
 
-use crate::bed::{Bed, MUCH};
+use crate::bed::{Bed, MUCH, trail_of};
 use crate::client::{Client, bytes_of, get, rest_of, set};
 use std::io::Write;
 
@@ -116,14 +116,7 @@ fn verbs_leave_a_trail_and_questions_do_not() {
         let (_, answer) = client.receive();
         assert!(matches!(answer, Message::AdminReply(reply) if matches!(reply.body, AdminAnswer::Failed(_))));
     }
-    let path = bed.folder.path().join("audit.log");
-    let text = loop {
-        let text = std::fs::read_to_string(&path).unwrap();
-        if text.lines().count() == 2 {
-            break text;
-        }
-        std::thread::yield_now();
-    };
+    let text = trail_of(&bed, 2);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.iter().all(|line| line.contains("disk1") && line.contains("\"who\":\"user ")), "{text}");
     assert!(lines[0].contains("\"outcome\":null") && lines[1].contains("an echo has no vDisks"), "{text}");

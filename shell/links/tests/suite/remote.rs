@@ -14,6 +14,7 @@ use formats::message::kv_range::KvRange;
 use glossary::{NodeId, ServerId, VdiskName};
 use links::Bounds;
 
+use crate::bed::trail_of;
 use crate::client::{Client, client_hello, get, rest_of};
 use crate::servers::{Server, World};
 
@@ -106,15 +107,11 @@ fn clients_may_what_their_certificates_say() {
     assert!(matches!(root.receive().1, Message::AdminReply(AdminReply { request: 2, .. })));
     let (_, refused) = world.greet(&server, "nobody", &client_hello()).unwrap();
     assert_eq!(refused.refusal, Some(Refusal::NotAllowed));
-    let trail = loop {
-        let text = std::fs::read_to_string(server.bed.folder.path().join("audit.log")).unwrap();
-        if text.lines().count() == 2 {
-            break text;
-        }
-        std::thread::yield_now();
-    };
+    let trail = trail_of(&server.bed, 3);
+    let (refused, done): (Vec<&str>, Vec<&str>) = trail.lines().partition(|line| line.contains("NotAllowed"));
+    assert!(refused.len() == 1 && refused[0].contains("\"who\":\"reader\""), "{trail}");
     assert!(
-        trail.lines().all(|line| line.contains("\"who\":\"root\"") && line.contains("127.0.0.1:")),
+        done.iter().all(|line| line.contains("\"who\":\"root\"") && line.contains("127.0.0.1:")),
         "{trail}"
     );
 }
@@ -155,6 +152,11 @@ fn a_client_reaches_keys_of_users_and_nothing_else() {
         assert_eq!(client.receive().1, Message::KvReply(done), "{name}");
     }
     assert_eq!(server.bed.asked(), 3);
+    // The first refusal of a connection, and what root and a server changed, asked and answered.
+    let trail = trail_of(&server.bed, 5);
+    let of = |who: &str| trail.lines().filter(|line| line.contains(&format!("\"who\":\"{who}\""))).count();
+    assert_eq!((of("user"), of("root"), of("server-2")), (1, 2, 2), "{trail}");
+    assert!(trail.lines().all(|line| line.contains("Set(vdisk/1)") && !line.contains("mine")), "{trail}");
 }
 
 #[test]

@@ -103,6 +103,7 @@ impl Folder {
             data: "data".into(),
             certificates: CERTIFICATES.into(),
             roles,
+            votes: true,
             servers,
         };
         self.make(&holder, &server_text(&config), life)

@@ -7,17 +7,17 @@ use formats::message::admin::RoleStatus;
 use formats::message::member::server_of;
 use serde_json::json;
 
-use super::status;
-use crate::cli::MemberAsking;
+use super::{prefer, status};
+use crate::cli::{Configured, MemberAsking};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::serve::{Folder, own_address};
 use crate::verbs::table::table;
 
 /// The group, as one member knows it.
-struct Known {
-    config: ServerConfig,
-    members: Membership,
+pub(super) struct Known {
+    pub(super) config: ServerConfig,
+    pub(super) members: Membership,
     leader: Option<Member>,
     /// Why nothing can be changed through this member.
     refusal: Option<String>,
@@ -25,15 +25,19 @@ struct Known {
 
 /// A line for each member.
 pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
-    let known = Known::ask(asking)?;
+    let known = Known::ask(&asking.configured)?;
+    let preferred = prefer::preferred(&known.config)?.map(|server| server.0);
     let warning = advice(known.members.voters.len());
     if asking.json {
         let members: Vec<_> = known.members().map(|member| known.json(member)).collect();
-        let value = json!({ "members": members, "warning": warning });
+        let value = json!({ "members": members, "preferred": preferred, "warning": warning });
         return Ok(format!("{value}\n"));
     }
     let rows: Vec<_> = known.members().map(|member| known.row(member)).collect();
     let mut text = table(&["SERVER", "MEMBER", "VOTES", "LEADS", "ADDRESS"], &rows);
+    if let Some(server) = preferred {
+        text += &format!("server {server} is preferred as leader\n");
+    }
     if let Some(warning) = warning {
         text += &format!("warning: {warning}\n");
     }
@@ -42,7 +46,7 @@ pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
 
 /// Which server leads.
 pub(super) fn leader(asking: &MemberAsking) -> Result<String, Failure> {
-    let known = Known::ask(asking)?;
+    let known = Known::ask(&asking.configured)?;
     let Some(leader) = known.leader else {
         let why = known.refusal.unwrap_or_else(|| "this server does not know it yet".to_owned());
         return Err(Failure::new(ExitCode::Failed, format!("nobody leads the group: {why}")));
@@ -78,8 +82,9 @@ pub(super) fn voters_with(status: &RoleStatus, server: glossary::ServerId) -> us
 }
 
 impl Known {
-    fn ask(asking: &MemberAsking) -> Result<Self, Failure> {
-        let (config, status) = status::ask(asking)?;
+    /// What the running server on this machine knows.
+    pub(super) fn ask(configured: &Configured) -> Result<Self, Failure> {
+        let (config, status) = status::ask(configured)?;
         Ok(match status {
             RoleStatus::KvMember { members, leader, refusal, .. } => {
                 Known { config, members, leader, refusal }
@@ -92,7 +97,8 @@ impl Known {
         })
     }
 
-    fn members(&self) -> impl Iterator<Item = Member> {
+    /// Those with a vote, then the others.
+    pub(super) fn members(&self) -> impl Iterator<Item = Member> {
         self.members.voters.iter().chain(&self.members.learners).copied()
     }
 

@@ -2,8 +2,11 @@
 
 mod local;
 mod members;
+mod prefer;
+mod rejoin;
 mod stats;
 mod status;
+mod verify;
 
 use std::time::Instant;
 
@@ -34,6 +37,9 @@ pub(crate) fn run(verb: &MemberVerb) -> Result<String, Failure> {
         MemberVerb::Snapshot(snapshot) => take_snapshot(snapshot),
         MemberVerb::Leave(leave) => leave_group(leave),
         MemberVerb::Transfer(transfer) => hand_over(transfer),
+        MemberVerb::Prefer(prefer) => prefer::run(prefer),
+        MemberVerb::Verify(verify) => verify::run(verify),
+        MemberVerb::Rejoin(rejoin) => rejoin::run(rejoin),
     }
 }
 
@@ -44,6 +50,12 @@ fn begin(init: &MemberInit) -> Result<String, Failure> {
         return Err(Failure::usage(format!(
             "--with names the servers that begin the group, and server {} is not among them",
             config.server
+        )));
+    }
+    if !config.votes {
+        return Err(Failure::usage(format!(
+            "{} says votes = false, and who begins a group votes: say votes = true, or join a group that runs",
+            init.configured.config.display()
         )));
     }
     let unknown = servers.iter().find(|it| **it != config.server && !config.servers.contains_key(it));
@@ -72,7 +84,8 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     announce(&config)?;
     Folder::make(&config, &file)?;
     let status = group::status(&config);
-    let advice = status.and_then(|status| members::advice(members::voters_with(&status, config.server)));
+    let voters = status.filter(|_| config.votes).map(|status| members::voters_with(&status, config.server));
+    let advice = voters.and_then(members::advice);
     let warning = advice.map_or(String::new(), |advice| format!("warning: {advice}\n"));
     Ok(format!(
         "{warning}server {} will be member {member} of the KV's group, in {}\nnext: ovs serve --config {}\n",

@@ -9,7 +9,7 @@ use crate::verbs::table::table;
 
 /// A line for each counter, by the name that it has among the metrics.
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
-    let (_, status) = status::ask(asking)?;
+    let (_, status) = status::ask(&asking.configured)?;
     let (_, described, values) = roles::counters_of(&status);
     let counted: Vec<_> = described.iter().zip(values).collect();
     if asking.json {

@@ -9,19 +9,19 @@ use formats::message::member::server_of;
 use serde_json::{Value, json};
 
 use super::local;
-use crate::cli::MemberAsking;
+use crate::cli::{Configured, MemberAsking};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
-    let (_, status) = ask(asking)?;
+    let (_, status) = ask(&asking.configured)?;
     let value = value(&status);
     Ok(if asking.json { format!("{value}\n") } else { text(&value) })
 }
 
 /// What the KV of a running server on this machine says of itself.
-pub(super) fn ask(asking: &MemberAsking) -> Result<(ServerConfig, RoleStatus), Failure> {
-    let config = ServerConfig::load(&asking.configured.config, &asking.configured.overrides())?;
+pub(super) fn ask(configured: &Configured) -> Result<(ServerConfig, RoleStatus), Failure> {
+    let config = ServerConfig::load(&configured.config, &configured.overrides())?;
     let question = Message::Admin(AdminRequest { request: 1, body: AdminBody::Status });
     let answer = local::ask(&config.data, config.cluster, config.server, &question, local::PATIENCE)?;
     let status = match answer {

@@ -1,0 +1,62 @@
+//! What of messages is written into the audit trail, in words: verbs of management, and commands of clients that change
+//! more than users' keys. Values are left out: they may be long, or secret.
+
+use formats::message::admin::AdminBody;
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvRequest, KvStep};
+use formats::{Message, kv_scope};
+
+/// Steps of a command that are told one by one.
+const STEPS_MAX: usize = 8;
+
+/// What a client asks for, where that is written.
+pub(crate) fn asked(message: &Message) -> Option<String> {
+    match message {
+        Message::Admin(request) if request.body != AdminBody::Status => Some(format!("{:?}", request.body)),
+        Message::Kv(KvRequest { body: body @ KvBody::Command { command, .. }, .. })
+            if !kv_scope::is_users(body) =>
+        {
+            Some(told(command))
+        }
+        _ => None,
+    }
+}
+
+/// What came of it.
+pub(crate) fn answered(message: &Message) -> Option<String> {
+    match message {
+        Message::AdminReply(reply) => Some(format!("{:?}", reply.body)),
+        Message::KvReply(reply) => Some(match &reply.body {
+            KvAnswer::Failed(error) => format!("{error:?}"),
+            _ => "Done".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+fn told(command: &KvCommand) -> String {
+    let steps = match command {
+        KvCommand::Sequence(steps) | KvCommand::Steps(steps) => steps,
+        KvCommand::Function { function, .. } => return format!("Function({})", function.0),
+    };
+    let mut told: Vec<String> = steps.iter().take(STEPS_MAX).map(step).collect();
+    if steps.len() > STEPS_MAX {
+        told.push(format!("and {} more", steps.len() - STEPS_MAX));
+    }
+    told.join(", ")
+}
+
+fn step(step: &KvStep) -> String {
+    let of = |what: &str, key: &[u8]| format!("{what}({})", key.escape_ascii());
+    match step {
+        KvStep::Nested { steps } => format!("Nested({steps})"),
+        KvStep::Set { key, .. } => of("Set", key),
+        KvStep::Delete { key } => of("Delete", key),
+        KvStep::Assert { key, .. } => of("Assert", key),
+        KvStep::AssertExists { key } => of("AssertExists", key),
+        KvStep::AssertRange { .. } => "AssertRange".to_owned(),
+        KvStep::DeletePrefix { prefix, .. } => of("DeletePrefix", prefix),
+        KvStep::TestAndSet { key, .. } => of("TestAndSet", key),
+        KvStep::Replace { key, .. } => of("Replace", key),
+        KvStep::Function { function, .. } => format!("Function({})", function.0),
+    }
+}
