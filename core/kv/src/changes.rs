@@ -149,7 +149,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// A voter without which a group without `member` could not elect, and which as far as is known has nothing of the
     /// log. It gives no vote until it has ([`crate::replica::Replica::is_asked_too_early`]), and if this leader started
     /// again before, nobody could bring it anything: the group would stand still for good.
-    fn lacking_without(&self, member: Member, members: &Membership) -> Option<Member> {
+    pub(crate) fn lacking_without(&self, member: Member, members: &Membership) -> Option<Member> {
         let (status, genesis) = (self.replica.status(), SnapshotMark::genesis(Membership::default()).index);
         let lacks = |voter: &Member| {
             *voter != self.replica.me()

@@ -242,8 +242,19 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let status = self.replica.status();
         if status.leadership.role == Role::Leader
             && let Some(change) = nearer(&status.membership, root)
+            && !self.is_too_soon(change, &status.membership)
         {
             let _ = self.replica.group.propose_membership(change);
+        }
+    }
+}
+
+impl<F: Function, C: Group> Hosted<F, C> {
+    /// Whether a group without the member that leaves could stand still, as another has nothing of the log yet.
+    fn is_too_soon(&self, change: MembershipChange, members: &Membership) -> bool {
+        match change {
+            MembershipChange::Remove(member) => self.lacking_without(member, members).is_some(),
+            MembershipChange::AddLearner(_) | MembershipChange::Promote(_) => false,
         }
     }
 }
