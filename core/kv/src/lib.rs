@@ -1,5 +1,5 @@
 //! An ordered map of bytes with atomic conditional sequences and hosted functions, kept as a log of commands
-//! and snapshots (DESIGN section 7) by a group of members that agree on the log; of one member, where it is embedded.
+//! and checkpoints in a table (DESIGN section 7) by a group of members that agree on the log; of one member, where it is embedded.
 //!
 //! What holds at every moment:
 //! 1. Whatever was answered to a command is in the log, and synced by a majority of the group; so is everything
@@ -7,7 +7,7 @@
 //! 2. A command changes the map once, however often it comes, to whichever member, and whatever crashes between.
 //! 3. A question is answered from commands that are synced by a majority, sees all that was answered by any member
 //!    before it was asked, and all that this member received before it.
-//! 4. Snapshot and log together give the state; a file goes only when a durable snapshot stands for it.
+//! 4. Table and log together give the states; a file goes only when a durable checkpoint stands for it.
 //! 5. A member forgets no vote: what the group must have written is durable before anything is said that needs it.
 #![no_std]
 #![forbid(unsafe_code)]

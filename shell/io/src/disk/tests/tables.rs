@@ -79,3 +79,22 @@ fn what_lies_in_the_place_of_a_table_is_not_followed() {
         assert_eq!(bed.run(commit(&[set(b"a", b"1")])), Err(DiskError::Failed));
     });
 }
+
+#[test]
+fn a_large_table_is_committed_and_read_by_threads_with_small_stacks() {
+    let mut bed = Bed::new(portable(), 16);
+    let set = |key: u32| TableChange::Set {
+        key: key.to_be_bytes().to_vec().into(),
+        value: vec![key as u8; 100].into(),
+    };
+    let changes = (0..60_000).map(set).collect();
+    assert_eq!(bed.run(DiskOperation::Commit { table: name("table"), changes }), DONE);
+    bed.restart();
+    let prefix = TableChange::DeletePrefix { prefix: Bytes::from_static(&[0, 0, 1]) };
+    assert_eq!(bed.run(commit(&[prefix])), DONE);
+    bed.restart();
+    let Ok(DiskOutcome::Pairs { pairs, is_all: true }) = bed.run(read_on(None, u64::MAX)) else {
+        panic!("all of it is read")
+    };
+    assert_eq!(pairs.len(), 60_000 - 256);
+}
