@@ -7,7 +7,7 @@ use glossary::{ClusterIdentity, NodeId};
 use step::Bug;
 
 /// How much log a snapshot replaces, where nothing else is said: a start reads at most about twice as much.
-pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+pub const SNAPSHOT_LOG_BYTES: u64 = 32 << 20;
 
 /// What a KV is told at its construction.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,6 +39,10 @@ impl Group for consensus::RaftGroup {
 /// a second. Members that only canvass (pre-vote) disturb nobody where a leader is merely slow to be heard.
 pub(crate) const ELECTION_TICKS: u32 = 6;
 
+/// A leader offers a state again after so many ticks, 1 s: who was away when it was offered has not heard of it, and who is
+/// fetching it goes on whatever is offered.
+const OFFER_TICKS: u32 = 20;
+
 /// The settings of a member. An entry holds what [`crate::limits`] lets into a proposal.
 pub(crate) fn settings(me: Member, seed: u64) -> consensus::Config {
     /// What a command takes in an entry beside what it counts for, at most.
@@ -46,6 +50,7 @@ pub(crate) fn settings(me: Member, seed: u64) -> consensus::Config {
     let bytes = (MAX_PROPOSAL_BYTES + MAX_COMMAND_BYTES + COMMAND_BYTES * MAX_BATCH_REQUESTS) as u32;
     consensus::Config {
         election_ticks: ELECTION_TICKS,
+        snapshot_patience_ticks: OFFER_TICKS,
         command_bytes_max: bytes,
         message_bytes_max: bytes,
         ..consensus::Config::new(me, seed)

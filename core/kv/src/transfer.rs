@@ -215,8 +215,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 let head = is_all.then(|| Box::new(frozen.head.clone()));
                 MemberBody::Page { mark, after, rows, head }
             }
-            // Another one can be had, and will be offered.
-            None => MemberBody::NoSnapshot { mark },
+            // Another one can be had, and is offered at the next heartbeat.
+            None => {
+                self.replica.group.report_snapshot(from, false);
+                MemberBody::NoSnapshot { mark }
+            }
         };
         self.replica.send(from, body, effects);
     }
