@@ -86,7 +86,7 @@ pub(crate) const STEPS: &[Step] = &[
             "simulator",
             "--",
             "--seeds",
-            "1000",
+            "500",
             "--from",
             "1",
         ]),
