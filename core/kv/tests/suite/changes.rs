@@ -222,3 +222,23 @@ fn the_preferred_server_leads_once_it_can() {
     assert!(world.leader().is_some_and(|leader| leader != preferred), "another goes on");
     assert_eq!(world.settle(), Ok(()));
 }
+
+#[test]
+fn one_that_was_away_when_a_state_was_offered_hears_of_it_soon() {
+    let mut world = group(3, 3);
+    world.pass(60).expect("nothing goes wrong");
+    let leader = world.leader().expect("one leads");
+    let away = (leader + 1) % 3;
+    world.cut_off(&[away]);
+    for key in 0..20_u8 {
+        world.set(leader, &[key], vec![key]).expect("nothing goes wrong");
+        world.pass(1).expect("nothing goes wrong");
+    }
+    assert_eq!(world.ask_group(KvGroupVerb::Snapshot), Ok(AdminAnswer::Done));
+    world.set(leader, b"later", vec![]).expect("nothing goes wrong");
+    // The offer, and what was kept for it, are gone by now.
+    world.pass(120).expect("nothing goes wrong");
+    world.cut_off(&[]);
+    world.pass(50).expect("nothing goes wrong");
+    assert_eq!(world.counter(away, "installed"), Ok(1), "within 2.5 s");
+}
