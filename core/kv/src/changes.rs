@@ -29,8 +29,8 @@ const WAITERS_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     proposed: Vec<Waiter>,
-    /// Who waits for a snapshot.
-    snapshots: Vec<(NodeId, u64)>,
+    /// Who waits for a checkpoint.
+    checkpoints: Vec<(NodeId, u64)>,
     /// Learners that get a vote once they have caught up.
     newcomers: BTreeSet<Member>,
 }
@@ -67,13 +67,13 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 None => self.answer_fingerprint(at),
             });
         }
-        if self.changes.proposed.len() + self.changes.snapshots.len() >= WAITERS_MAX {
+        if self.changes.proposed.len() + self.changes.checkpoints.len() >= WAITERS_MAX {
             return Some(AdminAnswer::NotYet(
                 "too many changes of the KV's group wait; ask again".to_string(),
             ));
         }
         if verb == KvGroupVerb::Snapshot {
-            return self.ask_snapshot(to, request, device);
+            return self.ask_checkpoint(to, request, device);
         }
         let status = self.replica.status();
         if let KvGroupVerb::Transfer { to } = verb
@@ -161,23 +161,24 @@ impl<F: Function, C: Group> Hosted<F, C> {
         lacking.first().copied().filter(|_| having.len() < needed && members.voters.contains(&member))
     }
 
-    fn ask_snapshot(&mut self, to: NodeId, request: u64, device: &mut Device) -> Option<AdminAnswer> {
-        if device.checkpoint.is_none() && !device.snapshot_due && !device.may_snapshot() {
-            let why =
-                "no snapshot can begin now: another member gives one, or the disk has no room; ask again";
+    fn ask_checkpoint(&mut self, to: NodeId, request: u64, device: &mut Device) -> Option<AdminAnswer> {
+        if device.checkpoint.is_none() && !device.checkpoint_due && !device.may_checkpoint() {
+            let why = "no checkpoint can begin now: another member gives a state, or the disk has no room; ask again";
             return Some(AdminAnswer::NotYet(why.to_string()));
         }
-        device.snapshot_due |= device.checkpoint.is_none();
-        self.changes.snapshots.push((to, request));
+        device.checkpoint_due |= device.checkpoint.is_none();
+        self.changes.checkpoints.push((to, request));
         None
     }
 
-    /// A snapshot of this member's own ended.
-    pub(crate) fn on_snapshot_ended(&mut self, is_durable: bool, effects: &mut Effects<Effect>) {
-        for (to, request) in core::mem::take(&mut self.changes.snapshots) {
+    /// A checkpoint ended.
+    pub(crate) fn on_checkpoint_ended(&mut self, is_durable: bool, effects: &mut Effects<Effect>) {
+        for (to, request) in core::mem::take(&mut self.changes.checkpoints) {
             let answer = match is_durable {
                 true => AdminAnswer::Done,
-                false => AdminAnswer::Failed("the disk had no room for the snapshot; free some".to_string()),
+                false => {
+                    AdminAnswer::Failed("the disk had no room for the checkpoint; free some".to_string())
+                }
             };
             effects.push(Effect::Send { to, message: status::reply(request, answer) });
         }

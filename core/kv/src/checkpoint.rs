@@ -46,7 +46,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             self.with(group, |hosted, _| hosted.installed = false);
         }
         // Who wanted one while the batch before it was written gets this one.
-        self.device.snapshot_due = false;
+        self.device.checkpoint_due = false;
         // Nothing stands for the log of a group that has no state.
         let stands =
             |hosted: &Hosted<F, C>| hosted.replica.mark().is_some() || hosted.replica.applied().0 == 0;
@@ -56,7 +56,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         // Written anew, the table would lack what the log still speaks of.
         if self.device.rewrites && self.device.dropped.len() > self.device.leaving {
-            self.device.snapshot_due = true;
+            self.device.checkpoint_due = true;
             return;
         }
         let head = TableHead { version: TABLE_VERSION, owner: config.cluster.0, log: sequence };
@@ -117,7 +117,7 @@ impl<F: Function, C: Group> Serving<F, C> {
                 hosted.stale.clear();
                 marks.get(&hosted.replica.of()).into_iter().for_each(|mark| hosted.replica.on_snapshot(mark));
             }
-            hosted.on_snapshot_ended(is_durable, effects);
+            hosted.on_checkpoint_ended(is_durable, effects);
             Ok(())
         })
     }

@@ -32,7 +32,7 @@ pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Bytes that it has for a checkpoint, at most.
-    pub(crate) snapshot_bytes: u64,
+    pub(crate) checkpoint_bytes: u64,
     /// Bytes of its requests that wait.
     pub(crate) queued: u64,
     /// 1 while another member gives it a state.
@@ -66,7 +66,7 @@ pub(crate) struct Device {
     all: Share,
     pub(crate) checkpoint: Option<Checkpoint>,
     /// A checkpoint is to begin with the next log file.
-    pub(crate) snapshot_due: bool,
+    pub(crate) checkpoint_due: bool,
     /// A commit is under way.
     pub(crate) is_table_busy: bool,
     /// The next checkpoint writes all anew.
@@ -93,7 +93,7 @@ impl Device {
             room,
             all: Share::default(),
             checkpoint: None,
-            snapshot_due: false,
+            checkpoint_due: false,
             is_table_busy: false,
             rewrites: false,
             dropped: Vec::new(),
@@ -108,7 +108,7 @@ impl Device {
     pub(crate) fn note(&mut self, before: Share, now: Share) {
         let of = |all: u64, before: u64, now: u64| all - before + now;
         self.all = Share {
-            snapshot_bytes: of(self.all.snapshot_bytes, before.snapshot_bytes, now.snapshot_bytes),
+            checkpoint_bytes: of(self.all.checkpoint_bytes, before.checkpoint_bytes, now.checkpoint_bytes),
             queued: of(self.all.queued, before.queued, now.queued),
             arriving: of(self.all.arriving, before.arriving, now.arriving),
             ticking: of(self.all.ticking, before.ticking, now.ticking),
@@ -117,8 +117,8 @@ impl Device {
     }
 
     /// Bytes that a checkpoint takes, at most.
-    pub(crate) fn snapshot_bytes(&self) -> u64 {
-        self.all.snapshot_bytes + CHECKPOINT_BYTES
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        self.all.checkpoint_bytes + CHECKPOINT_BYTES
     }
 
     /// Bytes of requests that wait, of all groups.
@@ -137,14 +137,14 @@ impl Device {
     }
 
     /// Whether a checkpoint can begin: none is under way, and as far as is known there is room for it.
-    pub(crate) fn may_snapshot(&self) -> bool {
+    pub(crate) fn may_checkpoint(&self) -> bool {
         let is_idle = !self.is_table_busy && self.all.arriving == 0;
-        is_idle && !self.log.is_beginning() && self.room.has(0, self.snapshot_bytes())
+        is_idle && !self.log.is_beginning() && self.room.has(0, self.checkpoint_bytes())
     }
 
     /// Whether commands are taken, as far as room goes.
     pub(crate) fn has_room(&self) -> bool {
-        self.room.has(0, 2 * self.snapshot_bytes())
+        self.room.has(0, 2 * self.checkpoint_bytes())
     }
 
     /// What its disk can take, in the words that members tell each other.

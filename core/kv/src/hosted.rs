@@ -116,7 +116,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// What it takes of what all groups share, as it is now.
     pub(crate) fn share_now(&self) -> Share {
         Share {
-            snapshot_bytes: self.state.checkpoint_bytes(),
+            checkpoint_bytes: self.state.checkpoint_bytes(),
             queued: self.queue.bytes(),
             arriving: u64::from(self.transfer.is_some() || self.installed || self.healing.is_some()),
             beginning: u64::from(self.replica.begins().is_some()),

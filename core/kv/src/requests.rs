@@ -205,7 +205,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
 fn has_room_for(device: &Device, command: &KvCommand) -> bool {
     let bytes = device.queued() + logged_bytes(command);
     let rounds = if limits::only_removes(command) { 1 } else { 2 };
-    device.room.has(bytes, rounds * device.snapshot_bytes())
+    device.room.has(bytes, rounds * device.checkpoint_bytes())
 }
 
 /// Bytes of the log that a command takes alone.

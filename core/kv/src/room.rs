@@ -1,6 +1,6 @@
 //! Room on the disk: what is left, and what commands leave for what must always be possible (PROTOCOLS F12).
 //!
-//! A snapshot, with which old log files go, must fit at any time. So commands stop while there is room for it
+//! A checkpoint, with which old log files go, must fit at any time. So commands stop while there is room for it
 //! twice, and those that only remove go on until there is room for it once. The room is not the KV's alone: it
 //! is looked at again and again, and whoever fills the disk in between is met where the log meets it.
 

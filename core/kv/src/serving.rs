@@ -133,7 +133,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut device = Device::new(log, room, kept.into_iter().collect());
         device.rewrites = table.rewrites;
         let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
-        device.snapshot_due = is_taken_over || is_wasteful;
+        device.checkpoint_due = is_taken_over || is_wasteful;
         device.dropped = table.strangers;
         let mut root = Hosted::new(state, replica);
         root.rest_in(table.rest, mark);
@@ -160,7 +160,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             log::Progress::Opened => {
                 device.files.insert(log_name(device.log.sequence()));
                 // Each start and each full disk leaves a file.
-                device.snapshot_due |= device.log_files() > LOG_FILES_MAX && device.may_snapshot();
+                device.checkpoint_due |= device.log_files() > LOG_FILES_MAX && device.may_checkpoint();
             }
             log::Progress::Durable(batch) => {
                 self.on_durable(&batch, counters, effects)?;
@@ -168,7 +168,8 @@ impl<F: Function, C: Group> Serving<F, C> {
                     self.begin_checkpoint(sequence, config, disk, effects);
                 }
                 let device = &mut self.device;
-                device.snapshot_due |= device.log.grown >= config.snapshot_log_bytes && device.may_snapshot();
+                device.checkpoint_due |=
+                    device.log.grown >= config.snapshot_log_bytes && device.may_checkpoint();
             }
             log::Progress::Full => {
                 counters.add(Counter::Full, 1);
@@ -210,12 +211,12 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// The room was looked at. Where commands find none, a checkpoint makes some: the log goes.
     pub(crate) fn on_space(&mut self, result: &DiskResult, effects: &mut Effects<Effect>) {
         let device = &mut self.device;
-        let snapshot_bytes = device.snapshot_bytes();
-        if device.room.looked(result, 2 * snapshot_bytes) {
+        let checkpoint_bytes = device.checkpoint_bytes();
+        if device.room.looked(result, 2 * checkpoint_bytes) {
             return;
         }
-        let is_worth_it = device.log.grown >= snapshot_bytes / WORTH_PART;
-        device.snapshot_due |= is_worth_it && device.may_snapshot();
+        let is_worth_it = device.log.grown >= checkpoint_bytes / WORTH_PART;
+        device.checkpoint_due |= is_worth_it && device.may_checkpoint();
         device.await_room(effects);
     }
 
@@ -292,7 +293,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
             if hosted.heal(counters)? {
-                (device.rewrites, device.snapshot_due) = (true, true);
+                (device.rewrites, device.checkpoint_due) = (true, true);
             }
             Ok(())
         })?;
@@ -335,11 +336,11 @@ impl<F: Function, C: Group> Serving<F, C> {
             let begins = self.groups.values().filter_map(|hosted| hosted.replica.begins());
             return Some(Anew { upon: begins.filter_map(|begins| begins.upon).max(), install: None });
         }
-        let is_due = device.snapshot_due && !device.is_arriving();
+        let is_due = device.checkpoint_due && !device.is_arriving();
         is_due.then(|| Anew { upon: Some(device.log.sequence()), install: None })
     }
 
-    /// Whether the log can begin anew in the file that is open: it is behind the snapshot, and has nothing yet.
+    /// Whether the log can begin anew in the file that is open: it is behind the checkpoint, and has nothing yet.
     fn is_place_for(&self, anew: &Anew) -> bool {
         let log = &self.device.log;
         log.is_fresh() && anew.upon.is_none_or(|upon| upon <= log.sequence())
@@ -369,7 +370,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         device.log.write(batch, disk, effects);
         let written = device.log.grown - grown;
         counters.add(Counter::LogBytes, written);
-        if device.room.used(written, 2 * device.snapshot_bytes()) {
+        if device.room.used(written, 2 * device.checkpoint_bytes()) {
             device.room.look(disk, effects);
         }
     }
