@@ -19,7 +19,7 @@ pub struct Planted {
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 26] = [
+pub const ALL: [Planted; 27] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -67,6 +67,11 @@ pub const ALL: [Planted; 26] = [
     of_group(Bug::KvInstallKeepsOld, "kv-install-keeps-old", "a snapshot is added to what a member had"),
     of_group(Bug::KvOvertakenMismatch, "kv-overtaken-mismatch", "raft-rs before its #557, unguarded"),
     of_group(Bug::KvDiverges, "kv-diverges", "a KV member that follows passes over a command now and then"),
+    planted(
+        Bug::CheckpointOfManyMoments,
+        "checkpoint-of-many-moments",
+        "a KV's checkpoint is gathered as it goes",
+    ),
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {

@@ -56,4 +56,6 @@ pub enum Bug {
     KvOvertakenMismatch,
     /// A member of the KV's group that does not lead passes over a command now and then.
     KvDiverges,
+    /// A checkpoint of the KV that is gathered over several steps has pairs as they are when they are gathered.
+    CheckpointOfManyMoments,
 }
