@@ -60,6 +60,10 @@ impl Fold {
         if self.arrived.as_ref() == Some(&mark) && self.mark.as_ref().is_none_or(is_older) {
             (self.mark, self.has_arrived, self.lacks_state) = (Some(mark), true, false);
         } else if self.mark.is_none() {
+            if begins && self.hard_state == HardState::default() {
+                // A crash may come before the group had anything else to say.
+                self.hard_state = Recovered::genesis(mark.membership.clone()).hard_state;
+            }
             (self.mark, self.lacks_state) = (Some(mark), !begins);
         } else if self.mark.as_ref().is_some_and(is_older) {
             // A checkpoint that came to nothing: what it would have stood for is in the log.
@@ -199,6 +203,11 @@ mod tests {
         let mut fold = Fold::new(None, None);
         fold.record(install(mark(1))).expect("it fits");
         assert_eq!(fold.lacks(), None, "a group begins");
+        assert_eq!(
+            fold.finish(ME),
+            Some(Recovered::genesis(mark(1).membership)),
+            "and had nothing else to say yet"
+        );
     }
 
     #[test]

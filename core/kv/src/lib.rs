@@ -24,6 +24,7 @@ mod disk;
 mod emptied;
 mod fingerprints;
 mod fold;
+mod found;
 mod group;
 mod groups;
 mod hash;
@@ -64,6 +65,7 @@ mod waiting;
 
 pub use config::{Config, SNAPSHOT_LOG_BYTES};
 pub use counters::COUNTERS;
+pub use disk::new_file;
 pub use group::Group;
 pub use look::Look;
 pub use machine::Kv;
