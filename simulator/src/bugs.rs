@@ -16,6 +16,8 @@ pub struct Planted {
     pub about: &'static str,
     /// Members of the KV's group where it can show, or shows soonest; drawn by seed where that is no matter.
     pub members: Option<u16>,
+    /// Groups beside the root group where it can show, or shows soonest; drawn by seed where that is no matter.
+    pub groups: Option<usize>,
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
@@ -70,12 +72,12 @@ pub const ALL: [Planted; 26] = [
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {
-    Planted { bug, name, about, members: None }
+    Planted { bug, name, about, members: None, groups: None }
 }
 
 /// A mistake of a member among others.
 const fn of_group(bug: Bug, name: &'static str, about: &'static str) -> Planted {
-    Planted { bug, name, about, members: Some(3) }
+    Planted { bug, name, about, members: Some(3), groups: None }
 }
 
 /// A bug by its name.

@@ -109,8 +109,16 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let (applied, leadership) = (self.replica.applied(), self.leadership());
         let is_ahead_of_all = leadership.role != Role::Leader
             || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
-        let (installed, differed) = (counters.get(Counter::Installed), counters.get(Counter::Differed));
-        Look { applied, hash: self.state.hash(), installed, differed, is_ahead_of_all, leadership }
+        Look {
+            applied,
+            hash: self.state.hash(),
+            installed: counters.get(Counter::Installed),
+            differed: counters.get(Counter::Differed),
+            healed: counters.get(Counter::Healed),
+            is_asleep: self.is_asleep,
+            is_ahead_of_all,
+            leadership,
+        }
     }
 
     /// What it takes of what all groups share, as it is now.

@@ -82,6 +82,17 @@ impl<F: Function, C: Group> Kv<F, C> {
         Some(self.hosted(group)?.look(&self.counters))
     }
 
+    /// Every group that it hosts and has a state of, as its member is now.
+    pub fn looks(&self) -> impl Iterator<Item = (GroupId, Look)> + '_ {
+        let groups = match &self.phase {
+            Phase::Serving(serving) => Some(serving.groups.iter()),
+            _ => None,
+        };
+        let has_state = |(_, hosted): &(&GroupId, &Hosted<F, C>)| hosted.healing.is_none();
+        let groups = groups.into_iter().flatten().filter(has_state);
+        groups.map(|(group, hosted)| (*group, hosted.look(&self.counters)))
+    }
+
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
     /// documentation as far as memory alone tells.
     fn check_invariants(&self) {
