@@ -15,8 +15,8 @@ use formats::recording::RoleCard;
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::work::{Done, Work};
 use glossary::{
-    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, GroupId, NodeId, OsdId, OsdIdentity, Policy,
-    ServerId, VdiskId, VdiskName,
+    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, GroupId, NodeId, OsdId, OsdIdentity,
+    Policy, ServerId, VdiskId, VdiskName,
 };
 use roles::Role;
 use step::Bug;

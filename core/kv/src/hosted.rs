@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Membership, Role, SnapshotMark};
+use consensus::{Role, SnapshotMark};
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::message::standing::DiskRoom;
 use formats::{Effect, Message};
@@ -13,6 +13,7 @@ use crate::asked::Queue;
 use crate::changes::Changes;
 use crate::counters::{Counter, Counters};
 use crate::device::Share;
+use crate::follow::Told;
 use crate::group::Group;
 use crate::heal::Healing;
 use crate::knows::Announcing;
@@ -20,7 +21,6 @@ use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::rows::Frozen;
-use crate::sleep::Liveness;
 use crate::standings::Standings;
 use crate::start::Rest;
 use crate::state::State;
@@ -58,6 +58,8 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) is_asleep: bool,
     /// Ticks since its leader had something to do.
     pub(crate) idle: u32,
+    /// Ticks since a leader that should not lead was asked to hand over.
+    pub(crate) wanting: u32,
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
@@ -82,6 +84,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             share: Share::default(),
             is_asleep: false,
             idle: 0,
+            wanting: 0,
         };
         hosted.pass_to(hosted.replica.applied());
         hosted
@@ -143,7 +146,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// A tick is over.
     pub(crate) fn on_tick(
         &mut self,
-        (root, liveness): (&Membership, &Liveness),
+        told: Told<'_>,
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
@@ -158,11 +161,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.tell_standing(room, effects);
         self.promote();
         if self.replica.of() != GroupId::ROOT {
-            self.follow(root);
+            self.follow(told, effects);
         }
         self.pump(counters, effects)?;
         if self.replica.of() != GroupId::ROOT {
-            self.fall_asleep(root, liveness, effects);
+            self.fall_asleep(told.root, told.liveness, effects);
         }
         Ok(())
     }

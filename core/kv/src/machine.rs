@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
-use formats::message::member::{MemberMessage, MemberOf};
+use formats::message::member::{MemberBody, MemberMessage, MemberOf};
 use formats::{Effect, Event, Message};
 use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
@@ -172,11 +172,7 @@ impl<F: Function, C: Group> Kv<F, C> {
             Message::KvOf(KvOf { group, request }) => self.on_request(group, from, request, effects),
             Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
                 let answer = match serving {
-                    Some(serving) => serving
-                        .with(GroupId::ROOT, |hosted, device| {
-                            hosted.on_group_verb(from, request, verb, device)
-                        })
-                        .flatten(),
+                    Some(serving) => serving.on_group_verb(from, request, verb),
                     None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
                 };
                 if let Some(answer) = answer {
@@ -241,6 +237,11 @@ impl<F: Function, C: Group> Kv<F, C> {
         if let Phase::Serving(serving) = &mut self.phase {
             if message.cluster == self.config.cluster {
                 serving.liveness.hear(from);
+            }
+            if let MemberBody::WantsLead { root } = message.body
+                && message.cluster == self.config.cluster
+            {
+                serving.on_wants_lead(group, from, root);
             }
             let counters = &mut self.counters;
             let ended = serving.with(group, |hosted, _| hosted.on_member(from, message, counters, effects));

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::device::{Device, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER};
 use crate::disk::{Disk, Purpose, log_name};
+use crate::follow::Told;
 use crate::group::Group;
 use crate::hosted::Hosted;
 use crate::log::{self, Log, Writing};
@@ -236,24 +237,25 @@ impl<F: Function, C: Group> Serving<F, C> {
         for group in disturbed.collect::<Vec<_>>() {
             self.with(group, |hosted, _| hosted.wake_up());
         }
-        let ended = self.tick_awake((&root, &liveness), room, counters, effects);
+        let told = Told { root: &root, applied: self.root().replica.applied(), liveness: &liveness };
+        let ended = self.tick_awake(told, room, counters, effects);
         self.liveness = liveness;
         ended
     }
 
     fn tick_awake(
         &mut self,
-        (root, liveness): (&Membership, &Liveness),
+        told: Told<'_>,
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        let root = told.root;
         let are_several = root.voters.len() + root.learners.len() > 1;
         let passes =
             |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
         let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
         for group in groups.collect::<Vec<_>>() {
-            let told = (root, liveness);
             let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
             ended.unwrap_or(Ok(()))?;
         }

@@ -89,7 +89,6 @@ impl GroupChecker {
         self.terms.remove(&node);
         self.votes.retain(|(voter, _), _| *voter != node);
     }
-
 }
 
 /// The same for every group of the KV.

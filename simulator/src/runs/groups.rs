@@ -174,7 +174,9 @@ impl<C: Cluster> Run<C> {
     fn find_made(&mut self, slot: usize, all: &[KvGroupStatus]) {
         let is_new = |group: GroupId| self.groups.slots.iter().all(|slot| slot.group != Some(group));
         let name = &self.groups.slots[slot].name;
-        let Some(made) = all.iter().find(|status| status.name == *name && is_new(status.group)) else { return };
+        let Some(made) = all.iter().find(|status| status.name == *name && is_new(status.group)) else {
+            return;
+        };
         let group = made.group;
         self.groups.slots[slot].group = Some(group);
         self.groups.wishes.pop_front();
@@ -237,6 +239,9 @@ impl<C: Cluster> Run<C> {
         };
         let mut groups = tables.flat_map(|table| table.pairs()).filter_map(|(key, _)| group_of(key));
         let left = groups.find(|group| gone.contains(group))?;
-        Some(format!("group {left} is dropped, and the table of {} still has some of it", self.engine.name(node)))
+        Some(format!(
+            "group {left} is dropped, and the table of {} still has some of it",
+            self.engine.name(node)
+        ))
     }
 }
