@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use consensus::{Entry, EntryBody, Member, SnapshotMark};
 use formats::Effect;
 use formats::message::kv::{KvAnswer, KvError};
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::counters::{Counter, Counters};
 use crate::group::Group;
@@ -78,7 +78,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.state = core::mem::replace(&mut transfer.state, fresh);
         self.transfer = None;
         let missed = self.healing.take().map_or_else(VecDeque::new, |healing| healing.missed);
-        for entry in missed.into_iter().filter(|entry| entry.index > mark.index) {
+        let forgets = self.replica.has(Bug::KvHealingForgets);
+        for entry in missed.into_iter().filter(|entry| entry.index > mark.index && !forgets) {
             if let EntryBody::Command(command) = &entry.body {
                 self.apply_entry(entry.index, command, counters)?;
             }

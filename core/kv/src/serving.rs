@@ -10,7 +10,7 @@ use formats::kv_store::encode_records;
 use formats::message::member::MemberBody;
 use formats::message::standing::DiskRoom;
 use glossary::GroupId;
-use step::{DiskOperation, DiskResult, Effects, Function};
+use step::{Bug, DiskOperation, DiskResult, Effects, Function};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
@@ -385,11 +385,14 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
-            if anew.is_none() && !self.touched.contains(group) {
+            let is_left_out = anew.is_none() || hosted.replica.has(Bug::KvCutForgetsGroups);
+            if is_left_out && !self.touched.contains(group) {
                 continue;
             }
             let taken = hosted.replica.take_unwritten(anew);
-            body = encode_records(body, *group, &taken.records);
+            let is_mixed_up = anew.is_none() && hosted.replica.has(Bug::KvGroupMixedUp);
+            let whose = batch.through.last().filter(|_| is_mixed_up).map_or(*group, |(before, _)| *before);
+            body = encode_records(body, whose, &taken.records);
             batch.through.extend(taken.through.map(|number| (*group, number)));
             batch.is_mark &= !taken.is_due;
             note(hosted, &mut self.device);

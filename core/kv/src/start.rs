@@ -363,6 +363,13 @@ impl<F: Function> Start<F> {
             self.beginning.first = Some(first);
             self.read.retain(|log| log.sequence >= first);
         }
+        if matches!(self.table, Table::None)
+            && self.snapshot.is_none()
+            && recover::has_lost_its_begin(&self.read)
+        {
+            // A start that deleted a table of which nothing could be read was cut off before there was another.
+            self.table = Table::Lost { is_unreadable: false };
+        }
         if matches!(self.table, Table::Lost { .. }) {
             // Whatever the table held, the last file that says all again says what its state stood for.
             self.beginning.first = recover::last_anew(&self.read);
@@ -455,7 +462,7 @@ impl<F: Function> Start<F> {
                 _ => Ok(((None, None), None)),
             };
         };
-        if let Some(mark) = &lacks {
+        if let Some(mark) = lacks.as_ref().filter(|_| self.bug != Some(Bug::KvServesDamaged)) {
             if !mark.membership.voters.iter().any(|member| *member != self.me) {
                 return Err(table::damaged(mark));
             }

@@ -22,7 +22,7 @@ const FILLER_MAX: u64 = 3000;
 const LOST_MAX: u32 = 4;
 
 /// How often in 10,000 an asker of a group rests for long, and for how many milliseconds: groups fall asleep meanwhile.
-const LONG_REST: u64 = 1_000;
+const LONG_REST: u64 = 400;
 const LONG_REST_MS: (u64, u64) = (1_100, 3_000);
 
 /// Of which group an asker asks.

@@ -119,6 +119,13 @@ impl GroupCheckers {
         Some(format!("group {group}: {wrong}"))
     }
 
+    /// The leader of a group, where it sleeps.
+    pub fn sleeping_leader(&self, group: GroupId) -> Option<NodeId> {
+        let of = self.of.get(&group)?;
+        let (_, leader) = of.leaders.last_key_value()?;
+        of.asleep.get(leader).copied().unwrap_or_default().then_some(*leader)
+    }
+
     /// None when nothing more is demanded.
     fn of(&mut self, group: GroupId) -> Option<&mut GroupChecker> {
         (!self.is_over).then(|| self.of.entry(group).or_default())

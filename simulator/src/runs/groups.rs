@@ -14,6 +14,7 @@ use glossary::{GroupId, NodeId};
 use super::run::{Alarm, OPERATOR, Run};
 use crate::checkers::Promise;
 use crate::cluster::{Cluster, Layout, Part};
+use crate::faults::Fault;
 use crate::kv::Whose;
 use crate::{Kind, Random};
 
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Make(usize),
+    /// Its leader is cut off from all others while it sleeps.
+    CutSleeper(usize),
     /// Once the askers have no more calls to make than this.
     Drop(usize, u32),
 }
@@ -56,6 +59,11 @@ impl Groups {
         let mut groups = Groups::default();
         for index in 0..layout.groups {
             groups.want(format!("group-{index}"));
+        }
+        if layout.voters > 1 && layout.groups > 0 {
+            for _ in 0..random.below(3) {
+                groups.wishes.push_back(Wish::CutSleeper(random.below(layout.groups as u64) as usize));
+            }
         }
         if layout.groups > 0 && random.chance(5_000) {
             let leaving = random.below(layout.groups as u64) as usize;
@@ -126,6 +134,7 @@ impl<C: Cluster> Run<C> {
         self.ask_checkpoints();
         let Some(wish) = self.groups.wishes.front().copied() else { return };
         let body = match wish {
+            Wish::CutSleeper(slot) => return self.cut_sleeper(slot),
             Wish::Make(slot) => KvGroupsVerb::Make { name: self.groups.slots[slot].name.clone() },
             Wish::Drop(slot, left) => {
                 let askers = self.askers_of(slot);
@@ -183,6 +192,22 @@ impl<C: Cluster> Run<C> {
         self.engine.count(Kind::Group);
         for index in self.askers_of(slot) {
             self.askers[index].whose = Whose::Group(group);
+        }
+    }
+
+    /// Cuts the leader of a group off, once it sleeps: it must notice that it may lead no more.
+    fn cut_sleeper(&mut self, slot: usize) {
+        // Without anybody who asks nobody would notice.
+        let is_over = self.askers_of(slot).any(|index| self.askers[index].left() == 0);
+        let group = self.groups.slots[slot].group.unwrap_or(GroupId::ROOT);
+        let sleeper = self.engine.groups.sleeping_leader(group);
+        if is_over || sleeper.is_some() {
+            self.groups.wishes.pop_front();
+        }
+        if let Some(node) = sleeper.filter(|_| !is_over) {
+            let others = self.nodes().filter(|other| *other != node).collect();
+            let lasts = self.random.microseconds(2_000_000, 6_000_000);
+            self.strike(Fault::Partition { from: vec![node], to: others, one_way: false, lasts });
         }
     }
 
