@@ -25,6 +25,7 @@ use crate::standings::Standings;
 use crate::start::Rest;
 use crate::state::State;
 use crate::transfer::Transfer;
+use crate::unwritten::{Anew, Taken};
 use crate::waiting::Waiting;
 
 /// What a KV has of one group while it serves.
@@ -46,6 +47,8 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) frozen: Option<Frozen>,
     /// There is no state, until another member gives one.
     pub(crate) healing: Option<Healing>,
+    /// The table has nothing of the state: the next checkpoint writes all of it.
+    pub(crate) is_unwritten: bool,
     /// The generation of the state's rows in the table.
     pub(crate) generation: u64,
     /// The highest one that was ever begun.
@@ -78,6 +81,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             installed: false,
             frozen: None,
             healing: None,
+            is_unwritten: false,
             generation: 1,
             last_generation: 1,
             stale: Vec::new(),
@@ -127,9 +131,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// What it takes of what all groups share, as it is now.
     pub(crate) fn share_now(&self) -> Share {
         Share {
-            checkpoint_bytes: self.state.checkpoint_bytes(),
+            checkpoint_bytes: match self.is_unwritten {
+                true => 2 * self.state.whole_bytes(),
+                false => self.state.checkpoint_bytes(),
+            },
             queued: self.queue.bytes(),
-            arriving: u64::from(self.transfer.is_some() || self.installed || self.healing.is_some()),
+            arriving: u64::from(self.transfer.as_ref().is_some_and(Transfer::is_in_table) || self.installed),
             beginning: u64::from(self.replica.begins().is_some()),
             ticking: u64::from(self.replica.has_others && !self.is_asleep),
         }
@@ -141,6 +148,15 @@ impl<F: Function, C: Group> Hosted<F, C> {
             || self.replica.has_unwritten()
             || self.transfer.is_some()
             || self.healing.is_some()
+    }
+
+    /// All that is to be written. A member without its state keeps the entries that it could not apply.
+    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
+        let taken = self.replica.take_unwritten(anew);
+        match &self.healing {
+            Some(healing) => healing.keep(taken),
+            None => taken,
+        }
     }
 
     /// A tick is over.

@@ -294,9 +294,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         self.with_touched(|hosted, device| {
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
-            if hosted.heal(counters)? {
-                (device.rewrites, device.checkpoint_due) = (true, true);
-            }
+            device.checkpoint_due |= hosted.heal(counters)?;
             Ok(())
         })?;
         self.write_next(disk, counters, effects);
@@ -389,7 +387,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             if is_left_out && !self.touched.contains(group) {
                 continue;
             }
-            let taken = hosted.replica.take_unwritten(anew);
+            let taken = hosted.take_unwritten(anew);
             let is_mixed_up = anew.is_none() && hosted.replica.has(Bug::KvGroupMixedUp);
             let whose = batch.through.last().filter(|_| is_mixed_up).map_or(*group, |(before, _)| *before);
             body = encode_records(body, whose, &taken.records);
