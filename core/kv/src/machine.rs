@@ -161,40 +161,55 @@ impl<F: Function, C: Group> Kv<F, C> {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
-        let no_room = matches!(self.phase, Phase::NoRoom);
-        let serving = match &mut self.phase {
-            Phase::Serving(serving) => Some(serving.as_mut()),
-            Phase::New | Phase::Starting(_) | Phase::NoRoom => None,
-            Phase::Halted => return,
-        };
+        if matches!(self.phase, Phase::Halted) {
+            return;
+        }
         match message {
             Message::Kv(request) => self.on_request(GroupId::ROOT, from, request, effects),
             Message::KvOf(KvOf { group, request }) => self.on_request(group, from, request, effects),
-            Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
-                let answer = match serving {
-                    Some(serving) => serving.on_group_verb(from, request, verb),
-                    None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
-                };
-                if let Some(answer) = answer {
-                    effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
-                }
-            }
-            Message::Admin(AdminRequest { request, body: AdminBody::KvGroups(verb) }) => {
-                let answer = match serving {
-                    Some(serving) => serving.on_groups_verb(verb, &mut self.counters, effects),
-                    None => AdminAnswer::NotYet("the KV is reading its log; ask again".to_string()),
-                };
-                effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
-            }
-            Message::Admin(request) => {
-                let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters, no_room);
-                let message = crate::status::reply(request.request, body);
-                effects.push(Effect::Send { to: from, message });
-            }
+            Message::Admin(request) => self.on_admin(from, request, effects),
             Message::Member(message) => self.on_member(GroupId::ROOT, from, message, effects),
             Message::MemberOf(MemberOf { group, message }) => self.on_member(group, from, message, effects),
             // A message that is meant for somebody else has no answer here.
             _ => {}
+        }
+    }
+
+    fn on_admin(
+        &mut self,
+        from: NodeId,
+        AdminRequest { request, body }: AdminRequest,
+        effects: &mut Effects<Effect>,
+    ) {
+        let counters = &mut self.counters;
+        let answer = match (&mut self.phase, body) {
+            (Phase::Serving(serving), AdminBody::KvGroup(verb)) => serving.on_group_verb(from, request, verb),
+            (Phase::Serving(serving), AdminBody::KvGroups(verb)) => {
+                Some(serving.on_groups_verb(verb, counters, effects))
+            }
+            (Phase::Serving(serving), AdminBody::KvGroupOf { name, verb }) => {
+                serving.on_verb_of(&name, (from, request), verb)
+            }
+            (Phase::Serving(serving), AdminBody::KvStatusOf { name }) => {
+                Some(serving.status_of(&name, counters))
+            }
+            (
+                _,
+                AdminBody::KvGroup(_)
+                | AdminBody::KvGroups(_)
+                | AdminBody::KvGroupOf { .. }
+                | AdminBody::KvStatusOf { .. },
+            ) => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
+            (Phase::Serving(serving), body) => {
+                Some(crate::status::answer(&body, Some(serving), counters, false))
+            }
+            (phase, body) => {
+                let no_room = matches!(phase, Phase::NoRoom);
+                Some(crate::status::answer(&body, None::<&Serving<F, C>>, counters, no_room))
+            }
+        };
+        if let Some(answer) = answer {
+            effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
         }
     }
 
