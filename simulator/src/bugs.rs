@@ -21,7 +21,7 @@ pub struct Planted {
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 31] = [
+pub const ALL: [Planted; 32] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -89,6 +89,11 @@ pub const ALL: [Planted; 31] = [
         Bug::KvHealingForgets,
         "kv-healing-forgets",
         "a KV member that is healed passes over what came meanwhile",
+    ),
+    planted(
+        Bug::CheckpointOfManyMoments,
+        "checkpoint-of-many-moments",
+        "a KV's checkpoint is gathered as it goes",
     ),
 ];
 

@@ -66,6 +66,7 @@ struct Sizes {
     segment_bytes: u64,
     checkpoint_every: u64,
     snapshot_log_bytes: u64,
+    checkpoint_rows: usize,
     /// Whether everything but the ASDs is on one machine.
     together: bool,
     retry: Duration,
@@ -113,6 +114,7 @@ impl Sizes {
             members_away,
             kept_entries: *group.pick(&[4, 64]),
             groups: groups.unwrap_or(Random::stream(seed, "groups").weighted(&[6, 2, 1, 1])),
+            checkpoint_rows: *Random::stream(seed, "checkpoints").pick(&[1, 4, 256]),
         }
     }
 
@@ -286,7 +288,8 @@ impl RolesCluster {
     /// The settings of a member of the KV's group.
     fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
         let usual = roles::kv_config(CLUSTER, self.bug);
-        let config = kv::Config { snapshot_log_bytes: self.sizes.snapshot_log_bytes, ..usual };
+        let Sizes { snapshot_log_bytes, checkpoint_rows, .. } = self.sizes;
+        let config = kv::Config { snapshot_log_bytes, checkpoint_rows, ..usual };
         if self.sizes.is_one() {
             return config;
         }

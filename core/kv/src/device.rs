@@ -26,6 +26,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
 pub(crate) const TICK_TIMER: TimerId = TimerId(3);
+pub(crate) const GATHER_TIMER: TimerId = TimerId(4);
 pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
 
 /// What a group takes of what all groups share.

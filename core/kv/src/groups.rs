@@ -128,6 +128,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn drop_group(&mut self, group: GroupId, effects: &mut Effects<Effect>) {
         self.touched.remove(&group);
         if let Some(mut hosted) = self.groups.remove(&group) {
+            if let Some(checkpoint) = &mut self.device.checkpoint {
+                checkpoint.on_drop(group, &mut hosted);
+            }
             hosted.end(effects);
             self.device.note(hosted.share, Share::default());
             self.device.dropped.push(group);

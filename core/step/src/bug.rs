@@ -66,4 +66,6 @@ pub enum Bug {
     KvServesDamaged,
     /// A member whose state was given anew passes over the entries that were committed meanwhile.
     KvHealingForgets,
+    /// A checkpoint of the KV that is gathered over several steps has pairs as they are when they are gathered.
+    CheckpointOfManyMoments,
 }
