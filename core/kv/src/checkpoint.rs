@@ -76,8 +76,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         // Nothing stands for the log of a group that has no state.
         let stands =
             |hosted: &Hosted<F, C>| hosted.replica.mark().is_some() || hosted.replica.applied().0 == 0;
-        let can_say = |hosted: &Hosted<F, C>| hosted.healing.is_none() && stands(hosted);
-        if self.device.is_table_busy || !self.groups.values().all(can_say) {
+        if self.device.is_table_busy || !self.groups.values().all(stands) {
             return;
         }
         // Written anew, the table would lack what the log still speaks of.
@@ -164,7 +163,10 @@ impl<F: Function, C: Group> Serving<F, C> {
             hosted.state.end_checkpoint(is_durable);
             if is_durable {
                 hosted.stale.clear();
-                marks.get(&hosted.replica.of()).into_iter().for_each(|mark| hosted.replica.on_snapshot(mark));
+                if let Some(mark) = marks.get(&hosted.replica.of()) {
+                    hosted.replica.on_snapshot(mark);
+                    hosted.is_unwritten = false;
+                }
             }
             hosted.on_checkpoint_ended(is_durable, effects);
             Ok(())
@@ -230,12 +232,18 @@ impl<F: Function, C: Group> Hosted<F, C> {
         bug: Option<Bug>,
         changes: &mut Vec<TableChange>,
     ) -> Option<SnapshotMark> {
-        let mut rows = self.state.begin_checkpoint(is_whole);
+        if self.healing.is_some() {
+            return None;
+        }
+        let mut rows = self.state.begin_checkpoint(is_whole || self.is_unwritten);
         let mut mark = self.replica.mark().filter(|mark| *mark != SnapshotMark::default())?;
         mark.index.0 += u64::from(bug == Some(Bug::CheckpointAheadOfLog));
         let mut head = self.state.head(mark.clone(), self.generation);
         if bug == Some(Bug::SessionsLostInSnapshot) {
             lose_sessions(&mut rows, &mut head);
+        }
+        if self.is_unwritten {
+            changes.extend(delete_group(self.replica.of()));
         }
         changes.extend(self.stale.iter().map(|generation| delete_generation(self.replica.of(), *generation)));
         changes.push(TableChange::Delete { key: TableKey::Arrived(self.replica.of()).encode().into() });

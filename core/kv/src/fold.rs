@@ -60,10 +60,6 @@ impl Fold {
         if self.arrived.as_ref() == Some(&mark) && self.mark.as_ref().is_none_or(is_older) {
             (self.mark, self.has_arrived, self.lacks_state) = (Some(mark), true, false);
         } else if self.mark.is_none() {
-            if begins && self.hard_state == HardState::default() {
-                // A crash may come before the group had anything else to say.
-                self.hard_state = Recovered::genesis(mark.membership.clone()).hard_state;
-            }
             (self.mark, self.lacks_state) = (Some(mark), !begins);
         } else if self.mark.as_ref().is_some_and(is_older) {
             // A checkpoint that came to nothing: what it would have stood for is in the log.
@@ -95,6 +91,10 @@ impl Fold {
             return None;
         }
         let mark = mark.unwrap_or_default();
+        // That a group begins is written without a hard state; until one is, its member is in the group's first term.
+        if hard_state == HardState::default() && mark == SnapshotMark::genesis(mark.membership.clone()) {
+            hard_state = Recovered::genesis(mark.membership.clone()).hard_state;
+        }
         let is_change = |entry: &Entry| matches!(entry.body, EntryBody::Membership(_));
         if mark.membership.is_led_by_none_but(me) && !entries.iter().any(is_change) {
             // What the only voter has made durable is committed.
@@ -163,6 +163,12 @@ mod tests {
         assert_eq!(folded(Some(mark(5)), vec![append(3, &[]), install(mark(9))]), None);
     }
 
+    #[test]
+    fn a_group_that_has_only_begun_is_in_its_first_term() {
+        let first = mark(1).membership;
+        assert_eq!(folded(None, vec![install(mark(1))]), Some(Recovered::genesis(first)));
+    }
+
     fn again(mark: SnapshotMark, entries: &[Entry]) -> LogRecord {
         LogRecord { upon: Some(7), install: Some(mark.clone()), ..append(mark.index.0, entries) }
     }
@@ -203,11 +209,6 @@ mod tests {
         let mut fold = Fold::new(None, None);
         fold.record(install(mark(1))).expect("it fits");
         assert_eq!(fold.lacks(), None, "a group begins");
-        assert_eq!(
-            fold.finish(ME),
-            Some(Recovered::genesis(mark(1).membership)),
-            "and had nothing else to say yet"
-        );
     }
 
     #[test]

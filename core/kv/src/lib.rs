@@ -24,6 +24,7 @@ mod disk;
 mod emptied;
 mod fingerprints;
 mod fold;
+mod follow;
 mod found;
 mod group;
 mod groups;
@@ -61,6 +62,7 @@ mod table;
 mod transaction;
 mod transfer;
 mod unwritten;
+mod verbs;
 mod waiting;
 
 pub use config::{Config, SNAPSHOT_LOG_BYTES};

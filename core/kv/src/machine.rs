@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
-use formats::message::member::{MemberMessage, MemberOf};
+use formats::message::member::{MemberBody, MemberMessage, MemberOf};
 use formats::{Effect, Event, Message};
 use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
@@ -82,6 +82,17 @@ impl<F: Function, C: Group> Kv<F, C> {
         Some(self.hosted(group)?.look(&self.counters))
     }
 
+    /// Every group that it hosts and has a state of, as its member is now.
+    pub fn looks(&self) -> impl Iterator<Item = (GroupId, Look)> + '_ {
+        let groups = match &self.phase {
+            Phase::Serving(serving) => Some(serving.groups.iter()),
+            _ => None,
+        };
+        let has_state = |(_, hosted): &(&GroupId, &Hosted<F, C>)| hosted.healing.is_none();
+        let groups = groups.into_iter().flatten().filter(has_state);
+        groups.map(|(group, hosted)| (*group, hosted.look(&self.counters)))
+    }
+
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
     /// documentation as far as memory alone tells.
     fn check_invariants(&self) {
@@ -150,44 +161,55 @@ impl<F: Function, C: Group> Kv<F, C> {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
-        let no_room = matches!(self.phase, Phase::NoRoom);
-        let serving = match &mut self.phase {
-            Phase::Serving(serving) => Some(serving.as_mut()),
-            Phase::New | Phase::Starting(_) | Phase::NoRoom => None,
-            Phase::Halted => return,
-        };
+        if matches!(self.phase, Phase::Halted) {
+            return;
+        }
         match message {
             Message::Kv(request) => self.on_request(GroupId::ROOT, from, request, effects),
             Message::KvOf(KvOf { group, request }) => self.on_request(group, from, request, effects),
-            Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
-                let answer = match serving {
-                    Some(serving) => serving
-                        .with(GroupId::ROOT, |hosted, device| {
-                            hosted.on_group_verb(from, request, verb, device)
-                        })
-                        .flatten(),
-                    None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
-                };
-                if let Some(answer) = answer {
-                    effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
-                }
-            }
-            Message::Admin(AdminRequest { request, body: AdminBody::KvGroups(verb) }) => {
-                let answer = match serving {
-                    Some(serving) => serving.on_groups_verb(verb, &mut self.counters, effects),
-                    None => AdminAnswer::NotYet("the KV is reading its log; ask again".to_string()),
-                };
-                effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
-            }
-            Message::Admin(request) => {
-                let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters, no_room);
-                let message = crate::status::reply(request.request, body);
-                effects.push(Effect::Send { to: from, message });
-            }
+            Message::Admin(request) => self.on_admin(from, request, effects),
             Message::Member(message) => self.on_member(GroupId::ROOT, from, message, effects),
             Message::MemberOf(MemberOf { group, message }) => self.on_member(group, from, message, effects),
             // A message that is meant for somebody else has no answer here.
             _ => {}
+        }
+    }
+
+    fn on_admin(
+        &mut self,
+        from: NodeId,
+        AdminRequest { request, body }: AdminRequest,
+        effects: &mut Effects<Effect>,
+    ) {
+        let counters = &mut self.counters;
+        let answer = match (&mut self.phase, body) {
+            (Phase::Serving(serving), AdminBody::KvGroup(verb)) => serving.on_group_verb(from, request, verb),
+            (Phase::Serving(serving), AdminBody::KvGroups(verb)) => {
+                Some(serving.on_groups_verb(verb, counters, effects))
+            }
+            (Phase::Serving(serving), AdminBody::KvGroupOf { name, verb }) => {
+                serving.on_verb_of(&name, (from, request), verb)
+            }
+            (Phase::Serving(serving), AdminBody::KvStatusOf { name }) => {
+                Some(serving.status_of(&name, counters))
+            }
+            (
+                _,
+                AdminBody::KvGroup(_)
+                | AdminBody::KvGroups(_)
+                | AdminBody::KvGroupOf { .. }
+                | AdminBody::KvStatusOf { .. },
+            ) => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
+            (Phase::Serving(serving), body) => {
+                Some(crate::status::answer(&body, Some(serving), counters, false))
+            }
+            (phase, body) => {
+                let no_room = matches!(phase, Phase::NoRoom);
+                Some(crate::status::answer(&body, None::<&Serving<F, C>>, counters, no_room))
+            }
+        };
+        if let Some(answer) = answer {
+            effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
         }
     }
 
@@ -230,6 +252,11 @@ impl<F: Function, C: Group> Kv<F, C> {
         if let Phase::Serving(serving) = &mut self.phase {
             if message.cluster == self.config.cluster {
                 serving.liveness.hear(from);
+            }
+            if let MemberBody::WantsLead { root } = message.body
+                && message.cluster == self.config.cluster
+            {
+                serving.on_wants_lead(group, from, root);
             }
             let counters = &mut self.counters;
             let ended = serving.with(group, |hosted, _| hosted.on_member(from, message, counters, effects));

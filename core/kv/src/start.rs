@@ -33,7 +33,7 @@ const TABLE_PAGE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Start<F> {
     owner: [u8; 16],
-    bug: Option<Bug>,
+    pub(crate) bug: Option<Bug>,
     pub(crate) me: Member,
     /// With whom a group begins that has no files.
     first: Option<Membership>,
@@ -305,6 +305,13 @@ impl<F: Function> Start<F> {
             };
             self.beginning.first = Some(first);
             self.read.retain(|log| log.sequence >= first);
+        }
+        if matches!(self.table, Table::None)
+            && self.snapshot.is_none()
+            && recover::has_lost_its_begin(&self.read)
+        {
+            // A start that deleted a table of which nothing could be read was cut off before there was another.
+            self.table = Table::Lost { is_unreadable: false };
         }
         if matches!(self.table, Table::Lost { .. }) {
             // Whatever the table held, the last file that says all again says what its state stood for.
