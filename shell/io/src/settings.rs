@@ -68,7 +68,7 @@ impl std::str::FromStr for IoChoice {
 }
 
 /// How long a loop looks for more after the last event before it sleeps. Spinning wins latency while the load
-/// is light and steady, and costs up to a core; an idle loop sleeps whatever is chosen.
+/// is light and steady, and costs up to a core; it ends where it doesn't pay, and an idle loop sleeps whatever is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spin {
     /// A short time when there are more cores than shards, else none: the guest needs the core more.

@@ -9,6 +9,7 @@ mod command;
 mod core;
 mod links;
 mod slot;
+mod spin;
 mod turn;
 
 pub(crate) use command::{Command, Failure, NewFolder, NewTenant, Starting};
@@ -16,13 +17,12 @@ pub(crate) use core::{Core, Parts};
 pub(crate) use links::{Links, through_bytes};
 pub use slot::Node;
 
-use std::time::Duration;
-
 use crossbeam_channel::Receiver;
 use formats::Effect;
 use step::{Effects, Timestamp};
 
 use slot::Slot;
+use spin::Spinning;
 
 /// A place on a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub(crate) struct Shard<N> {
     /// Who got something this round, and among gateways this turn.
     touched: Vec<Seat>,
     touched_gateways: Vec<Seat>,
-    spin: Duration,
+    spinning: Spinning,
     last_event: Timestamp,
     events: u64,
     /// Set when the runtime ends: only what is in flight is waited for.

@@ -12,6 +12,7 @@ use step::Effects;
 use super::command::{Command, Failure, Starting};
 use super::core::{Core, Delivery, Parts};
 use super::slot::Tenant;
+use super::spin::Spinning;
 use super::{Life, Node, Seat, Shard};
 use crate::clock;
 use crate::disk::Finished;
@@ -48,7 +49,7 @@ impl<N: Node> Shard<N> {
             effects: Effects::new(),
             touched: Vec::new(),
             touched_gateways: Vec::new(),
-            spin,
+            spinning: Spinning::new(spin),
             events: 0,
             ending: false,
         })
@@ -90,6 +91,7 @@ impl<N: Node> Shard<N> {
         self.end_gateways_turn();
         if self.events != before {
             self.last_event = self.core.now;
+            self.spinning.on_event();
         }
         let counters = &self.core.hub.counters[self.core.index];
         counters.turns.fetch_add(1, Ordering::Relaxed);
@@ -115,12 +117,12 @@ impl<N: Node> Shard<N> {
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&mut self) -> Option<Duration> {
         let now = clock::now();
         let is_busy =
             !self.core.queue.is_empty() || !self.core.again.is_empty() || !self.core.relayed.is_empty();
-        let spins = !self.spin.is_zero() && now.since(self.last_event) < self.spin;
-        if is_busy || spins || !self.core.mailbox.prepare_to_sleep() {
+        let looks_again = is_busy || self.spinning.goes_on(now.since(self.last_event));
+        if looks_again || !self.core.mailbox.prepare_to_sleep() {
             return Some(Duration::ZERO);
         }
         self.core.timers.next_due().map(|due| due.since(now))
