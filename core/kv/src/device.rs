@@ -79,6 +79,8 @@ pub(crate) struct Device {
     pub(crate) leaving: usize,
     /// Files that hold what the table does not.
     pub(crate) files: BTreeSet<FileName>,
+    /// The folder says that it has no log yet.
+    pub(crate) is_new: bool,
     /// A timer runs for the next tick.
     is_ticking: bool,
     /// A timer runs, and then it is looked who waited long enough.
@@ -100,6 +102,7 @@ impl Device {
             dropped: Vec::new(),
             leaving: 0,
             files,
+            is_new: false,
             is_ticking: false,
             is_looking: false,
         }

@@ -24,12 +24,12 @@ use step::{Effects, Function, OrderedMap};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::device::{Device, Share};
+use crate::found::Found;
 use crate::group::Group;
 use crate::hash;
 use crate::hosted::{Hosted, NOBODY};
 use crate::replica::Replica;
 use crate::serving::Serving;
-use crate::start::Found;
 use crate::state::State;
 
 /// The first number that a group gets.

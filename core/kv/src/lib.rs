@@ -25,6 +25,7 @@ mod emptied;
 mod fingerprints;
 mod fold;
 mod follow;
+mod found;
 mod group;
 mod groups;
 mod hash;
@@ -66,6 +67,7 @@ mod waiting;
 
 pub use config::{Config, SNAPSHOT_LOG_BYTES};
 pub use counters::COUNTERS;
+pub use disk::new_file;
 pub use group::Group;
 pub use look::Look;
 pub use machine::Kv;

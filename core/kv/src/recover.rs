@@ -319,6 +319,13 @@ pub(crate) fn without_log() -> Refusal {
     format!("the KV's state is whole, but the log that goes on from it is gone; {ADVICE}")
 }
 
+/// What to say of a folder that held something and holds nothing.
+pub(crate) fn without_anything() -> Refusal {
+    format!(
+        "the KV's folder holds no log, and is not new: it had what was answered, votes among it; {ADVICE}"
+    )
+}
+
 fn unfit(place: &str) -> Refusal {
     format!("{place} checks, but doesn't continue what is before it; {ADVICE}")
 }

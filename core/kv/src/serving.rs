@@ -15,7 +15,7 @@ use step::{Bug, DiskOperation, DiskResult, Effects, Function};
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::device::{Device, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER};
-use crate::disk::{Disk, Purpose, log_name};
+use crate::disk::{Disk, Purpose, log_name, new_file};
 use crate::follow::Told;
 use crate::group::Group;
 use crate::hosted::Hosted;
@@ -118,8 +118,19 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, table } =
-            started;
+        let Started {
+            mut state,
+            recovered,
+            others,
+            begins,
+            is_new,
+            end,
+            next,
+            kept,
+            needless,
+            log_bytes,
+            table,
+        } = started;
         let is_taken_over = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
         let mark = recovered.mark.clone();
@@ -132,6 +143,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut room = Room::default();
         room.look(disk, effects);
         let mut device = Device::new(log, room, kept.into_iter().collect());
+        device.is_new = is_new;
         device.rewrites = table.rewrites;
         let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
         device.checkpoint_due = is_taken_over || is_wasteful;
@@ -160,6 +172,9 @@ impl<F: Function, C: Group> Serving<F, C> {
             log::Progress::None => {}
             log::Progress::Opened => {
                 device.files.insert(log_name(device.log.sequence()));
+                if core::mem::take(&mut device.is_new) {
+                    disk.start(Purpose::Forget, DiskOperation::Delete { file: new_file() }, effects);
+                }
                 // Each start and each full disk leaves a file.
                 device.checkpoint_due |= device.log_files() > LOG_FILES_MAX && device.may_checkpoint();
             }

@@ -1,5 +1,6 @@
 //! Verbs of management that are about one group, and what they mean to the others.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use consensus::{Member, Role};
@@ -39,7 +40,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     ) -> Option<AdminAnswer> {
         let group = match self.find(name) {
             Ok(group) => group,
-            Err(answer) => return Some(answer),
+            Err(answer) => return Some(*answer),
         };
         match verb {
             KvGroupVerb::Add { .. } | KvGroupVerb::AddLearner { .. } | KvGroupVerb::Remove { .. } => {
@@ -59,7 +60,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     pub(crate) fn status_of(&self, name: &str, counters: &Counters) -> AdminAnswer {
         match self.find(name) {
             Ok(group) => status::of_group(&self.groups[&group], self.trouble_of(group), counters),
-            Err(answer) => answer,
+            Err(answer) => *answer,
         }
     }
 
@@ -86,16 +87,16 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// The group of a name, where it is hosted here.
-    fn find(&self, name: &str) -> Result<GroupId, AdminAnswer> {
+    fn find(&self, name: &str) -> Result<GroupId, Box<AdminAnswer>> {
         let Some((_, record)) = self.named().into_iter().find(|(named, _)| named == name) else {
-            return Err(AdminAnswer::Failed(format!(
+            return Err(Box::new(AdminAnswer::Failed(format!(
                 "there is no group '{name}', as far as this member knows: list them (ovs kv group list)"
-            )));
+            ))));
         };
         if self.groups.contains_key(&record.group) {
             return Ok(record.group);
         }
-        Err(AdminAnswer::NotYet("the group is being made; ask again".to_string()))
+        Err(Box::new(AdminAnswer::NotYet("the group is being made; ask again".to_string())))
     }
 
     /// What to say of a member that the root group has not, where this member leads it: its server may be switched off, or

@@ -223,3 +223,9 @@ fn three_hundred_groups_that_are_idle_cost_what_one_does() {
     assert!(many.events.abs_diff(one.events) < 600, "{one:?} {many:?}");
     assert!(many.messages < 60 * 120, "{many:?}");
 }
+
+#[test]
+fn a_server_that_crashes_when_a_group_has_just_begun_starts_again() {
+    let mut world = Members::new(11_639_190_755_172_881_565, 2, None);
+    assert_eq!(run(&mut world, 43), Ok(()));
+}
