@@ -35,6 +35,8 @@ pub(crate) struct Replica<C> {
     nodes: BTreeMap<Member, NodeId>,
     kept_entries: u64,
     pub(crate) leadership: Leadership,
+    /// Who belongs to the group, as [`consensus::Status`] has it.
+    pub(crate) membership: Membership,
     /// Whether nobody else has a vote.
     pub(crate) is_alone: bool,
     /// Whether there are others, with a vote or without.
@@ -74,6 +76,7 @@ impl<C: Group> Replica<C> {
             nodes: config.nodes.clone(),
             kept_entries: config.kept_entries,
             leadership,
+            membership: Membership::default(),
             is_alone: false,
             has_others: false,
             heard: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl<C: Group> Replica<C> {
         let membership = self.group.status().membership;
         self.is_alone = membership.is_led_by_none_but(self.me);
         self.has_others = !self.is_alone || !membership.learners.is_empty();
+        self.membership = membership;
     }
 
     /// What a snapshot of the state stands for, as it is now.

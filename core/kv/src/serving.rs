@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::Membership;
+use consensus::{Member, Membership};
 use core::time::Duration;
 use formats::Effect;
 use formats::kv_store::encode_records;
@@ -284,7 +284,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         let others = all.filter(|member| *member != replica.me());
         let is_time = self.liveness.on_tick(others.clone().map(|member| replica.node_of(member)));
         if is_time && self.groups.len() > 1 {
-            others.for_each(|member| replica.send(member, MemberBody::Alive, effects));
+            // Between the root group's leader and the others go its heartbeats, as often.
+            let leader = replica.leadership.leader;
+            let is_heard = |member: &Member| leader == Some(*member) || leader == Some(replica.me());
+            others
+                .filter(|member| !is_heard(member))
+                .for_each(|member| replica.send(member, MemberBody::Alive, effects));
         }
     }
 

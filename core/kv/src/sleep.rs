@@ -4,7 +4,7 @@
 //! A leader all of whose members have everything says so, and its group sleeps at those who agree. A message of a member that has
 //! something to say wakes it, and so does anything that its leader is asked; a read that must see all asks a majority as ever, so sleep
 //! endangers none. What heartbeats told is told for all groups at once: servers say now and then that they live
-//! ([`Liveness`]). A follower of one that is not heard wakes up and stands for election in time; a leader that hears no
+//! ([`Liveness`]), where the root group's heartbeats don't say so. A follower of one that is not heard wakes up and stands for election in time; a leader that hears no
 //! majority wakes up, and steps down as it would have.
 
 use alloc::collections::BTreeMap;
@@ -88,7 +88,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let is_fine = match self.leadership().leader {
             _ if leads_on => true,
             Some(leader) if leader != self.replica.me() => liveness.hears(self.replica.node_of(leader)),
-            _ => self.hears_majority(&self.replica.status().membership, liveness),
+            _ => self.hears_majority(&self.replica.membership, liveness),
         };
         !is_fine
     }

@@ -60,3 +60,44 @@ fn who_is_alone_stops_and_says_why() {
     }
     assert!(stopped >= 5, "{stopped}");
 }
+
+/// The start that finds a table of which nothing can be read deletes it. Found by the simulator, seed 278.
+#[test]
+fn a_start_that_is_cut_off_after_it_deleted_the_table_is_healed_all_the_same() {
+    for seed in 0..3 {
+        let mut world = group(seed, 3);
+        world.cut_off(&[0]);
+        world.rot_table(0, None);
+        world.pass(3).expect("nothing goes wrong");
+        world.restart(0);
+        world.pass(20).expect("it starts");
+        world.cut_off(&[]);
+        world.pass(300).expect("nothing goes wrong");
+        let given = ["healed", "installed"].map(|name| world.counter(0, name).expect("it answers"));
+        assert!(given.iter().sum::<u64>() >= 2 && given[0] > 0, "{seed}: {given:?}");
+        assert_eq!(world.settle(), Ok(()), "{seed}");
+    }
+}
+
+#[test]
+fn who_waits_for_its_states_makes_checkpoints_that_lose_nothing() {
+    for seed in 0..3 {
+        let mut world = group(seed, 3);
+        for _ in 0..200 {
+            world.happen_calmly().expect("nothing goes wrong");
+        }
+        world.cut_off(&[1]);
+        world.rot_table(1, [Some(5), None][seed as usize % 2]);
+        world.pass(5).expect("nothing goes wrong");
+        for _ in 0..2 {
+            let request = world.ask_admin(1, AdminBody::KvGroup(KvGroupVerb::Snapshot)).expect("asked");
+            world.pass(20).expect("nothing goes wrong");
+            assert_eq!(world.answer(request), Some(&AdminAnswer::Done), "{seed}");
+            world.restart(1);
+            world.pass(5).expect("nothing goes wrong");
+        }
+        world.cut_off(&[]);
+        world.pass(300).expect("nothing goes wrong");
+        assert_eq!(world.settle(), Ok(()), "{seed}");
+    }
+}

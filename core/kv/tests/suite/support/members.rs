@@ -5,6 +5,7 @@ use super::book::{Awaited, Book};
 use super::disk::{Disk, rot_table};
 use super::tally::Tally;
 use consensus::{Member, Membership, RaftGroup, Role};
+use core::time::Duration;
 use formats::kv_client::KvClient;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, KvGroupsVerb, RoleStatus};
 use formats::message::kv::{
@@ -38,6 +39,14 @@ struct Asker {
     awaited: BTreeMap<u64, Awaited>,
 }
 
+/// What servers did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effort {
+    pub(crate) events: u64,
+    pub(crate) messages: u64,
+    pub(crate) disk: u64,
+}
+
 pub(crate) struct Members {
     pub(crate) chance: Chance,
     servers: Vec<Server>,
@@ -55,6 +64,10 @@ pub(crate) struct Members {
     books: BTreeMap<GroupId, Book>,
     /// How many messages members of groups said.
     pub(crate) said_of: BTreeMap<GroupId, u64>,
+    /// What all servers did: events, messages and operations of disks.
+    pub(crate) effort: Effort,
+    /// The network neither loses nor doubles anything.
+    pub(crate) is_calm: bool,
     now: Timestamp,
     bug: Option<Bug>,
     crash_soon: Option<usize>,
@@ -95,6 +108,8 @@ impl Members {
             askers: askers.collect(),
             books: BTreeMap::from([(GroupId::ROOT, Book::default())]),
             said_of: BTreeMap::new(),
+            effort: Effort::default(),
+            is_calm: false,
             now: Timestamp(1),
             bug,
             crash_soon: None,
@@ -164,6 +179,12 @@ impl Members {
         self.start(index);
     }
 
+    /// A server dies, and starts again.
+    pub(crate) fn restart(&mut self, index: usize) {
+        self.crash(index);
+        self.start(index);
+    }
+
     /// A server starts again, and finds so little room that it takes only commands that remove.
     pub(crate) fn narrow(&mut self, index: usize) {
         self.crash(index);
@@ -219,6 +240,15 @@ impl Members {
         Ok(())
     }
 
+    /// Lets everything happen for so many seconds.
+    pub(crate) fn pass_seconds(&mut self, seconds: u64) -> Result<(), Violation> {
+        let until = self.now.after(Duration::from_secs(seconds));
+        while self.now < until {
+            self.pass(1)?;
+        }
+        Ok(())
+    }
+
     /// The answer to a request, if it came.
     pub(crate) fn answer(&self, request: u64) -> Option<&AdminAnswer> {
         self.answers.get(&request)
@@ -253,6 +283,22 @@ impl Members {
     /// Asks whoever leads until the answer is more than "not yet".
     pub(crate) fn ask_group(&mut self, verb: KvGroupVerb) -> Result<AdminAnswer, Violation> {
         self.ask_leader(AdminBody::KvGroup(verb))
+    }
+
+    /// The same of one beside the root group.
+    pub(crate) fn ask_group_of(&mut self, name: &str, verb: KvGroupVerb) -> Result<AdminAnswer, Violation> {
+        let body = AdminBody::KvGroupOf { name: name.into(), verb };
+        let request = |world: &mut Self, index| world.ask_admin(index, body.clone());
+        for index in (0..self.servers.len()).cycle().take(400) {
+            let request = request(self, index)?;
+            self.pass(5)?;
+            match self.answer(request) {
+                None | Some(AdminAnswer::NotYet(_)) => {}
+                Some(AdminAnswer::Failed(why)) if why.contains("by its leader") => {}
+                Some(answer) => return Ok(answer.clone()),
+            }
+        }
+        Err(format!("{verb:?} is never done"))
     }
 
     /// The same about groups.
@@ -377,6 +423,7 @@ impl Members {
     }
 
     fn step_one(&mut self, index: usize, event: Event) -> Result<(), Violation> {
+        self.effort.events += 1;
         let Some(kv) = &mut self.servers[index].kv else { return Ok(()) };
         let mut effects = Effects::new();
         kv.step(self.now, event, &mut effects);
@@ -391,9 +438,13 @@ impl Members {
                     if let Message::MemberOf(said) = &message {
                         *self.said_of.entry(said.group).or_default() += 1;
                     }
+                    self.effort.messages += 1;
                     self.network.push((node(index), to, message));
                 }
-                Effect::Disk { operation, what } => server.operations.push((operation, what)),
+                Effect::Disk { operation, what } => {
+                    self.effort.disk += 1;
+                    server.operations.push((operation, what));
+                }
                 Effect::SetTimer { timer, after } => drop(server.timers.insert(timer, self.now.after(after))),
                 Effect::ClearTimer(timer) => drop(server.timers.remove(&timer)),
                 Effect::Halt { reason } => return Err(reason),
@@ -500,7 +551,7 @@ impl Members {
         }
         let chosen = self.chance.below(self.network.len());
         let (from, to, message) = self.network[chosen].clone();
-        if !self.chance.one_in(20) {
+        if self.is_calm || !self.chance.one_in(20) {
             self.network.swap_remove(chosen);
         }
         if to == OPERATOR {
@@ -512,7 +563,7 @@ impl Members {
         let is_cut = |node: NodeId| server(node).is_some_and(|server| self.cut.contains(&server));
         // Sides of a cut hear themselves.
         if (server(from).is_some() && server(to).is_some() && is_cut(from) != is_cut(to))
-            || self.chance.one_in(30)
+            || (!self.is_calm && self.chance.one_in(30))
         {
             return Ok(());
         }
