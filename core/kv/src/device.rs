@@ -10,6 +10,7 @@ use step::{DiskOperation, Effects, FileName, TimerId};
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Named, Purpose, named};
+use crate::held::ANNOUNCE_AFTER;
 use crate::log::Log;
 use crate::room::Room;
 use crate::waiting::LOOK;
@@ -27,6 +28,7 @@ pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
 pub(crate) const TICK_TIMER: TimerId = TimerId(3);
 pub(crate) const GATHER_TIMER: TimerId = TimerId(4);
+pub(crate) const ANNOUNCE_TIMER: TimerId = TimerId(5);
 pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
 
 /// What a group takes of what all groups share.
@@ -85,6 +87,8 @@ pub(crate) struct Device {
     is_ticking: bool,
     /// A timer runs, and then it is looked who waited long enough.
     is_looking: bool,
+    /// Groups that may hold something that others are to hear; a timer runs while there are some.
+    pub(crate) announcing: BTreeSet<GroupId>,
 }
 
 impl Device {
@@ -105,6 +109,7 @@ impl Device {
             is_new: false,
             is_ticking: false,
             is_looking: false,
+            announcing: BTreeSet::new(),
         }
     }
 
@@ -201,6 +206,14 @@ impl Device {
             self.is_looking = true;
             effects.push(Effect::SetTimer { timer: WAIT_TIMER, after: LOOK });
         }
+    }
+
+    /// A group holds something that it may say in a moment.
+    pub(crate) fn announce_later(&mut self, group: GroupId, effects: &mut Effects<Effect>) {
+        if self.announcing.is_empty() {
+            effects.push(Effect::SetTimer { timer: ANNOUNCE_TIMER, after: ANNOUNCE_AFTER });
+        }
+        self.announcing.insert(group);
     }
 
     /// It is looked now.

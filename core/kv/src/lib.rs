@@ -30,6 +30,7 @@ mod group;
 mod groups;
 mod hash;
 mod heal;
+mod held;
 mod hosted;
 mod knows;
 pub mod limits;

@@ -12,7 +12,9 @@ use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::device::{GATHER_TIMER, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
+use crate::device::{
+    ANNOUNCE_TIMER, GATHER_TIMER, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER,
+};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
 use crate::hosted::{Hosted, reply};
@@ -276,6 +278,7 @@ impl<F: Function, C: Group> Kv<F, C> {
         match timer {
             MARK_TIMER if serving.device.mark == Mark::Waiting => serving.device.mark = Mark::Now,
             WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
+            ANNOUNCE_TIMER => serving.announce(effects),
             GATHER_TIMER => {
                 if let Some(checkpoint) = &mut serving.device.checkpoint {
                     checkpoint.on_gather();

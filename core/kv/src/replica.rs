@@ -13,6 +13,7 @@ use step::{Bug, Effects};
 
 use crate::config::Config;
 use crate::group::{Group, settings};
+use crate::held::Held;
 use crate::unwritten::{Anew, Taken, Unwritten};
 
 /// A group of one forgets entries in memory once they have so many bytes: nobody else will ask for them.
@@ -50,6 +51,8 @@ pub(crate) struct Replica<C> {
     pub(crate) is_mute: bool,
     /// Bytes of entries that were applied and are still in memory.
     kept_bytes: usize,
+    /// What may wait a moment before it is said.
+    pub(crate) held: Held,
 }
 
 impl<C: Group> Replica<C> {
@@ -84,6 +87,7 @@ impl<C: Group> Replica<C> {
             begins,
             is_mute: false,
             kept_bytes: 0,
+            held: Held::default(),
         };
         replica.on_members();
         Ok(replica)
@@ -243,10 +247,19 @@ impl<C: Group> Replica<C> {
     }
 
     /// Says something about the log to another member.
-    pub(crate) fn say(&self, to: Member, message: consensus::Message, effects: &mut Effects<Effect>) {
+    pub(crate) fn say(&mut self, to: Member, message: consensus::Message, effects: &mut Effects<Effect>) {
         if self.is_mute && matches!(message.body, MessageBody::AskVote { .. } | MessageBody::AskPreVote(_)) {
             return;
         }
-        self.send(to, MemberBody::Addressed { from: self.me, to, message }, effects);
+        if let Some(message) = self.held.pass(to, message) {
+            self.send(to, MemberBody::Addressed { from: self.me, to, message }, effects);
+        }
+    }
+
+    /// Says what waited long enough.
+    pub(crate) fn say_held(&mut self, effects: &mut Effects<Effect>) {
+        for (to, message) in self.held.take() {
+            self.send(to, MemberBody::Addressed { from: self.me, to, message }, effects);
+        }
     }
 }

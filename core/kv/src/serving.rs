@@ -301,6 +301,15 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
     }
 
+    /// What waited for entries to travel with goes by itself.
+    pub(crate) fn announce(&mut self, effects: &mut Effects<Effect>) {
+        for group in core::mem::take(&mut self.device.announcing) {
+            if let Some(hosted) = self.groups.get_mut(&group) {
+                hosted.replica.say_held(effects);
+            }
+        }
+    }
+
     pub(crate) fn on_turn_end(
         &mut self,
         told: (&Config<F>, u64),
@@ -316,6 +325,9 @@ impl<F: Function, C: Group> Serving<F, C> {
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
             device.checkpoint_due |= hosted.heal(counters)?;
+            if hosted.replica.held.is_any() {
+                device.announce_later(hosted.replica.of(), effects);
+            }
             Ok(())
         })?;
         self.write_next(disk, counters, effects);
