@@ -40,6 +40,16 @@ pub struct ServerRecord {
     pub address: String,
 }
 
+/// The key of the [`VolumeDriverRecord`].
+pub const VOLUME_DRIVER_KEY: &[u8] = b"volume-driver";
+
+/// Which server runs the cluster's volume driver. It says so with the first record of the cluster, and keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeDriverRecord {
+    /// Its number.
+    pub server: ServerId,
+}
+
 /// The key of a vDisk by name.
 pub fn name_key(name: &VdiskName) -> Vec<u8> {
     [NAME_PREFIX, name.as_str().as_bytes()].concat()
