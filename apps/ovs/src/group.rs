@@ -77,10 +77,15 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
 
 /// What the first member that answers says of itself and of the group. `None`: nobody answers.
 pub(crate) fn status(config: &ServerConfig) -> Option<RoleStatus> {
+    told(config).map(|(_, status)| status)
+}
+
+/// The same, and which server it is.
+pub(crate) fn told(config: &ServerConfig) -> Option<(ServerId, RoleStatus)> {
     let mut dial = dial(config).ok()?;
     let mut others = dial.servers().into_iter().filter(|server| *server != config.server);
     others.find_map(|server| match ask_one(&mut dial, config, server, AdminBody::Status) {
-        Some(AdminAnswer::Status(status)) => Some(status),
+        Some(AdminAnswer::Status(status)) => Some((server, status)),
         _ => None,
     })
 }

@@ -136,3 +136,17 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (value, rest) = (*version == VERSION).then(|| postcard::take_from_bytes(body).ok())??;
     rest.is_empty().then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_volume_drivers_record() {
+        let record = VolumeDriverRecord { server: ServerId(0x1234) };
+        let bytes = encode(&record);
+        assert_eq!(bytes, [1, 0xb4, 0x24], "the version, the number in groups of seven bits");
+        assert_eq!(decode(&bytes), Some(record));
+        assert_eq!(decode::<VolumeDriverRecord>(&[1, 0xb4, 0x24, 0]), None);
+    }
+}

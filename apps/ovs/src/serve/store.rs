@@ -11,7 +11,7 @@ use certificates::Role as CertificateRole;
 use formats::message::admin::RoleStatus;
 use formats::message::member::server_of;
 use formats::registry::{self as records, ClusterRecord};
-use glossary::NodeId;
+use glossary::{NodeId, ServerId};
 use io::{Handle, IoChoice};
 use step::Entropy;
 
@@ -78,9 +78,14 @@ impl Store {
     /// The members of the KV's group, once one of them tells. None: the server ends before.
     fn find_group(&self) -> Option<Vec<NodeId>> {
         self.wait("waits for the KV: no member of its group answers", || {
-            let own = self.config.roles.has(CertificateRole::Kv).then(|| NodeId::kv_of(self.config.server));
-            let told = own.and_then(|own| members(ask::status(&mut self.ports.open(), own, LOOK_EVERY)?));
-            Ok(told.or_else(|| members(group::status(&self.config)?)).ok_or_else(String::new))
+            let me = self.config.server;
+            let own = self.config.roles.has(CertificateRole::Kv).then(|| NodeId::kv_of(me));
+            let own = own.and_then(|own| ask::status(&mut self.ports.open(), own, LOOK_EVERY));
+            let members = own.and_then(|status| members(me, status)).or_else(|| {
+                let (server, status) = group::told(&self.config)?;
+                members(server, status)
+            });
+            Ok(members.ok_or_else(String::new))
         })
         .ok()?
     }
@@ -249,10 +254,16 @@ fn no_cluster() -> String {
     "no server with the role volume-driver has made the cluster's record yet".into()
 }
 
-/// The nodes of the members that a status names: voters first. None where it names none, as that of one that joins.
-fn members(status: RoleStatus) -> Option<Vec<NodeId>> {
-    let RoleStatus::KvMember { members, .. } = status else { return None };
-    let all = members.voters.into_iter().chain(members.learners);
-    let nodes: Vec<_> = all.map(|member| NodeId::kv_of(server_of(member))).collect();
+/// The nodes of the members that a server's KV names: voters first. None where it names none, as one that starts or joins.
+fn members(server: ServerId, status: RoleStatus) -> Option<Vec<NodeId>> {
+    let nodes: Vec<_> = match status {
+        RoleStatus::KvMember { members, .. } => {
+            let all = members.voters.into_iter().chain(members.learners);
+            all.map(|member| NodeId::kv_of(server_of(member))).collect()
+        }
+        // A group of one; before it serves it says the same, and has applied nothing.
+        RoleStatus::Kv { index, .. } if index > 0 => vec![NodeId::kv_of(server)],
+        _ => Vec::new(),
+    };
     (!nodes.is_empty()).then_some(nodes)
 }

@@ -31,7 +31,33 @@ impl Ports {
         if self.server == ServerId(0) {
             return self.handle.port();
         }
-        let number = self.given.fetch_add(1, Ordering::Relaxed) % COUNT;
-        self.handle.port_at(NodeId::at(self.server, FIRST + number))
+        loop {
+            let number = self.given.fetch_add(1, Ordering::Relaxed) % COUNT;
+            let id = NodeId::at(self.server, FIRST + number);
+            // Some are kept for long: they are passed by.
+            if !self.handle.is_taken(id) {
+                return self.handle.port_at(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io::{Builder, Settings};
+
+    #[test]
+    fn a_port_that_is_kept_is_passed_by() {
+        let runtime = Builder::<Role>::new(Settings::default()).start(roles::perform).unwrap();
+        let ports = Ports::new(ServerId(3), runtime.handle());
+        let kept = ports.open();
+        let mut before = kept.id();
+        for _ in 0..2 * COUNT {
+            let port = ports.open();
+            assert!(port.id() != kept.id() && port.id() != before && port.id().server() == ServerId(3));
+            before = port.id();
+        }
+        assert!(!before.is_asd());
     }
 }

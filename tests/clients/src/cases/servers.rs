@@ -18,6 +18,9 @@ use crate::storm::{CLUSTERS, Storm, look};
 /// Time for servers to find each other, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The exit code where nothing runs, as `ovs --help` tells it.
+const NOT_RUNNING: i32 = 3;
+
 /// How often the server of the vDisks is killed in full flight.
 const CUTS: u64 = 5;
 
@@ -30,7 +33,7 @@ struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    /// Makes one of a server for each of these roles. All with a KV begin its group.
+    /// Makes one of a server for each of these roles. The first of them, all with a KV, begin its group.
     fn new(bed: &'a Bed, roles: &[&str]) -> Result<Self> {
         let ports = roles.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
         let mut init = bed.ovs("cluster init").arg(bed.path("c"));
@@ -44,7 +47,8 @@ impl<'a> Cluster<'a> {
         for (server, roles) in (1..).zip(roles) {
             cluster.configure(server, roles_with("asd") > 1)?;
             if roles.contains("kv") {
-                cluster.kv(server, "init --with 1,2,3").run()?;
+                let all: Vec<_> = (1..=roles_with("kv")).map(|server| server.to_string()).collect();
+                cluster.kv(server, &format!("init --with {}", all.join(","))).run()?;
             }
         }
         Ok(cluster)
@@ -227,6 +231,28 @@ fn another_volume_driver_is_refused(cluster: &Cluster<'_>) -> Result<()> {
     let why = bed.ovs("serve").arg("--config").arg(config).refused()?;
     ensure!(why.contains("server 4 runs the volume driver of this cluster"), "{why}");
     Ok(())
+}
+
+/// One server has everything, and a lost write buffer is a loss that is to be accepted.
+pub(crate) fn one_server_has_every_role(bed: &Bed) -> Result<()> {
+    let cluster = Cluster::new(bed, &["kv,asd,volume-driver,edge"])?;
+    let (mut guests, _) = cluster.start_all()?;
+    fio(bed, &guests, Job::Write, 1)?;
+    cuts_keep_what_was_acknowledged(&mut guests)?;
+    let status = cluster.verb("status").run()?;
+    ensure!(status.starts_with("healthy") && status.contains("each server counts as one"), "{status}");
+    cluster.verb("vdisk create more --size 8MiB").run()?;
+    ensure!(cluster.verb("vdisk list").run()?.contains("more"), "it was made");
+    guests.stop()?;
+    cluster.verb("status").refused_with(NOT_RUNNING)?;
+
+    std::fs::rename(bed.path("c/server-1/data/write-buffer"), bed.path("aside"))?;
+    let config = bed.path("c/server-1/ovs.toml");
+    let why = bed.ovs("serve").arg("--config").arg(&config).refused()?;
+    ensure!(why.contains("write-buffer is missing") && why.contains("--accept-write-buffer-loss"), "{why}");
+    guests.start_again(&["--accept-write-buffer-loss"])?;
+    ensure!(cluster.verb("status").run()?.starts_with("healthy"), "it goes on without");
+    guests.stop()
 }
 
 /// Three servers have a KV and two disks each: any one but that of the vDisks may die under writes, and all can be read
