@@ -16,10 +16,12 @@ pub struct Planted {
     pub about: &'static str,
     /// Members of the KV's group where it can show, or shows soonest; drawn by seed where that is no matter.
     pub members: Option<u16>,
+    /// Groups beside the root group where it can show, or shows soonest; drawn by seed where that is no matter.
+    pub groups: Option<usize>,
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 26] = [
+pub const ALL: [Planted; 32] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -67,15 +69,46 @@ pub const ALL: [Planted; 26] = [
     of_group(Bug::KvInstallKeepsOld, "kv-install-keeps-old", "a snapshot is added to what a member had"),
     of_group(Bug::KvOvertakenMismatch, "kv-overtaken-mismatch", "raft-rs before its #557, unguarded"),
     of_group(Bug::KvDiverges, "kv-diverges", "a KV member that follows passes over a command now and then"),
+    of_groups(
+        Bug::KvSleeperAnswers,
+        "kv-sleeper-answers",
+        "the leader of a KV group that sleeps answers alone",
+    ),
+    of_groups(Bug::KvGroupMixedUp, "kv-group-mixed-up", "records of one KV group are logged as another's"),
+    of_groups(
+        Bug::KvCutForgetsGroups,
+        "kv-cut-forgets-groups",
+        "a KV log that begins anew leaves out groups that are quiet",
+    ),
+    of_group(
+        Bug::KvServesDamaged,
+        "kv-serves-damaged",
+        "a damaged state of the KV is taken for an empty one",
+    ),
+    of_group(
+        Bug::KvHealingForgets,
+        "kv-healing-forgets",
+        "a KV member that is healed passes over what came meanwhile",
+    ),
+    planted(
+        Bug::CheckpointOfManyMoments,
+        "checkpoint-of-many-moments",
+        "a KV's checkpoint is gathered as it goes",
+    ),
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {
-    Planted { bug, name, about, members: None }
+    Planted { bug, name, about, members: None, groups: None }
 }
 
 /// A mistake of a member among others.
 const fn of_group(bug: Bug, name: &'static str, about: &'static str) -> Planted {
-    Planted { bug, name, about, members: Some(3) }
+    Planted { bug, name, about, members: Some(3), groups: None }
+}
+
+/// A mistake of a member among others, about groups beside the root group.
+const fn of_groups(bug: Bug, name: &'static str, about: &'static str) -> Planted {
+    Planted { bug, name, about, members: Some(3), groups: Some(2) }
 }
 
 /// A bug by its name.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use consensus::Member;
 use formats::work::{Done, Work};
 use formats::{Effect, Event, Message};
-use glossary::{NodeId, VdiskName};
+use glossary::{GroupId, NodeId, VdiskName};
 use step::{FileName, Machine};
 
 use crate::disk::Folder;
@@ -49,9 +49,9 @@ pub trait Cluster {
     /// A node lost its disk: it is another member from now on.
     fn lose_disk(&mut self, _node: NodeId) {}
 
-    /// What a member of the KV's group shows; none for others, and while it doesn't serve.
-    fn look(&self, _machine: &Self::Node) -> Option<::kv::Look> {
-        None
+    /// What a member of the KV's groups shows of each; nothing for others, and while it doesn't serve.
+    fn looks(&self, _machine: &Self::Node) -> Vec<(GroupId, ::kv::Look)> {
+        Vec::new()
     }
 
     /// How full everything is that must have a bound (P9).
@@ -96,6 +96,8 @@ pub struct Layout {
     pub voters: usize,
     /// How many askers the KV has beside the roles, and the addresses of its members.
     pub askers: (usize, Vec<NodeId>),
+    /// How many groups the operator makes beside the root group, each with askers of its own.
+    pub groups: usize,
     /// How often a member of the KV's group is away for longer than the others wait for it, beside what is drawn.
     pub members_away: usize,
     /// How many ASDs may hold damaged data at any time without any object becoming unreadable.

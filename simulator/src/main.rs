@@ -37,6 +37,9 @@ struct Arguments {
     /// Members of the KV's group; drawn by seed when nothing is said.
     #[arg(long)]
     members: Option<u16>,
+    /// Groups of the KV beside its root group; drawn by seed when nothing is said.
+    #[arg(long)]
+    groups: Option<usize>,
     /// Prints the account of the last events of the first seed, whatever came of it.
     #[arg(long)]
     trace: bool,
@@ -94,7 +97,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         return find_all(arguments);
     }
     let settings = settings(arguments);
-    let factory = RolesFactory { bug: None, members: arguments.members };
+    let factory = RolesFactory { bug: None, members: arguments.members, groups: arguments.groups };
     let seeds = arguments.from..arguments.from + arguments.seeds;
     let summary = run_many(&factory, seeds, &settings, arguments.threads);
     for (index, report) in summary.failed.iter().enumerate() {
@@ -109,7 +112,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         let report = run_one(|| factory.make(arguments.from), arguments.from, &settings);
         report.trace.lines().iter().for_each(|line| println!("{line}"));
     }
-    conclude(&summary, arguments.members.is_none())
+    conclude(&summary, arguments.members.is_none() && arguments.groups.is_none())
 }
 
 fn settings(arguments: &Arguments) -> Settings {
@@ -149,6 +152,9 @@ fn extras(arguments: &Arguments) -> String {
     }
     if let Some(members) = arguments.members {
         extras.push_str(&format!(" --members {members}"));
+    }
+    if let Some(groups) = arguments.groups {
+        extras.push_str(&format!(" --groups {groups}"));
     }
     if arguments.operations != 500 {
         extras.push_str(&format!(" --operations {}", arguments.operations));
@@ -190,9 +196,10 @@ fn replay_file(file: &Path) -> Result<()> {
 /// Plants a bug and demands that a promise is seen broken.
 fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
     let members = arguments.members.or(planted.members);
-    let factory = RolesFactory { bug: Some(planted.bug), members };
+    let groups = arguments.groups.or(planted.groups);
+    let factory = RolesFactory { bug: Some(planted.bug), members, groups };
     let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
-    let right = RolesFactory { bug: None, members };
+    let right = RolesFactory { bug: None, members, groups };
     let search = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
     if !search.skipped.is_empty() {
         println!("{}: seeds that fail without it as well: {:?}", planted.name, search.skipped);

@@ -15,8 +15,8 @@ use formats::recording::RoleCard;
 use formats::registry::{self, ClusterRecord, OsdRecord};
 use formats::work::{Done, Work};
 use glossary::{
-    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity, Policy,
-    ServerId, VdiskId, VdiskName,
+    BufferIdentity, ByteCount, CLUSTER_BYTES, ClientId, ClusterIdentity, GroupId, NodeId, OsdId, OsdIdentity,
+    Policy, ServerId, VdiskId, VdiskName,
 };
 use roles::Role;
 use step::Bug;
@@ -66,6 +66,7 @@ struct Sizes {
     segment_bytes: u64,
     checkpoint_every: u64,
     snapshot_log_bytes: u64,
+    checkpoint_rows: usize,
     /// Whether everything but the ASDs is on one machine.
     together: bool,
     retry: Duration,
@@ -78,10 +79,12 @@ struct Sizes {
     members_away: usize,
     /// Entries that members keep in memory for those that are behind.
     kept_entries: u64,
+    /// Groups beside the root group.
+    groups: usize,
 }
 
 impl Sizes {
-    fn draw(seed: u64, members: Option<u16>) -> Self {
+    fn draw(seed: u64, members: Option<u16>, groups: Option<usize>) -> Self {
         let mut group = Random::stream(seed, "group");
         let drawn = [1, 3, 5][group.weighted(&[5, 5, 1])];
         let members_away = if members.is_some_and(|members| members > 1) { MEMBERS_AWAY } else { 0 };
@@ -110,6 +113,8 @@ impl Sizes {
             spares: spares[group.weighted(&[2, 1, 1])],
             members_away,
             kept_entries: *group.pick(&[4, 64]),
+            groups: groups.unwrap_or(Random::stream(seed, "groups").weighted(&[6, 2, 1, 1])),
+            checkpoint_rows: *Random::stream(seed, "checkpoints").pick(&[1, 4, 256]),
         }
     }
 
@@ -175,13 +180,15 @@ pub struct RolesFactory {
     pub bug: Option<Bug>,
     /// Members of the KV's group; drawn by seed where nothing is said.
     pub members: Option<u16>,
+    /// Groups of the KV beside the root group; drawn by seed where nothing is said.
+    pub groups: Option<usize>,
 }
 
 impl Factory for RolesFactory {
     type Cluster = RolesCluster;
 
     fn make(&self, seed: u64) -> RolesCluster {
-        let sizes = Sizes::draw(seed, self.members);
+        let sizes = Sizes::draw(seed, self.members, self.groups);
         RolesCluster { layout: layout(&sizes), sizes, bug: self.bug, disks_lost: BTreeMap::new() }
     }
 }
@@ -215,6 +222,7 @@ fn layout(sizes: &Sizes) -> Layout {
         guests: guests.collect(),
         prologue: vec![(KV, found_cluster(sizes))],
         askers: (ASKERS, sizes.kv()),
+        groups: sizes.groups,
         members_away: sizes.members_away,
         voters: usize::from(sizes.members),
         damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
@@ -280,7 +288,8 @@ impl RolesCluster {
     /// The settings of a member of the KV's group.
     fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
         let usual = roles::kv_config(CLUSTER, self.bug);
-        let config = kv::Config { snapshot_log_bytes: self.sizes.snapshot_log_bytes, ..usual };
+        let Sizes { snapshot_log_bytes, checkpoint_rows, .. } = self.sizes;
+        let config = kv::Config { snapshot_log_bytes, checkpoint_rows, ..usual };
         if self.sizes.is_one() {
             return config;
         }
@@ -412,8 +421,8 @@ impl Cluster for RolesCluster {
         *self.disks_lost.entry(node).or_default() += 1;
     }
 
-    fn look(&self, machine: &Role) -> Option<kv::Look> {
-        if let Role::Kv(kv) = machine { kv.look() } else { None }
+    fn looks(&self, machine: &Role) -> Vec<(GroupId, kv::Look)> {
+        if let Role::Kv(kv) = machine { kv.looks().collect() } else { Vec::new() }
     }
 
     fn gauges(&self, _node: NodeId, machine: &Role) -> Vec<Gauge> {

@@ -56,11 +56,19 @@ pub enum Kind {
     Installation,
     /// The KV's group was changed.
     Change,
+    /// A group beside the root group was made.
+    Group,
+    /// One was dropped.
+    DroppedGroup,
+    /// A group that had nothing to do fell asleep at a member.
+    Sleep,
+    /// A member whose state was damaged was given it anew.
+    Healing,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 29] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -86,11 +94,15 @@ impl Kind {
         Kind::Lead,
         Kind::Installation,
         Kind::Change,
+        Kind::Group,
+        Kind::DroppedGroup,
+        Kind::Sleep,
+        Kind::Healing,
     ];
 
     /// Whether it is a trouble other than a crash.
     pub fn is_fault(self) -> bool {
-        !self.is_crash() && !matches!(self, Kind::Growth | Kind::Lead | Kind::Installation | Kind::Change)
+        !self.is_crash() && self <= Kind::LostWrite
     }
 
     /// Whether it ends a node's life.

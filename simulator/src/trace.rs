@@ -4,7 +4,9 @@ use core::fmt::Debug;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use formats::message::member::MemberBody;
 use formats::{Effect, Event, Message, Payload};
+use glossary::GroupId;
 use step::{DiskOperation, DiskOutcome};
 
 use crate::Moment;
@@ -108,6 +110,20 @@ fn operation_text(what: &DiskOperation) -> String {
 
 /// A message in few words: its payload by its length.
 pub(crate) fn message_text(message: &Message) -> String {
+    let (group, said) = match message {
+        Message::Member(said) => (GroupId::ROOT, said),
+        Message::MemberOf(said) => (said.group, &said.message),
+        _ => return head_of(message),
+    };
+    match &said.body {
+        MemberBody::Addressed { from, to, message } => {
+            format!("member {from} of group {group} to {to}: {}", head(message))
+        }
+        body => format!("member of group {group}: {}", head(body)),
+    }
+}
+
+fn head_of(message: &Message) -> String {
     let mut short = message.clone();
     let length = short.payload_mut().map(|payload| {
         let length = payload.len();

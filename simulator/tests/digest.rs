@@ -5,7 +5,7 @@ use simulator::runs::{Settings, Summary, run_many};
 
 fn run(from: u64, threads: usize) -> Summary {
     let settings = Settings { operations: 100, ..Settings::default() };
-    run_many(&RolesFactory { bug: None, members: None }, from..from + 4, &settings, threads)
+    run_many(&RolesFactory { bug: None, members: None, groups: None }, from..from + 4, &settings, threads)
 }
 
 #[test]

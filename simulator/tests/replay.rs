@@ -81,8 +81,10 @@ impl Cluster for TapedCluster {
 /// What happened to every role in a run under faults.
 fn recording() -> Vec<u8> {
     let tape = Tape(Arc::new(Mutex::new(header())));
-    let make =
-        || TapedCluster { inner: RolesFactory { bug: None, members: Some(1) }.make(1), tape: tape.clone() };
+    let make = || TapedCluster {
+        inner: RolesFactory { bug: None, members: Some(1), groups: Some(0) }.make(1),
+        tape: tape.clone(),
+    };
     let report = run_one(make, 1, &Settings { operations: 60, ..Settings::default() });
     assert!(report.is_passed(), "{:?} {:?}", report.panic, report.violations.first());
     Arc::into_inner(tape.0).expect("the run is over").into_inner().expect("nobody panicked while writing")

@@ -55,12 +55,20 @@ pub(crate) fn announce(config: &ServerConfig) -> Result<(), Failure> {
 /// # Errors
 /// Why the last that answered didn't, when `patience` ended.
 pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) -> Result<(), Failure> {
+    ask_for(config, &AdminBody::KvGroup(verb), patience)
+}
+
+/// The same with a verb of any group.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duration) -> Result<(), Failure> {
     let mut dial = dial(config)?;
     let until = Instant::now() + patience;
     let mut why = String::from("no server of [servers] can be reached");
     loop {
         for server in dial.servers() {
-            match ask_one(&mut dial, config, server, AdminBody::KvGroup(verb)) {
+            match ask_one(&mut dial, config, server, verb.clone()) {
                 Some(AdminAnswer::Done) => return Ok(()),
                 Some(AdminAnswer::Failed(text) | AdminAnswer::NotYet(text)) => why = text,
                 Some(AdminAnswer::NotAllowed(text)) => return Err(Failure::refused(text)),

@@ -224,6 +224,12 @@ fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
         cluster.until_voters(hurt, &voters);
         assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
         cluster.kill(hurt);
+        let mut files = std::fs::read_dir(data.join("kv")).unwrap().map(|entry| entry.unwrap().path());
+        files
+            .by_ref()
+            .filter(|file| !file.ends_with("identity"))
+            .for_each(|file| std::fs::remove_file(file).unwrap());
+        assert!(cluster.refusal(hurt).contains("holds no log"));
         // The next time nothing is left.
         std::fs::remove_dir_all(if lost == 1 { data.join("kv") } else { data.clone() }).unwrap();
     }

@@ -1,6 +1,8 @@
 //! Which keys changed since the last checkpoint: what the next one writes.
 
 use alloc::collections::BTreeMap;
+use core::borrow::Borrow;
+use core::ops::Bound;
 
 /// Keys, and whether the table has them.
 #[derive(Clone, Debug)]
@@ -46,6 +48,23 @@ impl<K: Ord + Clone> Changed<K> {
         self.writing = core::mem::take(&mut self.now);
         self.writing_bytes = core::mem::take(&mut self.bytes);
         self.writing.keys()
+    }
+
+    /// Whether the checkpoint under way writes a key.
+    pub(crate) fn is_writing<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.writing.contains_key(key)
+    }
+
+    /// The keys behind one, or all, that the checkpoint under way writes, in order.
+    pub(crate) fn writing_after<Q: Ord + ?Sized>(&self, after: Option<&Q>) -> impl Iterator<Item = &K>
+    where
+        K: Borrow<Q>,
+    {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.writing.range::<Q, _>((from, Bound::Unbounded)).map(|(key, _)| key)
     }
 
     /// It is durable.

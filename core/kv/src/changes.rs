@@ -9,9 +9,11 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use consensus::{Member, Membership, MembershipChange, Position, Role, SnapshotMark};
+use consensus::{LogIndex, Member, Membership, MembershipChange, Position, Role, SnapshotMark};
 use formats::Effect;
+use formats::kv_groups::GROUP_PREFIX;
 use formats::message::admin::{AdminAnswer, KvGroupVerb};
+use formats::message::kv_range::KvRange;
 use formats::message::member::server_of;
 use formats::message::standing::DiskRoom;
 use glossary::NodeId;
@@ -33,6 +35,10 @@ pub(crate) struct Changes {
     checkpoints: Vec<(NodeId, u64)>,
     /// Learners that get a vote once they have caught up.
     newcomers: BTreeSet<Member>,
+    /// Members that were removed since this member leads.
+    left: BTreeSet<Member>,
+    /// Up to here the log may make groups with members that were removed.
+    made_up_to: LogIndex,
 }
 
 #[derive(Debug)]
@@ -201,10 +207,41 @@ impl<F: Function, C: Group> Hosted<F, C> {
                     self.changes.newcomers.insert(member);
                     self.catching_up(member)
                 }
+                KvGroupVerb::Remove { member } if self.may_have_groups() => AdminAnswer::NotYet(format!(
+                    "the root group goes on without {member}, and the others follow; ask again"
+                )),
                 _ => AdminAnswer::Done,
             };
             effects.push(Effect::Send { to, message: status::reply(request, answer) });
         }
+    }
+
+    /// A member was removed, which this member leads.
+    pub(crate) fn on_removed(&mut self, member: Member) {
+        let status = self.replica.status();
+        if status.leadership.role == Role::Leader {
+            self.changes.left.insert(member);
+            self.changes.made_up_to = status.last;
+        }
+    }
+
+    /// This member begins to lead.
+    pub(crate) fn begin_changes(&mut self) {
+        self.changes.left.clear();
+        self.changes.made_up_to = self.replica.status().last;
+    }
+
+    /// Whether there are groups beside this one, or may be soon.
+    fn may_have_groups(&self) -> bool {
+        let named = self.state.map.range(&KvRange::prefix(GROUP_PREFIX)).next();
+        named.is_some() || self.replica.applied() < self.changes.made_up_to
+    }
+
+    /// Whether a member left that was removed since this member leads, so that no group can be made with it any more; none
+    /// where that is not known yet.
+    pub(crate) fn has_left(&self, member: Member) -> Option<bool> {
+        let knows = self.replica.applied() >= self.changes.made_up_to;
+        knows.then(|| self.changes.left.contains(&member))
     }
 
     /// This member leads no more.

@@ -9,6 +9,9 @@ use step::Bug;
 /// How much log a snapshot replaces, where nothing else is said: a start reads at most about twice as much.
 pub const SNAPSHOT_LOG_BYTES: u64 = 32 << 20;
 
+/// How many pairs of a checkpoint are gathered in one step, where nothing else is said: less than a millisecond's work.
+const CHECKPOINT_ROWS: usize = 256;
+
 /// What a KV is told at its construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config<F> {
@@ -19,6 +22,8 @@ pub struct Config<F> {
     pub functions: BTreeMap<FunctionId, F>,
     /// Once the log has grown by so many bytes, a snapshot replaces it.
     pub snapshot_log_bytes: u64,
+    /// So many pairs of a checkpoint are gathered in one step.
+    pub checkpoint_rows: usize,
     /// This member of the group that keeps the KV.
     pub me: Member,
     /// With whom the group begins, the same at all that begin it; none for a member that joins a group that runs.
@@ -40,6 +45,7 @@ impl<F> Config<F> {
             cluster,
             functions,
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            checkpoint_rows: CHECKPOINT_ROWS,
             me,
             first: Some(Membership::of_voters([me])),
             nodes: BTreeMap::new(),

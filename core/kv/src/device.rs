@@ -26,6 +26,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(crate) const MARK_TIMER: TimerId = TimerId(1);
 pub(crate) const ROOM_TIMER: TimerId = TimerId(2);
 pub(crate) const TICK_TIMER: TimerId = TimerId(3);
+pub(crate) const GATHER_TIMER: TimerId = TimerId(4);
 pub(crate) const WAIT_TIMER: TimerId = TimerId(10);
 
 /// What a group takes of what all groups share.
@@ -78,6 +79,8 @@ pub(crate) struct Device {
     pub(crate) leaving: usize,
     /// Files that hold what the table does not.
     pub(crate) files: BTreeSet<FileName>,
+    /// The folder says that it has no log yet.
+    pub(crate) is_new: bool,
     /// A timer runs for the next tick.
     is_ticking: bool,
     /// A timer runs, and then it is looked who waited long enough.
@@ -99,6 +102,7 @@ impl Device {
             dropped: Vec::new(),
             leaving: 0,
             files,
+            is_new: false,
             is_ticking: false,
             is_looking: false,
         }

@@ -55,6 +55,12 @@ impl Disk {
     }
 }
 
+/// The file that a KV's folder is made with: there is no log yet. It goes once there is one, so a folder without both has
+/// lost what it held.
+pub fn new_file() -> FileName {
+    FileName::new(format_args!("new"))
+}
+
 /// The file of a log.
 pub(crate) fn log_name(sequence: u64) -> FileName {
     FileName::new(format_args!("log-{sequence:016x}"))

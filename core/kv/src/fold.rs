@@ -91,6 +91,10 @@ impl Fold {
             return None;
         }
         let mark = mark.unwrap_or_default();
+        // That a group begins is written without a hard state; until one is, its member is in the group's first term.
+        if hard_state == HardState::default() && mark == SnapshotMark::genesis(mark.membership.clone()) {
+            hard_state = Recovered::genesis(mark.membership.clone()).hard_state;
+        }
         let is_change = |entry: &Entry| matches!(entry.body, EntryBody::Membership(_));
         if mark.membership.is_led_by_none_but(me) && !entries.iter().any(is_change) {
             // What the only voter has made durable is committed.
@@ -157,6 +161,12 @@ mod tests {
     fn gaps_are_refused() {
         assert_eq!(folded(None, vec![install(mark(1)), append(2, &[entry(3, 1)])]), None);
         assert_eq!(folded(Some(mark(5)), vec![append(3, &[]), install(mark(9))]), None);
+    }
+
+    #[test]
+    fn a_group_that_has_only_begun_is_in_its_first_term() {
+        let first = mark(1).membership;
+        assert_eq!(folded(None, vec![install(mark(1))]), Some(Recovered::genesis(first)));
     }
 
     fn again(mark: SnapshotMark, entries: &[Entry]) -> LogRecord {

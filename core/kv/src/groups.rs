@@ -1,6 +1,5 @@
 //! Which groups are hosted beside the root group: those that the root group's map names. They are made and dropped by
-//! commands in the root group, so every member learns of them by applying; and the leader of each brings its membership
-//! after that of the root group, one change at a time.
+//! commands in the root group, so every member learns of them by applying. How they follow it is in `follow.rs`.
 //!
 //! A number is never given twice. So a group whose number was given, and that no name stands for, was dropped; one whose
 //! number was not given yet, as far as is applied here, was made by a command that will be applied again.
@@ -10,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use consensus::{Membership, MembershipChange, Recovered, Role};
+use consensus::{Membership, Recovered, Role};
 use formats::Effect;
 use formats::kv_groups::{
     GROUP_PREFIX, GROUPS_MAX, GroupRecord, NEXT_KEY, check_name, decode_group, decode_next, encode_group,
@@ -25,12 +24,12 @@ use step::{Effects, Function, OrderedMap};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::device::{Device, Share};
+use crate::found::Found;
 use crate::group::Group;
 use crate::hash;
 use crate::hosted::{Hosted, NOBODY};
 use crate::replica::Replica;
 use crate::serving::Serving;
-use crate::start::Found;
 use crate::state::State;
 
 /// The first number that a group gets.
@@ -38,7 +37,7 @@ const FIRST: GroupId = GroupId(1);
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// The names of groups, and what is said of each.
-    fn named(&self) -> Vec<(String, GroupRecord)> {
+    pub(crate) fn named(&self) -> Vec<(String, GroupRecord)> {
         let range = KvRange::prefix(GROUP_PREFIX);
         let pairs = self.root().state.map.range(&range);
         pairs.filter_map(|(key, value)| Some((name_of(key)?, decode_group(value)?))).collect()
@@ -129,6 +128,9 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn drop_group(&mut self, group: GroupId, effects: &mut Effects<Effect>) {
         self.touched.remove(&group);
         if let Some(mut hosted) = self.groups.remove(&group) {
+            if let Some(checkpoint) = &mut self.device.checkpoint {
+                checkpoint.on_drop(group, &mut hosted);
+            }
             hosted.end(effects);
             self.device.note(hosted.share, Share::default());
             self.device.dropped.push(group);
@@ -234,63 +236,5 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let waiting = self.queue.take_all();
         self.turn_away(open.into_iter().chain(waiting), &error, effects);
         self.end_all_waits(&error, effects);
-    }
-
-    /// A tick is over: a leader brings the group's membership nearer to that of the root group. What is refused now is
-    /// tried again with the next tick.
-    pub(crate) fn follow(&mut self, root: &Membership) {
-        let status = self.replica.status();
-        if status.leadership.role == Role::Leader
-            && let Some(change) = nearer(&status.membership, root)
-            && !self.is_too_soon(change, &status.membership)
-        {
-            let _ = self.replica.group.propose_membership(change);
-        }
-    }
-}
-
-impl<F: Function, C: Group> Hosted<F, C> {
-    /// Whether a group without the member that leaves could stand still, as another has nothing of the log yet.
-    fn is_too_soon(&self, change: MembershipChange, members: &Membership) -> bool {
-        match change {
-            MembershipChange::Remove(member) => self.lacking_without(member, members).is_some(),
-            MembershipChange::AddLearner(_) | MembershipChange::Promote(_) => false,
-        }
-    }
-}
-
-/// The first change on the way from one membership to another: who comes comes before who goes, so that none is lost
-/// meanwhile.
-fn nearer(own: &Membership, root: &Membership) -> Option<MembershipChange> {
-    let mut all = root.voters.iter().chain(&root.learners);
-    if let Some(missing) = all.find(|member| !own.contains(**member)) {
-        return Some(MembershipChange::AddLearner(*missing));
-    }
-    if let Some(promoted) = root.voters.iter().find(|member| !own.voters.contains(*member)) {
-        return Some(MembershipChange::Promote(*promoted));
-    }
-    let mut own = own.voters.iter().chain(&own.learners);
-    own.find(|member| !root.contains(**member)).map(|gone| MembershipChange::Remove(*gone))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use consensus::Member;
-
-    #[test]
-    fn a_membership_follows_step_by_step() {
-        let of = |voters: &[u64], learners: &[u64]| Membership {
-            voters: voters.iter().copied().map(Member).collect(),
-            learners: learners.iter().copied().map(Member).collect(),
-        };
-        let (mut own, root) = (of(&[1, 2, 3], &[]), of(&[2, 4], &[5]));
-        let mut changes = 0;
-        while let Some(change) = nearer(&own, &root) {
-            own = own.after(change).expect("it is possible");
-            assert!(own.voters.contains(&Member(2)));
-            changes += 1;
-        }
-        assert_eq!((own, changes), (root, 5));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! To its group it is what it was: it has its entries and its votes, and what is committed is handed out to it. But it has
 //! nothing to apply that to, so entries wait until a state is here, nothing is answered, and it stands for no election:
-//! a leader would have to answer. Its log stays as long, as nothing stands for it.
+//! a leader would have to answer. A log that begins anew says all its entries again, as nothing stands for them; so other
+//! groups have their checkpoints meanwhile.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -10,13 +11,14 @@ use alloc::vec::Vec;
 use consensus::{Entry, EntryBody, Member, SnapshotMark};
 use formats::Effect;
 use formats::message::kv::{KvAnswer, KvError};
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::counters::{Counter, Counters};
 use crate::group::Group;
 use crate::hosted::Hosted;
 use crate::state::State;
 use crate::transfer::Transfer;
+use crate::unwritten::Taken;
 
 /// What a member without its state waits for.
 #[derive(Debug)]
@@ -37,6 +39,17 @@ impl Healing {
     /// An entry is committed, and waits.
     pub(crate) fn miss(&mut self, entry: Entry) {
         self.missed.push_back(entry);
+    }
+
+    /// A log that begins anew says again what a member without its state could not apply: nothing stands for it.
+    pub(crate) fn keep(&self, mut taken: Taken) -> Taken {
+        for record in taken.records.iter_mut().filter(|record| record.upon.is_some()) {
+            let Some(append) = &mut record.append else { continue };
+            record.install = Some(self.mark.clone());
+            append.after = self.mark.index;
+            append.entries = self.missed.iter().cloned().chain(append.entries.drain(..)).collect();
+        }
+        taken
     }
 }
 
@@ -78,14 +91,15 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.state = core::mem::replace(&mut transfer.state, fresh);
         self.transfer = None;
         let missed = self.healing.take().map_or_else(VecDeque::new, |healing| healing.missed);
-        for entry in missed.into_iter().filter(|entry| entry.index > mark.index) {
+        let forgets = self.replica.has(Bug::KvHealingForgets);
+        for entry in missed.into_iter().filter(|entry| entry.index > mark.index && !forgets) {
             if let EntryBody::Command(command) = &entry.body {
                 self.apply_entry(entry.index, command, counters)?;
             }
         }
         self.replica.is_mute = false;
         self.last_generation += 1;
-        self.generation = self.last_generation;
+        (self.generation, self.is_unwritten) = (self.last_generation, true);
         self.pass_to(applied);
         counters.add(Counter::Healed, 1);
         Ok(true)

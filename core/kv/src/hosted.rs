@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Membership, Role, SnapshotMark};
+use consensus::{Role, SnapshotMark};
 use formats::message::kv::{KvAnswer, KvReply};
 use formats::message::standing::DiskRoom;
 use formats::{Effect, Message};
@@ -13,6 +13,8 @@ use crate::asked::Queue;
 use crate::changes::Changes;
 use crate::counters::{Counter, Counters};
 use crate::device::Share;
+use crate::follow::Told;
+use crate::found::Rest;
 use crate::group::Group;
 use crate::heal::Healing;
 use crate::knows::Announcing;
@@ -20,11 +22,10 @@ use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::rows::Frozen;
-use crate::sleep::Liveness;
 use crate::standings::Standings;
-use crate::start::Rest;
 use crate::state::State;
 use crate::transfer::Transfer;
+use crate::unwritten::{Anew, Taken};
 use crate::waiting::Waiting;
 
 /// What a KV has of one group while it serves.
@@ -46,6 +47,8 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) frozen: Option<Frozen>,
     /// There is no state, until another member gives one.
     pub(crate) healing: Option<Healing>,
+    /// The table has nothing of the state: the next checkpoint writes all of it.
+    pub(crate) is_unwritten: bool,
     /// The generation of the state's rows in the table.
     pub(crate) generation: u64,
     /// The highest one that was ever begun.
@@ -58,6 +61,8 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) is_asleep: bool,
     /// Ticks since its leader had something to do.
     pub(crate) idle: u32,
+    /// Ticks since a leader that should not lead was asked to hand over.
+    pub(crate) wanting: u32,
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
@@ -76,12 +81,14 @@ impl<F: Function, C: Group> Hosted<F, C> {
             installed: false,
             frozen: None,
             healing: None,
+            is_unwritten: false,
             generation: 1,
             last_generation: 1,
             stale: Vec::new(),
             share: Share::default(),
             is_asleep: false,
             idle: 0,
+            wanting: 0,
         };
         hosted.pass_to(hosted.replica.applied());
         hosted
@@ -109,16 +116,27 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let (applied, leadership) = (self.replica.applied(), self.leadership());
         let is_ahead_of_all = leadership.role != Role::Leader
             || self.replica.status().progress.values().all(|progress| progress.next > progress.matched);
-        let (installed, differed) = (counters.get(Counter::Installed), counters.get(Counter::Differed));
-        Look { applied, hash: self.state.hash(), installed, differed, is_ahead_of_all, leadership }
+        Look {
+            applied,
+            hash: self.state.hash(),
+            installed: counters.get(Counter::Installed),
+            differed: counters.get(Counter::Differed),
+            healed: counters.get(Counter::Healed),
+            is_asleep: self.is_asleep,
+            is_ahead_of_all,
+            leadership,
+        }
     }
 
     /// What it takes of what all groups share, as it is now.
     pub(crate) fn share_now(&self) -> Share {
         Share {
-            checkpoint_bytes: self.state.checkpoint_bytes(),
+            checkpoint_bytes: match self.is_unwritten {
+                true => 2 * self.state.whole_bytes(),
+                false => self.state.checkpoint_bytes(),
+            },
             queued: self.queue.bytes(),
-            arriving: u64::from(self.transfer.is_some() || self.installed || self.healing.is_some()),
+            arriving: u64::from(self.transfer.as_ref().is_some_and(Transfer::is_in_table) || self.installed),
             beginning: u64::from(self.replica.begins().is_some()),
             ticking: u64::from(self.replica.has_others && !self.is_asleep),
         }
@@ -132,10 +150,19 @@ impl<F: Function, C: Group> Hosted<F, C> {
             || self.healing.is_some()
     }
 
+    /// All that is to be written. A member without its state keeps the entries that it could not apply.
+    pub(crate) fn take_unwritten(&mut self, anew: Option<&Anew>) -> Taken {
+        let taken = self.replica.take_unwritten(anew);
+        match &self.healing {
+            Some(healing) => healing.keep(taken),
+            None => taken,
+        }
+    }
+
     /// A tick is over.
     pub(crate) fn on_tick(
         &mut self,
-        (root, liveness): (&Membership, &Liveness),
+        told: Told<'_>,
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
@@ -150,11 +177,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.tell_standing(room, effects);
         self.promote();
         if self.replica.of() != GroupId::ROOT {
-            self.follow(root);
+            self.follow(told, effects);
         }
         self.pump(counters, effects)?;
         if self.replica.of() != GroupId::ROOT {
-            self.fall_asleep(root, liveness, effects);
+            self.fall_asleep(told.root, told.liveness, effects);
         }
         Ok(())
     }

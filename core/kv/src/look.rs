@@ -9,10 +9,14 @@ pub struct Look {
     pub applied: LogIndex,
     /// Hash of the state that this gives: pairs, sessions, and how many commands there were.
     pub hash: u64,
-    /// Snapshots that it took over from others, in this life.
+    /// Snapshots of any group that it took over from others, in this life.
     pub installed: u64,
     /// How often another member had something else at the same entry, in this life.
     pub differed: u64,
+    /// States of any group that were damaged on its disk, and were given anew by others, in this life.
+    pub healed: u64,
+    /// Whether no time passes for it, as its group has nothing to do.
+    pub is_asleep: bool,
     /// As leader: whether what it will send to each member is beyond what that has.
     pub is_ahead_of_all: bool,
     /// What it is in its group.

@@ -5,14 +5,14 @@ use alloc::string::{String, ToString};
 use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
-use formats::message::member::{MemberMessage, MemberOf};
+use formats::message::member::{MemberBody, MemberMessage, MemberOf};
 use formats::{Effect, Event, Message};
 use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
-use crate::device::{MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
+use crate::device::{GATHER_TIMER, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER, TICK_TIMER, WAIT_TIMER};
 use crate::disk::{Disk, Purpose};
 use crate::group::Group;
 use crate::hosted::{Hosted, reply};
@@ -80,6 +80,17 @@ impl<F: Function, C: Group> Kv<F, C> {
     /// The same of a group. None while it isn't hosted.
     pub fn look_of(&self, group: GroupId) -> Option<Look> {
         Some(self.hosted(group)?.look(&self.counters))
+    }
+
+    /// Every group that it hosts and has a state of, as its member is now.
+    pub fn looks(&self) -> impl Iterator<Item = (GroupId, Look)> + '_ {
+        let groups = match &self.phase {
+            Phase::Serving(serving) => Some(serving.groups.iter()),
+            _ => None,
+        };
+        let has_state = |(_, hosted): &(&GroupId, &Hosted<F, C>)| hosted.healing.is_none();
+        let groups = groups.into_iter().flatten().filter(has_state);
+        groups.map(|(group, hosted)| (*group, hosted.look(&self.counters)))
     }
 
     /// What holds between steps, where debug assertions are on. The clauses are those of the crate's
@@ -150,44 +161,55 @@ impl<F: Function, C: Group> Kv<F, C> {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, effects: &mut Effects<Effect>) {
-        let no_room = matches!(self.phase, Phase::NoRoom);
-        let serving = match &mut self.phase {
-            Phase::Serving(serving) => Some(serving.as_mut()),
-            Phase::New | Phase::Starting(_) | Phase::NoRoom => None,
-            Phase::Halted => return,
-        };
+        if matches!(self.phase, Phase::Halted) {
+            return;
+        }
         match message {
             Message::Kv(request) => self.on_request(GroupId::ROOT, from, request, effects),
             Message::KvOf(KvOf { group, request }) => self.on_request(group, from, request, effects),
-            Message::Admin(AdminRequest { request, body: AdminBody::KvGroup(verb) }) => {
-                let answer = match serving {
-                    Some(serving) => serving
-                        .with(GroupId::ROOT, |hosted, device| {
-                            hosted.on_group_verb(from, request, verb, device)
-                        })
-                        .flatten(),
-                    None => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
-                };
-                if let Some(answer) = answer {
-                    effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
-                }
-            }
-            Message::Admin(AdminRequest { request, body: AdminBody::KvGroups(verb) }) => {
-                let answer = match serving {
-                    Some(serving) => serving.on_groups_verb(verb, &mut self.counters, effects),
-                    None => AdminAnswer::NotYet("the KV is reading its log; ask again".to_string()),
-                };
-                effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
-            }
-            Message::Admin(request) => {
-                let body = crate::status::answer(&request.body, serving.as_deref(), &self.counters, no_room);
-                let message = crate::status::reply(request.request, body);
-                effects.push(Effect::Send { to: from, message });
-            }
+            Message::Admin(request) => self.on_admin(from, request, effects),
             Message::Member(message) => self.on_member(GroupId::ROOT, from, message, effects),
             Message::MemberOf(MemberOf { group, message }) => self.on_member(group, from, message, effects),
             // A message that is meant for somebody else has no answer here.
             _ => {}
+        }
+    }
+
+    fn on_admin(
+        &mut self,
+        from: NodeId,
+        AdminRequest { request, body }: AdminRequest,
+        effects: &mut Effects<Effect>,
+    ) {
+        let counters = &mut self.counters;
+        let answer = match (&mut self.phase, body) {
+            (Phase::Serving(serving), AdminBody::KvGroup(verb)) => serving.on_group_verb(from, request, verb),
+            (Phase::Serving(serving), AdminBody::KvGroups(verb)) => {
+                Some(serving.on_groups_verb(verb, counters, effects))
+            }
+            (Phase::Serving(serving), AdminBody::KvGroupOf { name, verb }) => {
+                serving.on_verb_of(&name, (from, request), verb)
+            }
+            (Phase::Serving(serving), AdminBody::KvStatusOf { name }) => {
+                Some(serving.status_of(&name, counters))
+            }
+            (
+                _,
+                AdminBody::KvGroup(_)
+                | AdminBody::KvGroups(_)
+                | AdminBody::KvGroupOf { .. }
+                | AdminBody::KvStatusOf { .. },
+            ) => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
+            (Phase::Serving(serving), body) => {
+                Some(crate::status::answer(&body, Some(serving), counters, false))
+            }
+            (phase, body) => {
+                let no_room = matches!(phase, Phase::NoRoom);
+                Some(crate::status::answer(&body, None::<&Serving<F, C>>, counters, no_room))
+            }
+        };
+        if let Some(answer) = answer {
+            effects.push(Effect::Send { to: from, message: crate::status::reply(request, answer) });
         }
     }
 
@@ -231,6 +253,11 @@ impl<F: Function, C: Group> Kv<F, C> {
             if message.cluster == self.config.cluster {
                 serving.liveness.hear(from);
             }
+            if let MemberBody::WantsLead { root } = message.body
+                && message.cluster == self.config.cluster
+            {
+                serving.on_wants_lead(group, from, root);
+            }
             let counters = &mut self.counters;
             let ended = serving.with(group, |hosted, _| hosted.on_member(from, message, counters, effects));
             self.go_on(ended.unwrap_or(Ok(())), effects);
@@ -249,6 +276,11 @@ impl<F: Function, C: Group> Kv<F, C> {
         match timer {
             MARK_TIMER if serving.device.mark == Mark::Waiting => serving.device.mark = Mark::Now,
             WAIT_TIMER => serving.end_waits(&mut self.counters, effects),
+            GATHER_TIMER => {
+                if let Some(checkpoint) = &mut serving.device.checkpoint {
+                    checkpoint.on_gather();
+                }
+            }
             ROOM_TIMER => serving.device.look_for_room(&mut self.disk, effects),
             TICK_TIMER => {
                 let ended = serving.on_tick(&mut self.counters, effects);

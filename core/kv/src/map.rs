@@ -13,6 +13,46 @@ use crate::hash;
 use crate::overlay::{self, Changes, Pair};
 use crate::rows::Written;
 
+/// How much of a checkpoint is gathered in one step: so many rows, and no further one once they have so many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Slice {
+    /// No end.
+    pub(crate) const ALL: Slice = Slice { rows: usize::MAX, bytes: usize::MAX };
+
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.rows == 0 || self.bytes == 0
+    }
+
+    fn use_up(&mut self, bytes: usize) {
+        self.rows -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// How far a checkpoint under way was gathered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Gathering {
+    /// Up to which key.
+    gathered: Option<Vec<u8>>,
+    /// What keys behind it had when the checkpoint began, of those that changed since.
+    kept: Changes,
+}
+
+impl Gathering {
+    /// A key that the checkpoint writes changes.
+    fn keep(&mut self, key: &[u8], before: &Option<Vec<u8>>) {
+        let is_behind = self.gathered.as_deref().is_none_or(|gathered| key > gathered);
+        if is_behind && !self.kept.contains_key(key) {
+            self.kept.insert(key.to_vec(), before.clone());
+        }
+    }
+}
+
 /// Pairs in order. While it is frozen, the value that a key had is kept when it first changes: that costs the changes that
 /// are made meanwhile, and no copy of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +64,10 @@ pub(crate) struct Map {
     hash: u64,
     /// Since the last checkpoint.
     changed: Changed<Vec<u8>>,
+    /// Where a checkpoint under way is not gathered whole yet.
+    gathering: Option<Gathering>,
+    /// A planted mistake: what changes while a checkpoint is gathered is gathered as it is then.
+    pub(crate) keeps_nothing: bool,
     /// What keys had when the map was frozen, of those that changed since.
     frozen: Option<Changes>,
     /// Bytes of that.
@@ -122,20 +166,39 @@ impl Map {
         page
     }
 
-    /// Rows of what changed since the last checkpoint, for the one that begins now.
-    pub(crate) fn begin_checkpoint(&mut self, rows: &mut Vec<Written>) {
-        let row = |key: &Vec<u8>| match self.pairs.get(key) {
-            Some(value) => {
-                let (key, value) = encode_row(&Row::Pair(key.clone(), value.clone()));
-                (key, Some(value))
+    /// A checkpoint begins: what changed since the last one is gathered, as it is now; nothing where it has all anyway.
+    pub(crate) fn begin_checkpoint(&mut self, has_all: bool) {
+        let is_any = self.changed.begin().next().is_some();
+        self.gathering = (is_any && !has_all).then(Gathering::default);
+    }
+
+    /// Rows of the checkpoint under way that were not gathered yet, as far as the slice goes. Whether none is left.
+    pub(crate) fn gather(&mut self, slice: &mut Slice, rows: &mut Vec<Written>) -> bool {
+        let Some(gathering) = &mut self.gathering else { return true };
+        let mut last = None;
+        for key in self.changed.writing_after::<[u8]>(gathering.gathered.as_deref()) {
+            if slice.is_used_up() {
+                break;
             }
-            None => (RowKey::Pair(key).encode(), None),
-        };
-        rows.extend(self.changed.begin().map(row));
+            let value = match gathering.kept.remove(key) {
+                Some(kept) => kept,
+                None => self.pairs.get(key).cloned(),
+            };
+            last = Some(key);
+            slice.use_up(key.len() + value.as_ref().map_or(0, Vec::len));
+            rows.push(row(key, value));
+        }
+        gathering.gathered = last.cloned().or(gathering.gathered.take());
+        let is_left = self.changed.writing_after::<[u8]>(gathering.gathered.as_deref()).next().is_some();
+        if !is_left {
+            self.gathering = None;
+        }
+        !is_left
     }
 
     /// It is durable, or came to nothing.
     pub(crate) fn end_checkpoint(&mut self, is_durable: bool) {
+        self.gathering = None;
         if is_durable { self.changed.end() } else { self.changed.give_up() }
     }
 
@@ -152,6 +215,12 @@ impl Map {
         };
         let key = key.to_vec();
         self.changed.note(&key, bytes, before.is_some(), is_there);
+        if let Some(gathering) = &mut self.gathering
+            && self.changed.is_writing(&key)
+            && !self.keeps_nothing
+        {
+            gathering.keep(&key, &before);
+        }
         if let Some(frozen) = &mut self.frozen
             && let Entry::Vacant(entry) = frozen.entry(key)
         {
@@ -176,6 +245,16 @@ impl OrderedMap for Map {
 
     fn delete(&mut self, key: &[u8]) {
         self.change(key, None);
+    }
+}
+
+fn row(key: &[u8], value: Option<Vec<u8>>) -> Written {
+    match value {
+        Some(value) => {
+            let (key, value) = encode_row(&Row::Pair(key.to_vec(), value));
+            (key, Some(value))
+        }
+        None => (RowKey::Pair(key).encode(), None),
     }
 }
 
@@ -233,6 +312,41 @@ mod tests {
             let expected: Vec<_> =
                 start.iter().map(|(key, value)| (alloc::vec![*key], alloc::vec![*value])).collect();
             prop_assert_eq!(read, expected);
+        }
+
+        /// Whatever changes while a checkpoint is gathered, a table that is told its rows has what was there when it began.
+        #[test]
+        fn a_checkpoint_is_of_one_moment(
+            rounds in proptest::collection::vec(
+                (proptest::collection::vec((0_u8..40, any::<Option<u8>>()), 0..60), any::<bool>()), 1..5),
+            rows in 1_usize..6,
+        ) {
+            let (mut map, mut table) = (Map::default(), BTreeMap::new());
+            let change = |map: &mut Map, (key, value): (u8, Option<u8>)| {
+                map.change(&[key], value.map(|value| alloc::vec![value]));
+            };
+            for (changes, is_durable) in rounds.into_iter().chain([(Vec::new(), true)]) {
+                let (before, meanwhile) = changes.split_at(changes.len() / 2);
+                before.iter().for_each(|one| change(&mut map, *one));
+                let then: BTreeMap<_, _> =
+                    map.pairs().map(|(key, value)| row(key, Some(value.to_vec()))).collect();
+                map.begin_checkpoint(false);
+                let (mut gathered, mut meanwhile) = (Vec::new(), meanwhile.iter());
+                while !map.gather(&mut Slice { rows, bytes: 4 }, &mut gathered) {
+                    meanwhile.by_ref().take(3).for_each(|one| change(&mut map, *one));
+                }
+                meanwhile.for_each(|one| change(&mut map, *one));
+                map.end_checkpoint(is_durable);
+                if is_durable {
+                    for (key, value) in gathered {
+                        match value {
+                            Some(value) => drop(table.insert(key, Some(value))),
+                            None => drop(table.remove(&key)),
+                        }
+                    }
+                    prop_assert_eq!(&table, &then);
+                }
+            }
         }
     }
 }

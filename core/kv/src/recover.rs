@@ -108,6 +108,12 @@ pub(crate) fn upon(logs: &[LogFile], snapshot: u64) -> Option<u64> {
     logs.iter().find(|log| says_so(log).is_some()).map(|log| log.sequence)
 }
 
+/// Whether the first log file goes on from another, which is gone.
+pub(crate) fn has_lost_its_begin(logs: &[LogFile]) -> bool {
+    let first = logs.iter().find_map(|log| log.scan.as_ref().ok());
+    first.is_some_and(|first| first.header.predecessor.is_some())
+}
+
 /// The last log file that says all again, and what its entries follow upon.
 pub(crate) fn last_anew(logs: &[LogFile]) -> Option<u64> {
     let says_so = |log: &&LogFile| {
@@ -265,8 +271,7 @@ fn refuse_damage(logs: &[LogFile], snapshot: Option<u64>, judgement: &Judgement)
     if judgement.kept.len() != whole {
         return Err(format!("the KV's log files don't follow one another; {ADVICE}"));
     }
-    let first = logs.iter().find_map(|log| log.scan.as_ref().ok());
-    if snapshot.is_none() && first.is_some_and(|first| first.header.predecessor.is_some()) {
+    if snapshot.is_none() && has_lost_its_begin(logs) {
         return Err(format!(
             "the KV's log begins in its middle and no state is whole that it goes on from; {ADVICE}"
         ));
@@ -312,6 +317,13 @@ fn unusable(file: FileName, error: HeaderError) -> Refusal {
 /// What to say of a state whose log is gone.
 pub(crate) fn without_log() -> Refusal {
     format!("the KV's state is whole, but the log that goes on from it is gone; {ADVICE}")
+}
+
+/// What to say of a folder that held something and holds nothing.
+pub(crate) fn without_anything() -> Refusal {
+    format!(
+        "the KV's folder holds no log, and is not new: it had what was answered, votes among it; {ADVICE}"
+    )
 }
 
 fn unfit(place: &str) -> Refusal {

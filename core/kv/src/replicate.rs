@@ -3,7 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Entry, EntryBody, Leadership, LogIndex, Member, ReadAnswer, Ready, Refused, Rejected, Role};
+use consensus::{
+    Entry, EntryBody, Leadership, LogIndex, Member, MembershipChange, ReadAnswer, Ready, Refused, Rejected,
+    Role,
+};
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
 use formats::message::kv::{KvAnswer, KvCommand, KvError, KvStep};
@@ -153,6 +156,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
     ) -> Result<(), String> {
         let (own, lost) = self.proposals.take(entry.position());
         self.turn_away(lost, &KvError::Unavailable, effects);
+        if let EntryBody::Membership(MembershipChange::Remove(member)) = entry.body {
+            self.on_removed(member);
+        }
         if let Some(healing) = &mut self.healing {
             healing.miss(entry.clone());
             self.replica.on_applied(&entry);
@@ -203,6 +209,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let was_leader = self.replica.leadership.role == Role::Leader;
         let is_same = was_leader && self.replica.leadership.term == leadership.term;
         self.replica.leadership = leadership;
+        if leadership.role == Role::Leader && !is_same {
+            self.begin_changes();
+        }
         if was_leader && !(is_same && leadership.role == Role::Leader) {
             // What was proposed may be committed or not: whoever asked asks again, and hears it from its session.
             let open = self.proposals.take_all();

@@ -86,6 +86,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if self.is_settled(device) || self.replica.has(Bug::KvFollowerAnswers) {
             return Err(Some(self.query(&query, is_indexed, counters)));
         }
+        if self.is_asleep() && self.not_leading().is_none() && self.replica.has(Bug::KvSleeperAnswers) {
+            return Err(Some(self.query(&query, is_indexed, counters)));
+        }
         self.not_leading().map_or(Ok(What::Query { query, is_indexed }), |answer| Err(Some(answer)))
     }
 

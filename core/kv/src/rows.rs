@@ -21,11 +21,12 @@ pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 pub(crate) type Written = (Vec<u8>, Option<Vec<u8>>);
 
 impl<F: Function> State<F> {
-    /// The rows that changed since the last checkpoint, for the one that begins now; or all.
+    /// The rows that changed since the last checkpoint, for the one that begins now: those of sessions; pairs follow, as
+    /// they are gathered. Or all.
     pub(crate) fn begin_checkpoint(&mut self, all: bool) -> Vec<Written> {
         let mut rows = Vec::new();
         self.sessions.begin_checkpoint(&mut rows);
-        self.map.begin_checkpoint(&mut rows);
+        self.map.begin_checkpoint(all);
         if all {
             let (every, _) = page(&self.sessions, &[], u64::MAX, |after, bytes| self.map.after(after, bytes));
             rows = every.into_iter().map(|(key, value)| (key, Some(value))).collect();

@@ -10,12 +10,13 @@ use formats::kv_store::encode_records;
 use formats::message::member::MemberBody;
 use formats::message::standing::DiskRoom;
 use glossary::GroupId;
-use step::{DiskOperation, DiskResult, Effects, Function};
+use step::{Bug, DiskOperation, DiskResult, Effects, Function};
 
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::device::{Device, MARK_TIMER, Mark, ROOM_AFTER, ROOM_TIMER};
-use crate::disk::{Disk, Purpose, log_name};
+use crate::disk::{Disk, Purpose, log_name, new_file};
+use crate::follow::Told;
 use crate::group::Group;
 use crate::hosted::Hosted;
 use crate::log::{self, Log, Writing};
@@ -117,8 +118,19 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<Self, String> {
-        let Started { mut state, recovered, others, begins, end, next, kept, needless, log_bytes, table } =
-            started;
+        let Started {
+            mut state,
+            recovered,
+            others,
+            begins,
+            is_new,
+            end,
+            next,
+            kept,
+            needless,
+            log_bytes,
+            table,
+        } = started;
         let is_taken_over = begins.as_ref().is_some_and(|begins| begins.upon.is_some());
         state.plant(config.bug);
         let mark = recovered.mark.clone();
@@ -131,6 +143,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut room = Room::default();
         room.look(disk, effects);
         let mut device = Device::new(log, room, kept.into_iter().collect());
+        device.is_new = is_new;
         device.rewrites = table.rewrites;
         let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
         device.checkpoint_due = is_taken_over || is_wasteful;
@@ -159,6 +172,9 @@ impl<F: Function, C: Group> Serving<F, C> {
             log::Progress::None => {}
             log::Progress::Opened => {
                 device.files.insert(log_name(device.log.sequence()));
+                if core::mem::take(&mut device.is_new) {
+                    disk.start(Purpose::Forget, DiskOperation::Delete { file: new_file() }, effects);
+                }
                 // Each start and each full disk leaves a file.
                 device.checkpoint_due |= device.log_files() > LOG_FILES_MAX && device.may_checkpoint();
             }
@@ -236,24 +252,25 @@ impl<F: Function, C: Group> Serving<F, C> {
         for group in disturbed.collect::<Vec<_>>() {
             self.with(group, |hosted, _| hosted.wake_up());
         }
-        let ended = self.tick_awake((&root, &liveness), room, counters, effects);
+        let told = Told { root: &root, applied: self.root().replica.applied(), liveness: &liveness };
+        let ended = self.tick_awake(told, room, counters, effects);
         self.liveness = liveness;
         ended
     }
 
     fn tick_awake(
         &mut self,
-        (root, liveness): (&Membership, &Liveness),
+        told: Told<'_>,
         room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        let root = told.root;
         let are_several = root.voters.len() + root.learners.len() > 1;
         let passes =
             |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
         let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
         for group in groups.collect::<Vec<_>>() {
-            let told = (root, liveness);
             let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
             ended.unwrap_or(Ok(()))?;
         }
@@ -287,14 +304,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         self.settle_groups(told, counters, effects)?;
+        self.gather(told.0, disk, effects);
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
         self.with_touched(|hosted, device| {
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
-            if hosted.heal(counters)? {
-                (device.rewrites, device.checkpoint_due) = (true, true);
-            }
+            device.checkpoint_due |= hosted.heal(counters)?;
             Ok(())
         })?;
         self.write_next(disk, counters, effects);
@@ -383,11 +399,14 @@ impl<F: Function, C: Group> Serving<F, C> {
         }
         let mut body = Vec::new();
         for (group, hosted) in &mut self.groups {
-            if anew.is_none() && !self.touched.contains(group) {
+            let is_left_out = anew.is_none() || hosted.replica.has(Bug::KvCutForgetsGroups);
+            if is_left_out && !self.touched.contains(group) {
                 continue;
             }
-            let taken = hosted.replica.take_unwritten(anew);
-            body = encode_records(body, *group, &taken.records);
+            let taken = hosted.take_unwritten(anew);
+            let is_mixed_up = anew.is_none() && hosted.replica.has(Bug::KvGroupMixedUp);
+            let whose = batch.through.last().filter(|_| is_mixed_up).map_or(*group, |(before, _)| *before);
+            body = encode_records(body, whose, &taken.records);
             batch.through.extend(taken.through.map(|number| (*group, number)));
             batch.is_mark &= !taken.is_due;
             note(hosted, &mut self.device);

@@ -12,7 +12,7 @@ use consensus::{LogIndex, Member, Membership, MessageBody, Role, Status, Term};
 use formats::Effect;
 use formats::message::member::MemberBody;
 use glossary::NodeId;
-use step::{Effects, Function};
+use step::{Bug, Effects, Function};
 
 use crate::group::{ELECTION_TICKS, Group};
 use crate::hosted::Hosted;
@@ -84,7 +84,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if !self.is_asleep {
             return false;
         }
+        let leads_on = self.leadership().role == Role::Leader && self.replica.has(Bug::KvSleeperAnswers);
         let is_fine = match self.leadership().leader {
+            _ if leads_on => true,
             Some(leader) if leader != self.replica.me() => liveness.hears(self.replica.node_of(leader)),
             _ => self.hears_majority(&self.replica.status().membership, liveness),
         };

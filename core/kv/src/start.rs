@@ -19,10 +19,11 @@ use glossary::GroupId;
 use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult, Effects, FileName, Function};
 
 use crate::config::Config;
-use crate::disk::{Disk, Named, Purpose, log_name, named, snapshot_name};
-use crate::recover::{self, Beginning, Folded, LogFile, Refusal, Replayed};
+use crate::disk::{Disk, Named, Purpose, log_name, named, new_file, snapshot_name};
+use crate::found::{Found, FoundTable, Rest, Table};
+use crate::recover::{self, Beginning, LogFile, Refusal, Replayed};
 use crate::state::State;
-use crate::table::{self, Loaded, Loading, OfGroup, table_name};
+use crate::table::{Loaded, Loading, OfGroup, table_name};
 use crate::unwritten::Anew;
 
 /// So many bytes of the table are asked for at once.
@@ -32,27 +33,29 @@ const TABLE_PAGE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Start<F> {
     owner: [u8; 16],
-    bug: Option<Bug>,
-    me: Member,
+    pub(crate) bug: Option<Bug>,
+    pub(crate) me: Member,
     /// With whom a group begins that has no files.
     first: Option<Membership>,
-    functions: BTreeMap<FunctionId, F>,
-    state: State<F>,
+    pub(crate) functions: BTreeMap<FunctionId, F>,
+    pub(crate) state: State<F>,
     /// Files and their lengths, by what they are and their number.
     logs: BTreeMap<u64, u64>,
+    /// The folder was made, and no log was begun in it.
+    is_new: bool,
     snapshots: BTreeMap<u64, u64>,
     /// The snapshot that is being read, then the one that was whole.
     snapshot: Option<u64>,
     /// What it, or the table, says of the log.
-    beginning: Beginning,
+    pub(crate) beginning: Beginning,
     /// The table that is being read, then what it holds, once that counts.
     loading: Option<Loading<F>>,
-    table: Table<F>,
+    pub(crate) table: Table<F>,
     /// How the root group's state rests in it.
-    rest: Rest,
+    pub(crate) rest: Rest,
     recovered: Option<Recovered>,
     /// What the log has of other groups than the root group.
-    others: BTreeMap<GroupId, Found<F>>,
+    pub(crate) others: BTreeMap<GroupId, Found<F>>,
     /// A whole snapshot was passed over, as no log goes on from it.
     is_ignored: bool,
     read: Vec<LogFile>,
@@ -62,71 +65,7 @@ pub(crate) struct Start<F> {
     /// Files that are written again, and synced after that.
     rewritten: BTreeSet<FileName>,
     /// Operations whose end is awaited.
-    awaited: usize,
-}
-
-/// A state, if there is one, how it rests in the table, if it does, and what the member of the group begins with.
-type Chosen<F> = ((Option<State<F>>, Option<Rest>), Option<Recovered>);
-
-/// What there is of a table.
-#[derive(Debug)]
-enum Table<F> {
-    /// None, or one that nothing was ever committed to.
-    None,
-    /// It counts.
-    Whole {
-        /// What it holds of each group.
-        groups: BTreeMap<GroupId, OfGroup<F>>,
-        /// There is something in it that makes no sense.
-        has_waste: bool,
-    },
-    /// Nobody can tell what holds for all of it. One that nothing can be read of is deleted.
-    Lost { is_unreadable: bool },
-}
-
-/// How the state of a group rests in the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rest {
-    /// The generation of its rows.
-    pub(crate) generation: u64,
-    /// The highest that there ever was.
-    pub(crate) last_generation: u64,
-    /// Generations that nothing needs.
-    pub(crate) stale: Vec<u64>,
-    /// The state is not there, though it should be.
-    pub(crate) is_lost: bool,
-}
-
-impl Default for Rest {
-    fn default() -> Self {
-        Rest { generation: 1, last_generation: 1, stale: Vec::new(), is_lost: false }
-    }
-}
-
-impl Rest {
-    /// Whether the table has something of it that nothing needs.
-    pub(crate) fn is_wasteful(&self) -> bool {
-        !self.stale.is_empty()
-    }
-}
-
-/// What there is of a group beside the root group.
-#[derive(Debug)]
-pub(crate) struct Found<F> {
-    pub(crate) state: State<F>,
-    pub(crate) recovered: Recovered,
-    pub(crate) rest: Rest,
-}
-
-/// What the start found of the table.
-#[derive(Debug)]
-pub(crate) struct FoundTable {
-    /// How the root group's state rests in it.
-    pub(crate) rest: Rest,
-    /// It must be written anew: it is not what it should be, or is not there.
-    pub(crate) rewrites: bool,
-    /// Groups that it has something of, and the log nothing.
-    pub(crate) strangers: Vec<GroupId>,
+    pub(crate) awaited: usize,
 }
 
 /// A start that is over.
@@ -140,6 +79,8 @@ pub(crate) struct Started<F> {
     pub(crate) others: BTreeMap<GroupId, Found<F>>,
     /// Set where nothing of a group was there: what its first file says.
     pub(crate) begins: Option<Anew>,
+    /// The folder says that it has no log yet, which will no longer be so.
+    pub(crate) is_new: bool,
     /// Where the log ends.
     pub(crate) end: Option<Predecessor>,
     /// The number of the next file: higher than any that was there.
@@ -172,6 +113,7 @@ impl<F: Function> Start<F> {
             is_ignored: false,
             state: State::new(config.functions.clone()),
             logs: BTreeMap::new(),
+            is_new: false,
             snapshots: BTreeMap::new(),
             snapshot: None,
             read: Vec::new(),
@@ -202,6 +144,7 @@ impl<F: Function> Start<F> {
         match (purpose, outcome) {
             (Purpose::List, DiskOutcome::Listed(files)) => {
                 for (file, length) in files {
+                    self.is_new |= file == new_file();
                     if file == table_name() {
                         self.loading = Some(Loading::new(self.functions.clone()));
                     }
@@ -241,7 +184,7 @@ impl<F: Function> Start<F> {
             }
             (Purpose::Settle(_), _) => {
                 self.awaited -= 1;
-                Ok(self.started())
+                self.started()
             }
             _ => Ok(None),
         }
@@ -363,6 +306,13 @@ impl<F: Function> Start<F> {
             self.beginning.first = Some(first);
             self.read.retain(|log| log.sequence >= first);
         }
+        if matches!(self.table, Table::None)
+            && self.snapshot.is_none()
+            && recover::has_lost_its_begin(&self.read)
+        {
+            // A start that deleted a table of which nothing could be read was cut off before there was another.
+            self.table = Table::Lost { is_unreadable: false };
+        }
         if matches!(self.table, Table::Lost { .. }) {
             // Whatever the table held, the last file that says all again says what its state stood for.
             self.beginning.first = recover::last_anew(&self.read);
@@ -404,84 +354,18 @@ impl<F: Function> Start<F> {
             let file = log_name(log.sequence);
             disk.start(Purpose::Settle(file), DiskOperation::Delete { file }, effects);
         }
-        Ok(self.started())
-    }
-
-    /// The log says which states it goes on from. What the root group begins with.
-    fn choose_states(
-        &mut self,
-        mut folded: BTreeMap<GroupId, Folded>,
-        disk: &mut Disk,
-        effects: &mut Effects<Effect>,
-    ) -> Result<Option<Recovered>, Refusal> {
-        if matches!(self.table, Table::Lost { .. }) {
-            let lacks = folded.get(&GroupId::ROOT).and_then(|root| root.lacks.as_ref());
-            if self.beginning.first.is_some() && lacks.is_none() {
-                return Err(table::damaged(&SnapshotMark::default()));
-            }
-        }
-        let root = folded.remove(&GroupId::ROOT);
-        let found = self.choose_state(GroupId::ROOT, root)?;
-        if let (state, Some(rest)) = found.0 {
-            self.rest = rest;
-            self.state = state.unwrap_or_else(|| State::new(self.functions.clone()));
-        }
-        for (group, folded) in folded {
-            let ((state, rest), recovered) = self.choose_state(group, Some(folded))?;
-            if let Some(recovered) = recovered {
-                let state = state.unwrap_or_else(|| State::new(self.functions.clone()));
-                self.others.insert(group, Found { state, recovered, rest: rest.unwrap_or_default() });
-            }
-        }
-        if matches!(self.table, Table::Lost { is_unreadable: true }) {
-            self.awaited += 1;
-            let file = table_name();
-            disk.start(Purpose::Settle(file), DiskOperation::Delete { file }, effects);
-        }
-        Ok(found.1)
-    }
-
-    /// The log says which state of a group it goes on from: that, how it rests in the table, if it does, and what the
-    /// member of the group begins with. A state that is not there must be had from another member.
-    fn choose_state(&mut self, group: GroupId, folded: Option<Folded>) -> Result<Chosen<F>, Refusal> {
-        let held = match &mut self.table {
-            Table::Whole { groups, .. } => groups.remove(&group),
-            Table::None | Table::Lost { .. } => None,
-        };
-        let Some(Folded { recovered, has_arrived, lacks }) = folded else {
-            // The log says of each group what it goes on from.
-            return match held.and_then(|held| held.current) {
-                Some(_) if group == GroupId::ROOT => Err(recover::without_log()),
-                _ => Ok(((None, None), None)),
-            };
-        };
-        if let Some(mark) = &lacks {
-            if !mark.membership.voters.iter().any(|member| *member != self.me) {
-                return Err(table::damaged(mark));
-            }
-            let last_generation = held.map_or(1, |held| held.last_generation.max(1));
-            let rest = Rest { last_generation, is_lost: true, ..Rest::default() };
-            return Ok(((None, Some(rest)), Some(recovered)));
-        }
-        let Some(held) = held else { return Ok(((None, None), Some(recovered))) };
-        let (state, rest) = held.choose(has_arrived)?;
-        Ok(((state, Some(rest)), Some(recovered)))
-    }
-
-    /// What there is of the table.
-    fn found_table(&mut self) -> FoundTable {
-        let is_any_lost = self.rest.is_lost || self.others.values().any(|found| found.rest.is_lost);
-        let (strangers, has_waste) = match &self.table {
-            Table::Whole { groups, has_waste } => (groups.keys().copied().collect(), *has_waste),
-            Table::None | Table::Lost { .. } => (Vec::new(), true),
-        };
-        FoundTable { rest: mem::take(&mut self.rest), rewrites: has_waste || is_any_lost, strangers }
+        self.started()
     }
 
     /// What the start came to, once nothing is awaited any more.
-    fn started(&mut self) -> Option<Started<F>> {
+    fn started(&mut self) -> Result<Option<Started<F>>, Refusal> {
         if self.awaited > 0 {
-            return None;
+            return Ok(None);
+        }
+        // A log may have been opened and nothing written to it yet.
+        let is_begun = self.state.index > 0 || self.read.iter().any(|log| log.scan.is_ok());
+        if !is_begun && !self.is_new {
+            return Err(recover::without_anything());
         }
         let first = self.first_log();
         let old_logs = self.logs.range(..first).map(|(sequence, _)| log_name(*sequence));
@@ -491,7 +375,8 @@ impl<F: Function> Start<F> {
         let next = last.map_or(1, |last| last + 1);
         let (recovered, begins) =
             self.recovered.take().map_or_else(|| self.genesis(next), |found| (found, None));
-        Some(Started {
+        Ok(Some(Started {
+            is_new: self.is_new,
             table: self.found_table(),
             recovered,
             others: mem::take(&mut self.others),
@@ -502,7 +387,7 @@ impl<F: Function> Start<F> {
             needless,
             log_bytes: self.logs.range(first..).map(|(_, length)| length).sum(),
             state: mem::replace(&mut self.state, State::new(BTreeMap::new())),
-        })
+        }))
     }
 
     /// Nothing of a group was found. What version 1 left becomes the state with which a group of one begins.

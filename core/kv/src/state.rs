@@ -54,6 +54,7 @@ impl<F: Function> State<F> {
     /// Makes a planted mistake from now on, if it is one of the state's.
     pub(crate) fn plant(&mut self, bug: Option<Bug>) {
         self.sessions.is_blind = bug == Some(Bug::KvAppliesTwice);
+        self.map.keeps_nothing = bug == Some(Bug::CheckpointOfManyMoments);
     }
 
     /// The same commands give the same hash at every member.

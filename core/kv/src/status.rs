@@ -1,12 +1,14 @@
 //! What the KV says of itself.
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, RoleStatus};
 use step::Function;
 
 use crate::counters::Counters;
 use crate::group::Group;
+use crate::hosted::Hosted;
 use crate::serving::Serving;
 
 /// Answers management; `serving` is none while the KV starts, `no_room` when it can't for want of room.
@@ -21,13 +23,33 @@ pub(crate) fn answer<F: Function, C: Group>(
             "the KV knows no verbs but its status and those of its group".to_string(),
         );
     }
-    let root = serving.map(Serving::root);
-    let (keys, index) = root.map_or((0, 0), |root| (root.state.map.len(), root.state.index));
+    let (root, keys, index) = (serving.map(Serving::root), 0, 0);
     let (trouble, counters) = (trouble(serving, no_room), counters.values());
-    let Some(root) = root.filter(|root| root.replica.has_others) else {
+    match root {
+        Some(root) => of_member(root, trouble, counters),
+        None => AdminAnswer::Status(RoleStatus::Kv { keys, index, trouble, counters }),
+    }
+}
+
+/// What a member of a group beside the root group says of itself. What it counts is the KV's.
+pub(crate) fn of_group<F: Function, C: Group>(
+    hosted: &Hosted<F, C>,
+    trouble: Option<String>,
+    counters: &Counters,
+) -> AdminAnswer {
+    of_member(hosted, trouble, counters.values())
+}
+
+fn of_member<F: Function, C: Group>(
+    hosted: &Hosted<F, C>,
+    trouble: Option<String>,
+    counters: Vec<u64>,
+) -> AdminAnswer {
+    let (keys, index) = (hosted.state.map.len(), hosted.state.index);
+    if !hosted.replica.has_others {
         return AdminAnswer::Status(RoleStatus::Kv { keys, index, trouble, counters });
-    };
-    let status = root.replica.status();
+    }
+    let status = hosted.replica.status();
     AdminAnswer::Status(RoleStatus::KvMember {
         keys,
         index,
@@ -58,6 +80,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
                 .to_string(),
         ),
         Some(difference) => Some(difference),
+        None if serving.healing().is_some() => serving.healing().map(|group| serving.healing_text(group)),
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }

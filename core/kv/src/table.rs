@@ -10,8 +10,8 @@ use formats::message::kv::FunctionId;
 use glossary::GroupId;
 use step::{DiskError, FileName, Function, TableChange};
 
+use crate::found::Rest;
 use crate::recover::{ADVICE, Refusal, Stands};
-use crate::start::Rest;
 use crate::state::State;
 
 /// The table's name.

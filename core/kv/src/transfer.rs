@@ -77,6 +77,11 @@ impl<F: Function> Transfer<F> {
         }
     }
 
+    /// Whether it rests in the table beside the state that counts, or is about to.
+    pub(crate) fn is_in_table(&self) -> bool {
+        self.generation.is_some()
+    }
+
     /// Takes a page that follows what is here. Whether it makes sense.
     fn take(&mut self, rows: Rows, head: Option<Box<GroupHead>>) -> bool {
         for (key, value) in &rows {

@@ -56,4 +56,16 @@ pub enum Bug {
     KvOvertakenMismatch,
     /// A member of the KV's group that does not lead passes over a command now and then.
     KvDiverges,
+    /// The leader of a group of the KV that sleeps goes on sleeping whoever is silent, and answers questions alone.
+    KvSleeperAnswers,
+    /// Records of a group of the KV are logged as those of another whose are in the same batch.
+    KvGroupMixedUp,
+    /// A log of the KV that begins anew says nothing again of groups that have nothing new to say.
+    KvCutForgetsGroups,
+    /// A member of a group of the KV whose state is damaged goes on from an empty one.
+    KvServesDamaged,
+    /// A member whose state was given anew passes over the entries that were committed meanwhile.
+    KvHealingForgets,
+    /// A checkpoint of the KV that is gathered over several steps has pairs as they are when they are gathered.
+    CheckpointOfManyMoments,
 }

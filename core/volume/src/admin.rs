@@ -44,7 +44,10 @@ impl VolumeDriver {
                 send_admin(from, request, status, effects);
                 return;
             }
-            AdminBody::KvGroup(_) | AdminBody::KvGroups(_) => Some(AdminAnswer::Failed(
+            AdminBody::KvGroup(_)
+            | AdminBody::KvGroups(_)
+            | AdminBody::KvStatusOf { .. }
+            | AdminBody::KvGroupOf { .. } => Some(AdminAnswer::Failed(
                 "a volume driver has no say in the KV's group; ask a KV".to_string(),
             )),
             // Before the registry is read nobody can say that there is no such vDisk.

@@ -131,6 +131,9 @@ impl<P> Asks<P> {
             answer => {
                 let purpose = self.answered(reply.request)?;
                 self.kv.on_answer(from, now);
+                if answer == KvAnswer::Failed(KvError::Forgotten) {
+                    self.renew_session();
+                }
                 if from == self.kv.target() {
                     self.move_all(now);
                 }
@@ -139,6 +142,15 @@ impl<P> Asks<P> {
         };
         self.ask_again(now, effects);
         settled
+    }
+
+    /// The KV has forgotten the session, as too many others were used since: commands go on in another, once none is under
+    /// way that the old one could still settle.
+    fn renew_session(&mut self) {
+        if self.open.values().all(|ask| ask.sequence.is_none()) {
+            // The golden ratio: as unlikely to be another's as the first was.
+            self.session = self.session.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        }
     }
 
     /// What the KV was asked through others than the member to ask goes to that at this time.
@@ -257,6 +269,33 @@ mod tests {
         let settled = asks.kv_replied(NOW, kv(3), reply, &mut effects);
         assert_eq!(settled, Some((3, KvAnswer::Value(None))));
         assert_eq!(sent(&mut effects), []);
+    }
+
+    #[test]
+    fn a_session_that_was_forgotten_is_followed_by_another() {
+        let (mut asks, mut effects) = (asks(), Effects::new());
+        let session = |effects: &mut Effects<Effect>| {
+            let sent = effects.drain().next().expect("something is sent");
+            match sent {
+                Effect::Send { message: Message::Kv(request), .. } => match request.body {
+                    KvBody::Command { session, .. } => session,
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut sessions = Vec::new();
+        for purpose in 1..=3 {
+            asks.command(purpose, KvCommand::Sequence(vec![]), NOW, &mut effects);
+            sessions.push(session(&mut effects));
+        }
+        for request in 2..=4 {
+            assert_eq!(asks.session, sessions[0], "others are under way");
+            let reply = KvReply { request, body: KvAnswer::Failed(KvError::Forgotten) };
+            assert!(asks.kv_replied(NOW, kv(1), reply, &mut effects).is_some());
+        }
+        asks.command(4, KvCommand::Sequence(vec![]), NOW, &mut effects);
+        assert_ne!(session(&mut effects), sessions[0]);
     }
 
     #[test]

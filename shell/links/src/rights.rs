@@ -136,7 +136,9 @@ impl Peer {
         let is_own = match verb {
             AdminBody::Status
             | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. })
-            | AdminBody::KvGroups(KvGroupsVerb::List) => self.rights.kv,
+            | AdminBody::KvGroups(KvGroupsVerb::List)
+            | AdminBody::KvStatusOf { .. }
+            | AdminBody::KvGroupOf { verb: KvGroupVerb::Fingerprint { .. }, .. } => self.rights.kv,
             AdminBody::KvGroup(
                 KvGroupVerb::Add { member }
                 | KvGroupVerb::AddLearner { member }

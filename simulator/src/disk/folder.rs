@@ -299,6 +299,14 @@ impl Folder {
         self.hit(name, at)
     }
 
+    /// Rots a table, if there is one.
+    pub fn rot_table(&mut self) -> bool {
+        let Some(table) = self.tables.values_mut().next() else { return false };
+        table.rot(&mut self.random);
+        self.tally.add(Kind::BitRot);
+        true
+    }
+
     fn hit(&mut self, name: FileName, at: u64) -> Option<(FileName, u64)> {
         let Some(table) = self.tables.get_mut(&name) else { return self.flip(name, at) };
         table.rot(&mut self.random);

@@ -1,8 +1,8 @@
 //! Carrying out what a step wants, one effect after another, with death between any two.
 
-use formats::message::member::MemberBody;
+use formats::message::member::{MemberBody, MemberMessage};
 use formats::{Effect, Message};
-use glossary::NodeId;
+use glossary::{GroupId, NodeId};
 use step::Effects;
 
 use super::{Engine, Happening, Item};
@@ -57,9 +57,9 @@ impl<C: Cluster> Engine<C> {
         let life = self.node(node).life;
         match effect {
             Effect::Send { to, message } => {
-                if let (Message::Member(said), Some(to)) = (&message, self.cluster.node_at(to))
+                if let (Some((group, said)), Some(to)) = (of_group(&message), self.cluster.node_at(to))
                     && let MemberBody::Addressed { message: said, .. } = &said.body
-                    && let Some(wrong) = self.group.on_message(node, to, said)
+                    && let Some(wrong) = self.groups.on_message(group, node, to, said)
                 {
                     self.complain(Promise::P5, wrong);
                 }
@@ -89,5 +89,14 @@ impl<C: Cluster> Engine<C> {
                 self.happenings.push_back(Happening::Halted { node, how, reason });
             }
         }
+    }
+}
+
+/// What a member of a group says to another, and of which group.
+fn of_group(message: &Message) -> Option<(GroupId, &MemberMessage)> {
+    match message {
+        Message::Member(said) => Some((GroupId::ROOT, said)),
+        Message::MemberOf(said) => Some((said.group, &said.message)),
+        _ => None,
     }
 }

@@ -23,7 +23,7 @@ use step::{Effects, JobId, Machine, TimerId};
 use crate::checkers::Promise;
 use crate::cluster::{Cluster, View};
 use crate::disk::{Crash, Folder};
-use crate::kv::GroupChecker;
+use crate::kv::GroupCheckers;
 use crate::network::{Network, Weather};
 use crate::trace::{self, Trace};
 use crate::{Digest, Kind, Moment, Random, Tally};
@@ -104,8 +104,8 @@ pub struct Engine<C: Cluster> {
     pub network: Network,
     /// The account of the run.
     pub trace: Trace,
-    /// What is known of the KV's members.
-    pub group: GroupChecker,
+    /// What is known of the members of the KV's groups.
+    pub groups: GroupCheckers,
     now: Moment,
     queue: Queue<Item>,
     nodes: Vec<Node<C::Node>>,
@@ -134,7 +134,7 @@ impl<C: Cluster> Engine<C> {
         Engine {
             network: Network::new(weather, OUTSIDE..ASKERS, Random::stream(seed, "network")),
             trace: Trace::default(),
-            group: GroupChecker::default(),
+            groups: GroupCheckers::default(),
             now: Moment::BEGIN,
             queue: Queue::new(),
             nodes,
@@ -168,7 +168,7 @@ impl<C: Cluster> Engine<C> {
     pub fn tally(&self) -> Tally {
         let mut tally = self.tally.clone();
         tally.merge(self.network.tally());
-        tally.merge(self.group.tally());
+        tally.merge(&self.groups.tally());
         self.nodes.iter().for_each(|node| tally.merge(node.folder.tally()));
         tally
     }
@@ -209,7 +209,7 @@ impl<C: Cluster> Engine<C> {
         );
         self.tally.merge(gone.tally());
         self.cluster.lose_disk(node);
-        self.group.forget(node);
+        self.groups.forget(node);
         self.say(|name| format!("=== {} gets an empty disk", name(node)));
     }
 
@@ -437,11 +437,12 @@ impl<C: Cluster> Engine<C> {
         let reading = self.nodes[index].clock.reading(now);
         let machine = self.nodes[index].machine.as_mut().expect("only the living step");
         machine.step(reading, event, &mut outbox);
-        let look = self.cluster.look(machine);
+        let looks = self.cluster.looks(machine);
         self.carry_out(node, &mut outbox);
         self.outbox = outbox;
-        if let Some(wrong) = look.and_then(|look| self.group.look(node, look)) {
-            self.complain(Promise::P5, wrong);
+        for (group, look) in looks {
+            let wrong = self.groups.look(group, node, look);
+            wrong.into_iter().for_each(|wrong| self.complain(Promise::P5, wrong));
         }
     }
 

@@ -59,6 +59,15 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// A process dies, and before it comes back its table rots: others of its group have what it held.
+    TableRot {
+        /// Whose.
+        node: NodeId,
+        /// In how many places.
+        places: u32,
+        /// How long it stays dead.
+        down: Duration,
+    },
     /// A disk misbehaves.
     Disk {
         /// Whose.

@@ -46,6 +46,11 @@ const KINDS: [(Draw, u32); 15] = [
     (Draw::Misdirect, 2),
 ];
 
+/// How often in 10,000 a table rots in a run, and how many voters a group must have for that: at no time are fewer than two
+/// others members.
+const TABLE_ROT: u64 = 3_000;
+const VOTERS_THAT_HEAL: usize = 3;
+
 /// Kinds that strike for certain: every run has [`KINDS_MIN`] of them.
 const CERTAIN: usize = 7;
 
@@ -72,7 +77,7 @@ enum Draw {
 
 impl Plan {
     /// Draws the troubles of a run of so many guest operations.
-    pub fn draw(layout: &Layout, operations: u64, mut random: Random) -> Self {
+    pub fn draw(layout: &Layout, operations: u64, mut random: Random, rot: Random) -> Self {
         let weather = if random.chance(3_000) { Weather::STORM } else { Weather::CALM };
         let mut damageable = layout.of(Part::Asd);
         random.shuffle(&mut damageable);
@@ -103,9 +108,22 @@ impl Plan {
             .into_iter()
             .map(|fault| (random.between(operations / 20, operations * 9 / 10), fault))
             .collect();
+        faults.extend(table_rot(layout, operations, rot));
         faults.sort_by_key(|(after, _)| *after);
         Plan { weather, faults, damageable }
     }
+}
+
+/// A table rots in some runs whose group has others that have the same.
+fn table_rot(layout: &Layout, operations: u64, mut random: Random) -> Option<(u64, Fault)> {
+    if layout.voters < VOTERS_THAT_HEAL || !random.chance(TABLE_ROT) {
+        return None;
+    }
+    let members = layout.of(Part::Kv);
+    let node = *random.pick(&members[..layout.voters]);
+    let (places, down) = (random.between(1, 4) as u32, random.microseconds(1_000, 2_000_000));
+    // Late, so that there is a checkpoint.
+    Some((random.between(operations / 3, operations * 9 / 10), Fault::TableRot { node, places, down }))
 }
 
 struct Drawer<'a> {

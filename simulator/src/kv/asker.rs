@@ -3,8 +3,8 @@
 
 use formats::Message;
 use formats::kv_client::KvClient;
-use formats::message::kv::{KvAnswer, KvCommand, KvError, KvQuery, KvReply, KvRequest, KvStep};
-use glossary::NodeId;
+use formats::message::kv::{KvAnswer, KvCommand, KvError, KvOf, KvQuery, KvReply, KvRequest, KvStep};
+use glossary::{GroupId, NodeId};
 use linearizability::CallId;
 use step::Timestamp;
 
@@ -21,10 +21,27 @@ const FILLER_MAX: u64 = 3000;
 /// pays for each.
 const LOST_MAX: u32 = 4;
 
+/// How often in 10,000 an asker of a group rests for long, and for how many milliseconds: groups fall asleep meanwhile.
+const LONG_REST: u64 = 400;
+const LONG_REST_MS: (u64, u64) = (1_100, 3_000);
+
+/// Of which group an asker asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// One that is not made yet.
+    Nobody,
+    /// One that there is.
+    Group(GroupId),
+    /// One that is being dropped, or was: who asks for it may hear that it is gone.
+    Dropped(GroupId),
+}
+
 /// An asker.
 pub struct Asker {
     /// Its number among the nodes.
     pub id: NodeId,
+    /// Which group it asks.
+    pub whose: Whose,
     group: Vec<NodeId>,
     client: KvClient,
     /// It changes nothing.
@@ -48,6 +65,7 @@ impl Asker {
         let (awaited, outbox) = (None, Vec::new());
         Asker {
             id,
+            whose: Whose::Group(GroupId::ROOT),
             group,
             client,
             only_reads,
@@ -76,8 +94,16 @@ impl Asker {
         self.awaited.map(|(_, _, operation)| operation)
     }
 
+    /// Calls that it is still to make.
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
     /// How long until it looks again.
     pub fn rests(&mut self) -> core::time::Duration {
+        if self.whose != Whose::Group(GroupId::ROOT) && self.random.chance(LONG_REST) {
+            return self.random.microseconds(LONG_REST_MS.0 * 1000, LONG_REST_MS.1 * 1000);
+        }
         self.random.microseconds(500, 40_000)
     }
 
@@ -94,8 +120,10 @@ impl Asker {
             self.begin_life();
         }
         self.resend(now);
-        if self.awaited.is_none() && self.left > 0 && self.random.coin() {
-            self.left -= 1;
+        let can_ask = self.awaited.is_none() && self.left > 0 && self.whose != Whose::Nobody;
+        if can_ask && self.random.coin() {
+            // Of a group that was dropped it asks until it hears so.
+            self.left -= u32::from(!matches!(self.whose, Whose::Dropped(_)));
             if !self.only_reads && self.random.chance(2_500) {
                 self.begin_life();
             }
@@ -117,6 +145,12 @@ impl Asker {
         let (request, answer) = settled?;
         let (awaited, call, operation) = self.awaited.take()?;
         assert_eq!(awaited, request, "one call at a time");
+        if let (Whose::Dropped(group), KvAnswer::Failed(KvError::NoGroup(gone))) = (self.whose, &answer)
+            && group == *gone
+        {
+            self.left = 0;
+            return None;
+        }
         let Some(answer) = read(operation, &answer) else {
             return Some(format!("{operation:?} was answered {answer:?}"));
         };
@@ -195,7 +229,11 @@ impl Asker {
 
     fn send(&mut self, to: NodeId, mut request: KvRequest) {
         request.request += self.offset();
-        self.outbox.push((to, Message::Kv(request)));
+        let message = match self.whose {
+            Whose::Nobody | Whose::Group(GroupId::ROOT) => Message::Kv(request),
+            Whose::Group(group) | Whose::Dropped(group) => Message::KvOf(KvOf { group, request }),
+        };
+        self.outbox.push((to, message));
     }
 }
 

@@ -4,6 +4,6 @@ mod asker;
 mod group;
 mod model;
 
-pub use asker::Asker;
-pub use group::GroupChecker;
+pub use asker::{Asker, Whose};
+pub use group::{GroupChecker, GroupCheckers};
 pub use model::{Answer, KEYS, KvHistory, Operation, Value, check};

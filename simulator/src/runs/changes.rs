@@ -1,7 +1,7 @@
 //! An operator changes the KV's group in the middle of everything: members join, leave, hand over and lose their disks.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupVerb};
@@ -32,6 +32,8 @@ pub(super) struct Changes {
     /// To whom a leader that is to be removed hands over first.
     heir: Option<NodeId>,
     tries: u32,
+    /// Servers that are no members, as they were removed.
+    left: BTreeSet<NodeId>,
 }
 
 /// Tries after which a handing over or a snapshot is let be: the first may be to who is already gone.
@@ -70,6 +72,11 @@ impl Changes {
     /// Whether nothing is left to be wanted.
     pub(super) fn is_done(&self) -> bool {
         self.wishes.is_empty()
+    }
+
+    /// Whether a server was removed from the group, and has not joined again.
+    pub(super) fn has_left(&self, node: NodeId) -> bool {
+        self.left.contains(&node)
     }
 
     /// What it waits for, for whoever asks why.
@@ -137,7 +144,11 @@ impl<C: Cluster> Run<C> {
     }
 
     fn next_change(&mut self) {
-        self.changes.wishes.pop_front();
+        match self.changes.wishes.pop_front() {
+            Some(Wish::Remove(node)) => drop(self.changes.left.insert(node)),
+            Some(Wish::Add(node)) => drop(self.changes.left.remove(&node)),
+            _ => {}
+        }
         (self.changes.tries, self.changes.heir) = (0, None);
         self.engine.count(Kind::Change);
     }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod farewell;
+mod groups;
 mod many;
 mod one;
 mod phases;

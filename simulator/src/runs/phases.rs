@@ -40,7 +40,7 @@ impl<C: Cluster> Run<C> {
             return self.stuck("the storm");
         }
         self.make_peace();
-        if self.audit("the peace") && self.disaster() {
+        if self.audit("the peace") && self.disaster() && self.bury() {
             self.last_injury();
             if !self.is_injured() && self.violations.is_empty() {
                 self.farewell();
@@ -68,9 +68,11 @@ impl<C: Cluster> Run<C> {
             what: complaint.what.clone(),
         });
         self.violations.extend(complaints);
-        if let Some(what) = crate::kv::check(&self.asked) {
-            let at = self.engine.now();
-            self.violations.push(Violation { promise: Promise::P5, at, range: 0..0, what });
+        for history in &self.asked {
+            if let Some(what) = crate::kv::check(history) {
+                let at = self.engine.now();
+                self.violations.push(Violation { promise: Promise::P5, at, range: 0..0, what });
+            }
         }
         self.violations.sort_by_key(|violation| (violation.at, violation.promise));
     }
@@ -166,7 +168,7 @@ impl<C: Cluster> Run<C> {
             nodes.into_iter().filter(|&node| matches!(self.part(node), Part::VolumeDriver | Part::Kv));
         let victim = *self.random.pick(&victims.collect::<Vec<_>>());
         self.last_injury = self.engine.now();
-        self.engine.group.end();
+        self.engine.groups.end();
         // Data outnumbers logs by far, and only a log can be taken for one that ends earlier.
         let in_logs = self.random.coin();
         for _ in 0..self.random.between(1, 3) {
@@ -193,6 +195,7 @@ impl<C: Cluster> Run<C> {
         let askers = self.askers.iter().filter_map(|asker| Some((asker.id, asker.waits_for()?)));
         let askers = askers.map(|(id, call)| format!("{} waits for {call:?}", self.engine.name(id)));
         let waits: Vec<String> = waits.chain(askers).chain(self.changes.waits_for()).collect();
+        let waits: Vec<String> = waits.into_iter().chain(self.groups.waits_for()).collect();
         let promise = if self.disaster < Moment::NEVER { Promise::P7 } else { Promise::P10 };
         let what = format!("guests got stuck in {when}: {}; dead: {}", waits.join(", "), dead.join(", "));
         self.complain(promise, what);

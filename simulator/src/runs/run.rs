@@ -10,12 +10,13 @@ use glossary::NodeId;
 
 use super::changes::{self, Changes};
 use super::farewell::Farewell;
+use super::groups::Groups;
 use crate::checkers::{Promise, Violation};
 use crate::cluster::{Cluster, Part};
 use crate::disk::Crash;
 use crate::engine::{ASKERS, Engine, Happening, OUTSIDE};
 use crate::faults::{CRASHES_MIN, Fault, Plan};
-use crate::kv::{Asker, KvHistory};
+use crate::kv::{Asker, KvHistory, Whose};
 use crate::workload::{Growth, Guest, Profile, Task};
 use crate::{Moment, Random, Trace};
 
@@ -34,6 +35,8 @@ pub(super) enum Alarm {
     Ask,
     /// The operator changes the KV's group.
     Change,
+    /// The operator makes and drops groups beside it.
+    Group,
     Deadline(u32),
 }
 
@@ -47,6 +50,7 @@ impl Alarm {
             Alarm::Deadline(count) => (4, count),
             Alarm::Asker(index) => (5, index as u32),
             Alarm::Change => (6, 0),
+            Alarm::Group => (7, 0),
         };
         tag << 32 | u64::from(value)
     }
@@ -60,7 +64,8 @@ impl Alarm {
             3 => Alarm::Ask,
             4 => Alarm::Deadline(value),
             5 => Alarm::Asker(value as usize),
-            _ => Alarm::Change,
+            6 => Alarm::Change,
+            _ => Alarm::Group,
         }
     }
 }
@@ -71,7 +76,8 @@ pub(super) struct Run<C: Cluster> {
     pub(super) guests: Vec<Guest>,
     /// Who asks the KV beside the roles, and what came of it.
     pub(super) askers: Vec<Asker>,
-    pub(super) asked: KvHistory,
+    /// By group: the root group's first, then those that the operator makes.
+    pub(super) asked: Vec<KvHistory>,
     next_value: u32,
     /// Of the KV's group.
     members: usize,
@@ -94,6 +100,7 @@ pub(super) struct Run<C: Cluster> {
     pushes: BTreeMap<u64, usize>,
     pub(super) farewell: Farewell,
     pub(super) changes: Changes,
+    pub(super) groups: Groups,
     /// What is to be asked before all else, the first last.
     prologue: Vec<(NodeId, Message)>,
     requests: u64,
@@ -120,7 +127,8 @@ impl<C: Cluster> Run<C> {
         trace: Trace,
     ) -> Self {
         let layout = cluster.layout();
-        let plan = Plan::draw(layout, operations, Random::stream(seed, "plan"));
+        let plan =
+            Plan::draw(layout, operations, Random::stream(seed, "plan"), Random::stream(seed, "table rot"));
         let guests = layout.guests.iter().enumerate().map(|(index, spec)| {
             let mut random = Random::stream(seed, &format!("guest {index}"));
             let profile = profile.unwrap_or_else(|| *random.pick(&Profile::ALL));
@@ -128,13 +136,17 @@ impl<C: Cluster> Run<C> {
             Guest::new(NodeId(OUTSIDE.0 + index as u32), spec.clone(), profile, growth, random)
         });
         let guests = guests.collect();
-        let (askers, group) = layout.askers.clone();
-        let askers = (0..askers).map(|index| {
+        let groups = Groups::draw(layout, Random::stream(seed, "groups of the KV"));
+        let (of_root, kv) = layout.askers.clone();
+        let askers = (0..of_root + groups.askers()).map(|index| {
             let random = Random::stream(seed, &format!("asker {index}"));
             // One that never waits for a change sees most of a leader that is cut off.
-            Asker::new(NodeId(ASKERS.0 + index as u32), group.clone(), index == 0, random)
+            let only_reads = index == 0 || groups.is_first(index, of_root);
+            Asker::new(NodeId(ASKERS.0 + index as u32), kv.clone(), only_reads, random)
         });
-        let askers = askers.collect();
+        let mut askers: Vec<Asker> = askers.collect();
+        askers[of_root..].iter_mut().for_each(|asker| asker.whose = Whose::Nobody);
+        let asked = vec![KvHistory::new(); 1 + groups.count()];
         let members = layout.of(Part::Kv).len();
         let changes = Changes::draw(layout, layout.voters, Random::stream(seed, "changes"));
         let prologue = layout.prologue.iter().rev().cloned().collect();
@@ -144,7 +156,7 @@ impl<C: Cluster> Run<C> {
             engine,
             guests,
             askers,
-            asked: KvHistory::new(),
+            asked,
             next_value: 0,
             members,
             plan,
@@ -160,6 +172,7 @@ impl<C: Cluster> Run<C> {
             pushes: BTreeMap::new(),
             farewell: Farewell::default(),
             changes,
+            groups,
             prologue,
             requests: 0,
             deadlines: 0,
@@ -213,6 +226,9 @@ impl<C: Cluster> Run<C> {
             self.alarm(Duration::from_micros(10), Alarm::Asker(index));
         }
         self.alarm(changes::FIRST, Alarm::Change);
+        if self.groups.count() > 0 {
+            self.alarm(changes::FIRST, Alarm::Group);
+        }
     }
 
     /// Gives every asker so many calls.
@@ -223,6 +239,7 @@ impl<C: Cluster> Run<C> {
     /// Whether guests, askers and the operator have nothing to do.
     pub(super) fn is_idle(&self) -> bool {
         self.changes.is_done()
+            && self.groups.is_done()
             && self.guests.iter().all(Guest::is_idle)
             && self.askers.iter().all(Asker::is_idle)
     }
@@ -312,7 +329,8 @@ impl<C: Cluster> Run<C> {
             }
             Alarm::Asker(index) => {
                 let now = self.engine.now();
-                self.askers[index].on_alarm(now, &mut self.asked, &mut self.next_value);
+                let history = self.history_of(index);
+                self.askers[index].on_alarm(now, &mut self.asked[history], &mut self.next_value);
                 self.post_asker(index);
                 let rests = self.askers[index].rests();
                 self.alarm(rests, Alarm::Asker(index));
@@ -321,6 +339,7 @@ impl<C: Cluster> Run<C> {
             Alarm::Mend(node) => self.mend(node),
             Alarm::Ask => self.ask(),
             Alarm::Change => self.change(),
+            Alarm::Group => self.change_groups(),
             Alarm::Deadline(_) => {} // of a wait that ended well
         }
     }
@@ -356,7 +375,8 @@ impl<C: Cluster> Run<C> {
         let (index, now) = ((to.0 - ASKERS.0) as usize, self.engine.now());
         let from = self.engine.cluster.address_of(from);
         if let Message::KvReply(reply) = message {
-            let wrong = self.askers[index].on_reply(now, from, reply, &mut self.asked);
+            let history = self.history_of(index);
+            let wrong = self.askers[index].on_reply(now, from, reply, &mut self.asked[history]);
             wrong.into_iter().for_each(|wrong| self.complain(Promise::P6, wrong));
             self.post_asker(index);
         }
@@ -467,6 +487,7 @@ impl<C: Cluster> Run<C> {
                 }
                 self.farewell.on_reply(&reply);
                 self.on_change(&reply);
+                self.on_groups(&reply);
             }
             Message::KvReply(reply) if matches!(reply.body, KvAnswer::Done(_)) => {
                 self.prologue.pop();

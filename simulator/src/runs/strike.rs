@@ -43,6 +43,14 @@ impl<C: Cluster> Run<C> {
                 self.engine.network.slow(&from, &to, now.after(lasts), by);
                 self.engine.network.slow(&to, &from, now.after(lasts), by);
             }
+            Fault::TableRot { node, places, down } => {
+                self.downs.insert(node, down);
+                if self.engine.is_alive(node) {
+                    self.engine.kill(node, Crash::Process);
+                }
+                let hits = (0..places).filter(|_| self.engine.folder_mut(node).rot_table()).count();
+                self.engine.say(|name| format!("=== the table of {} rots in {hits} places", name(node)));
+            }
             Fault::Disk { node, what } => self.strike_disk(now, node, what),
         }
     }

@@ -49,7 +49,7 @@ pub(crate) struct NextLife<'a> {
 
 impl Bed {
     pub(crate) fn new() -> Self {
-        let cluster = RolesFactory { bug: None, members: Some(1) }.make(SEED);
+        let cluster = RolesFactory { bug: None, members: Some(1), groups: Some(0) }.make(SEED);
         let layout = cluster.layout().clone();
         let vdisk = layout.guests[0].vdisk.clone();
         assert_eq!(layout.of(Part::Asd).len(), 8, "another seed is needed");

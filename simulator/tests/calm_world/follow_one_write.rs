@@ -61,7 +61,7 @@ fn every_place_is_there() {
 
 /// A cluster of the simulator, whose nodes have started.
 fn a_cluster() -> (World, Layout) {
-    let cluster = RolesFactory { bug: None, members: Some(1) }.make(SEED);
+    let cluster = RolesFactory { bug: None, members: Some(1), groups: Some(0) }.make(SEED);
     let layout = cluster.layout().clone();
     let nodes: Vec<NodeId> = (0..layout.nodes.len() as u32).map(NodeId).collect();
     let disk = |spec: &NodeSpec| Folder::new(&spec.files, spec.capacity, Random::stream(SEED, "disk"));

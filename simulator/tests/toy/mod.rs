@@ -67,6 +67,7 @@ impl Factory for ToyFactory {
             guests: vec![guest],
             prologue: Vec::new(),
             askers: (0, Vec::new()),
+            groups: 0,
             members_away: 0,
             voters: 0,
             damaged_asds_max: 0,

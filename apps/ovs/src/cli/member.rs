@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
+use formats::message::admin::{AdminBody, KvGroupVerb};
 use glossary::ServerId;
 
 use crate::config::Overrides;
@@ -69,8 +70,9 @@ pub(crate) enum MemberVerb {
     Leader(MemberAsking),
     /// Prints what a running server's KV has counted since its start, by name.
     #[command(after_help = "Example:\n  ovs kv stats --config server-1/ovs.toml")]
-    Stats(MemberAsking),
-    /// Has a running server's KV replace its log by a snapshot. It does so by itself as well, when the log is long.
+    Stats(MemberStats),
+    /// Has a running server's KV replace its log by a snapshot of all its groups. It does so by itself as well, when the log is
+    /// long.
     #[command(after_help = "Example:\n  ovs kv snapshot --config server-1/ovs.toml")]
     Snapshot(MemberSnapshot),
     /// Takes a server out of the group; it goes on running until it is stopped.
@@ -149,6 +151,8 @@ pub(crate) struct MemberTransfer {
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub(crate) disks_lost: u32,
     #[command(flatten)]
+    pub(crate) of: OfGroup,
+    #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
 
@@ -172,6 +176,8 @@ pub(crate) struct MemberPrefer {
 pub(crate) struct MemberVerify {
     #[command(flatten)]
     pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) of: OfGroup,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
@@ -203,9 +209,9 @@ impl Waiting {
     }
 }
 
-/// A question to a running server on this machine.
+/// A question for what a server's KV counted, in all its groups together.
 #[derive(Debug, Args)]
-pub(crate) struct MemberAsking {
+pub(crate) struct MemberStats {
     #[command(flatten)]
     pub(crate) configured: Configured,
     /// Print JSON, errors too.
@@ -213,15 +219,56 @@ pub(crate) struct MemberAsking {
     pub(crate) json: bool,
 }
 
+/// Which group of the KV.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OfGroup {
+    /// A group beside the root group, by its name: `ovs kv group list` lists them.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+}
+
+/// A question to a running server on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct MemberAsking {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) of: OfGroup,
+    /// Print JSON, errors too.
+    #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
+}
+
+impl OfGroup {
+    /// The root group.
+    pub(crate) const ROOT: OfGroup = OfGroup { group: None };
+
+    /// What asks a member of the group for its status.
+    pub(crate) fn status(&self) -> AdminBody {
+        match self.group.clone() {
+            Some(name) => AdminBody::KvStatusOf { name },
+            None => AdminBody::Status,
+        }
+    }
+
+    /// What asks a member of the group for a verb.
+    pub(crate) fn verb(&self, verb: KvGroupVerb) -> AdminBody {
+        match self.group.clone() {
+            Some(name) => AdminBody::KvGroupOf { name, verb },
+            None => AdminBody::KvGroup(verb),
+        }
+    }
+}
+
 impl MemberVerb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
         match self {
             MemberVerb::Init(_) | MemberVerb::Join(_) => false,
-            MemberVerb::Status(asking)
-            | MemberVerb::Members(asking)
-            | MemberVerb::Leader(asking)
-            | MemberVerb::Stats(asking) => asking.json,
+            MemberVerb::Status(asking) | MemberVerb::Members(asking) | MemberVerb::Leader(asking) => {
+                asking.json
+            }
+            MemberVerb::Stats(asking) => asking.json,
             MemberVerb::Leave(MemberLeave { waiting, .. })
             | MemberVerb::Transfer(MemberTransfer { waiting, .. })
             | MemberVerb::Prefer(MemberPrefer { waiting, .. })

@@ -24,7 +24,7 @@ pub(crate) use error::Parsed;
 pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
 pub(crate) use member::{
     Configured, MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberPrefer, MemberRejoin,
-    MemberSnapshot, MemberTransfer, MemberVerb, MemberVerify, Serve,
+    MemberSnapshot, MemberStats, MemberTransfer, MemberVerb, MemberVerify, OfGroup, Serve,
 };
 pub(crate) use sizes::{new_vdisk, sco_size, size};
 pub(crate) use up::{DEFAULT_NBD, Up, address, policy};

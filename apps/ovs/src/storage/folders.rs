@@ -1,6 +1,5 @@
 //! The folders of a cluster against what its record says of them.
 
-use std::io;
 use std::path::Path;
 
 use formats::identity::{Folder, Identity};
@@ -40,14 +39,7 @@ pub(crate) fn make_write_buffer(
 pub(crate) fn check_kv(layout: &Layout, cluster: ClusterIdentity) -> Result<(), Failure> {
     let kv = layout.kv();
     match claim(&kv)? {
-        Claim::Is(Identity { cluster: of, folder: Folder::Kv }) if of == cluster => match has_log(&kv) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::refused(format!(
-                "{} holds no log: it held where everything is, as a single copy; put its files back",
-                kv.display()
-            ))),
-            Err(error) => Err(Failure::system(&format!("reading {}", kv.display()), &error)),
-        },
+        Claim::Is(Identity { cluster: of, folder: Folder::Kv }) if of == cluster => Ok(()),
         Claim::Is(_) => Err(Failure::refused(format!(
             "{} belongs to another cluster, or is another folder: put the right one back",
             kv.display()
@@ -60,17 +52,6 @@ pub(crate) fn check_kv(layout: &Layout, cluster: ClusterIdentity) -> Result<(), 
             Err(Failure::refused(format!("{}: {why}; put the right folder back", kv.display())))
         }
     }
-}
-
-/// Whether the KV's folder holds what a KV that was started leaves behind.
-fn has_log(kv: &Path) -> io::Result<bool> {
-    for file in kv.read_dir()? {
-        let name = file?.file_name();
-        if ["log-", "snapshot-", "table"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The ASDs' folders that are there. What is in the wrong place, or another cluster's, is refused by what the folders

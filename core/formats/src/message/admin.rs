@@ -51,6 +51,19 @@ pub enum AdminBody {
     KvGroup(KvGroupVerb),
     /// Makes, drops or lists groups of the KV. To be asked again until it is done.
     KvGroups(KvGroupsVerb),
+    /// The same as [`AdminBody::Status`] of a group of the KV beside the root group, by a member of it.
+    KvStatusOf {
+        /// The group's name.
+        name: String,
+    },
+    /// The same as [`AdminBody::KvGroup`] of a group beside the root group. Its members are those of the root group, and
+    /// change with them alone.
+    KvGroupOf {
+        /// The group's name.
+        name: String,
+        /// What.
+        verb: KvGroupVerb,
+    },
 }
 
 /// What can be asked of a KV about its groups. Groups are made and dropped by the leader of the root group.

@@ -115,4 +115,10 @@ pub enum MemberBody {
         /// What all rows add up to, with the last of them.
         head: Option<Box<GroupHead>>,
     },
+    /// The leader of this group is no member of the root group, as far as the sender knows: the sender, which is one, wants
+    /// to lead in its place, so that the group can follow.
+    WantsLead {
+        /// How far the sender has applied the root group's log.
+        root: LogIndex,
+    },
 }

@@ -156,8 +156,12 @@ fn admin_body(last: Option<&AdminBody>) -> Option<AdminBody> {
         Some(AdminBody::KvGroups(verb)) => AdminBody::KvGroups(match verb {
             KvGroupsVerb::Make { name } => KvGroupsVerb::Drop { name: name.clone() },
             KvGroupsVerb::Drop { .. } => KvGroupsVerb::List,
-            KvGroupsVerb::List => return None,
+            KvGroupsVerb::List => return Some(AdminBody::KvStatusOf { name: "a-1".to_string() }),
         }),
+        Some(AdminBody::KvStatusOf { name }) => {
+            AdminBody::KvGroupOf { name: name.clone(), verb: KvGroupVerb::Transfer { to: Member(3) } }
+        }
+        Some(AdminBody::KvGroupOf { .. }) => return None,
     })
 }
 

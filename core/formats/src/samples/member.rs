@@ -106,7 +106,8 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
             sessions: 1,
             sessions_hash: 7,
         }))),
-        Some(MemberBody::Page { .. }) => return None,
+        Some(MemberBody::Page { .. }) => MemberBody::WantsLead { root: LogIndex(300) },
+        Some(MemberBody::WantsLead { .. }) => return None,
     })
 }
 

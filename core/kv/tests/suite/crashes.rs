@@ -74,6 +74,7 @@ fn planted_bugs_are_found() {
     assert!(finds(Bug::KvAnswersBeforeSync, run));
     assert!(finds(Bug::SessionsLostInSnapshot, run));
     assert!(finds(Bug::CheckpointAheadOfLog, run));
+    assert!(finds(Bug::CheckpointOfManyMoments, run));
     assert!(finds(Bug::TornTailAccepted, run));
     assert!(finds(Bug::SyncRetried, run_with_failing_syncs));
     assert!(finds(Bug::DamageTakenForTail, run_with_rot));

@@ -123,3 +123,9 @@ fn a_sleeping_group_whose_leader_dies_has_another() {
     assert!(!list(&mut world, leader)[0].is_asleep, "it hears no majority, and leads no more");
     assert_eq!(world.settle(), Ok(()));
 }
+
+#[test]
+fn a_server_that_crashes_when_a_group_has_just_begun_starts_again() {
+    let mut world = Members::new(11_639_190_755_172_881_565, 2, None);
+    assert_eq!(run(&mut world, 43), Ok(()));
+}

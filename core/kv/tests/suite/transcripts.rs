@@ -338,6 +338,19 @@ fn folders_of_others_and_newer_files_are_left_alone() {
 }
 
 #[test]
+fn a_folder_that_lost_everything_is_not_begun_anew() {
+    let mut script = Script::started();
+    script.set(1, b"a");
+    script.turn();
+    script.run();
+    assert!(!script.disk.names().contains(&kv::new_file().to_string()), "there is a log");
+    let mut lost = Script::new(Disk::lost(), 1 << 20);
+    lost.event("start", Event::Start { seed: [0; 32] });
+    lost.run();
+    lost.check(include_str!("testdata/a_folder_that_lost_everything_is_not_begun_anew.txt"));
+}
+
+#[test]
 fn ranges_come_in_pages() {
     let mut script = Script::started();
     for number in 0..3_u64 {

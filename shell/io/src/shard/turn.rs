@@ -214,6 +214,10 @@ impl<N: Node> Shard<N> {
         }
         self.touched = touched;
         self.core.flush_messages();
+        // What other servers are to hear leaves before the disk has its turn: they work meanwhile.
+        if !self.core.relayed.is_empty() && !self.core.disk_requests.is_empty() {
+            self.end_gateways_turn();
+        }
         let mut requests = std::mem::take(&mut self.core.disk_requests);
         for (ticket, what) in requests.drain(..) {
             self.slots[ticket.seat.0 as usize].start_operation(ticket, what, &mut self.core);

@@ -111,7 +111,12 @@ fn serve(server: ServerId, manner: Manner, accepted: &Receiver<UnixStream>, swit
     let (happenings, happened) = channel();
     let streams = Arc::new(Mutex::new(BTreeMap::new()));
     let machine = Kv::new(Config::new(ClusterIdentity([7; 16]), BTreeMap::new()));
-    let hub = Hub { kv: machine, disk: BTreeMap::new(), streams: streams.clone(), timers: VecDeque::new() };
+    let hub = Hub {
+        kv: machine,
+        disk: [(kv::new_file(), Vec::new())].into(),
+        streams: streams.clone(),
+        timers: VecDeque::new(),
+    };
     let (node, theirs) = (NodeId::kv_of(server), switches.clone());
     std::thread::spawn(move || hub.run(node, manner, &happened, &theirs));
     for (stream, number) in accepted.iter().zip(1000..) {

@@ -8,7 +8,7 @@ use formats::message::member::server_of;
 use serde_json::json;
 
 use super::{prefer, status};
-use crate::cli::{Configured, MemberAsking};
+use crate::cli::{Configured, MemberAsking, OfGroup};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::serve::{Folder, own_address};
@@ -25,8 +25,12 @@ pub(super) struct Known {
 
 /// A line for each member.
 pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
-    let known = Known::ask(&asking.configured)?;
-    let preferred = prefer::preferred(&known.config)?.map(|server| server.0);
+    let known = Known::ask(&asking.configured, &asking.of)?;
+    // Each group has its own wish under that key; this one is the root group's.
+    let preferred = match asking.of.group {
+        Some(_) => None,
+        None => prefer::preferred(&known.config)?.map(|server| server.0),
+    };
     let warning = advice(known.members.voters.len());
     if asking.json {
         let members: Vec<_> = known.members().map(|member| known.json(member)).collect();
@@ -46,7 +50,7 @@ pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
 
 /// Which server leads.
 pub(super) fn leader(asking: &MemberAsking) -> Result<String, Failure> {
-    let known = Known::ask(&asking.configured)?;
+    let known = Known::ask(&asking.configured, &asking.of)?;
     let Some(leader) = known.leader else {
         let why = known.refusal.unwrap_or_else(|| "this server does not know it yet".to_owned());
         return Err(Failure::new(ExitCode::Failed, format!("nobody leads the group: {why}")));
@@ -82,9 +86,9 @@ pub(super) fn voters_with(status: &RoleStatus, server: glossary::ServerId) -> us
 }
 
 impl Known {
-    /// What the running server on this machine knows.
-    pub(super) fn ask(configured: &Configured) -> Result<Self, Failure> {
-        let (config, status) = status::ask(configured)?;
+    /// What the running server on this machine knows of a group.
+    pub(super) fn ask(configured: &Configured, of: &OfGroup) -> Result<Self, Failure> {
+        let (config, status) = status::ask(configured, of)?;
         Ok(match status {
             RoleStatus::KvMember { members, leader, refusal, .. } => {
                 Known { config, members, leader, refusal }

@@ -109,8 +109,12 @@ fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {
 fn hand_over(transfer: &MemberTransfer) -> Result<String, Failure> {
     let config = ServerConfig::load(&transfer.configured.config, &transfer.configured.overrides())?;
     let to = member_of(transfer.to, transfer.disks_lost);
-    group::ask(&config, KvGroupVerb::Transfer { to }, transfer.waiting.patience())?;
-    let text = format!("server {} leads", transfer.to);
+    let verb = transfer.of.verb(KvGroupVerb::Transfer { to });
+    group::ask_for(&config, &verb, transfer.waiting.patience())?;
+    let text = match &transfer.of.group {
+        Some(name) => format!("server {} leads group {name}", transfer.to),
+        None => format!("server {} leads", transfer.to),
+    };
     Ok(said(transfer.waiting.json, &text, &json!({ "leader": to.0, "leader_server": transfer.to.0 })))
 }
 

@@ -8,14 +8,14 @@ use serde_json::json;
 
 use super::members::Known;
 use super::said;
-use crate::cli::MemberPrefer;
+use crate::cli::{MemberPrefer, OfGroup};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
 
 /// Says in the KV who is to lead; every leader looks there.
 pub(super) fn run(prefer: &MemberPrefer) -> Result<String, Failure> {
-    let known = Known::ask(&prefer.configured)?;
+    let known = Known::ask(&prefer.configured, &OfGroup::ROOT)?;
     let votes = |server: ServerId| known.members.voters.iter().any(|voter| server_of(*voter) == server);
     if let Some(server) = prefer.server.filter(|server| !votes(*server)) {
         return Err(Failure::usage(format!("server {server} has no vote in the group, so it can't lead")));

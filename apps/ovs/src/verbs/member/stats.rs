@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::status;
-use crate::cli::MemberAsking;
+use crate::cli::{MemberStats, OfGroup};
 use crate::failure::Failure;
 use crate::verbs::table::table;
 
 /// A line for each counter, by the name that it has among the metrics.
-pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
-    let (_, status) = status::ask(&asking.configured)?;
+pub(super) fn run(asking: &MemberStats) -> Result<String, Failure> {
+    let (_, status) = status::ask(&asking.configured, &OfGroup::ROOT)?;
     let (_, described, values) = roles::counters_of(&status);
     let counted: Vec<_> = described.iter().zip(values).collect();
     if asking.json {

@@ -4,34 +4,35 @@ use std::collections::BTreeSet;
 
 use consensus::Member;
 use formats::Message;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminRequest, RoleStatus};
 use formats::message::member::server_of;
 use serde_json::{Value, json};
 
 use super::local;
-use crate::cli::{Configured, MemberAsking};
+use crate::cli::{Configured, MemberAsking, OfGroup};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
-    let (_, status) = ask(&asking.configured)?;
+    let (_, status) = ask(&asking.configured, &asking.of)?;
     let value = value(&status);
     Ok(if asking.json { format!("{value}\n") } else { text(&value) })
 }
 
-/// What the KV of a running server on this machine says of itself.
-pub(super) fn ask(configured: &Configured) -> Result<(ServerConfig, RoleStatus), Failure> {
+/// What the KV of a running server on this machine says of itself, as a member of a group.
+pub(super) fn ask(configured: &Configured, of: &OfGroup) -> Result<(ServerConfig, RoleStatus), Failure> {
     let config = ServerConfig::load(&configured.config, &configured.overrides())?;
-    let question = Message::Admin(AdminRequest { request: 1, body: AdminBody::Status });
+    let question = Message::Admin(AdminRequest { request: 1, body: of.status() });
     let answer = local::ask(&config.data, config.cluster, config.server, &question, local::PATIENCE)?;
     let status = match answer {
         Message::AdminReply(reply) => reply.body,
         _ => return Err(Failure::new(ExitCode::Failed, "the KV answers something else than it was asked")),
     };
-    let AdminAnswer::Status(status) = status else {
-        return Err(Failure::new(ExitCode::Failed, format!("the KV says: {status:?}")));
-    };
-    Ok((config, status))
+    match status {
+        AdminAnswer::Status(status) => Ok((config, status)),
+        AdminAnswer::Failed(why) | AdminAnswer::NotYet(why) => Err(Failure::new(ExitCode::Failed, why)),
+        other => Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
+    }
 }
 
 /// The status as JSON.

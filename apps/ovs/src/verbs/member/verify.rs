@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use consensus::{LogIndex, Member};
-use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb};
+use formats::message::admin::{AdminAnswer, KvGroupVerb};
 use formats::message::member::server_of;
 use formats::message::standing::Fingerprint;
 use kv_client::TlsDial;
 use serde_json::json;
 
 use super::members::Known;
-use crate::cli::MemberVerify;
+use crate::cli::{MemberVerify, OfGroup};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
@@ -22,10 +22,11 @@ type Told = BTreeMap<Member, Result<Fingerprint, String>>;
 
 /// Asks all members until they have told what they had at one entry, and says whether that is the same.
 pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
-    let known = Known::ask(&verify.configured)?;
+    let known = Known::ask(&verify.configured, &verify.of)?;
     let mut asker = Asker {
         dial: group::dial(&known.config)?,
         config: &known.config,
+        of: &verify.of,
         until: Instant::now() + verify.waiting.patience(),
     };
     let members: Vec<Member> = known.members().collect();
@@ -44,6 +45,7 @@ pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
 struct Asker<'a> {
     dial: TlsDial,
     config: &'a ServerConfig,
+    of: &'a OfGroup,
     until: Instant,
 }
 
@@ -78,7 +80,7 @@ impl Asker<'_> {
     }
 
     fn ask(&mut self, member: Member, at: Option<LogIndex>) -> Result<Fingerprint, Unsaid> {
-        let verb = AdminBody::KvGroup(KvGroupVerb::Fingerprint { at });
+        let verb = self.of.verb(KvGroupVerb::Fingerprint { at });
         match group::ask_one(&mut self.dial, self.config, server_of(member), verb) {
             Some(AdminAnswer::Fingerprint(told)) => Ok(told),
             Some(AdminAnswer::NotYet(why)) => Err(Unsaid::NotYet(why)),

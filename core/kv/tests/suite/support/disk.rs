@@ -18,7 +18,6 @@ struct File {
 }
 
 /// The folder.
-#[derive(Default)]
 pub(crate) struct Disk {
     files: BTreeMap<FileName, File>,
     pub(crate) tables: BTreeMap<FileName, Table>,
@@ -30,7 +29,27 @@ pub(crate) struct Disk {
     pub(crate) fail_sync: bool,
 }
 
+impl Default for Disk {
+    /// A folder that was just made.
+    fn default() -> Self {
+        let mut disk = Disk::lost();
+        disk.files.insert(kv::new_file(), File::default());
+        disk
+    }
+}
+
 impl Disk {
+    /// A folder that has nothing of what it had.
+    pub(crate) fn lost() -> Self {
+        Disk {
+            files: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            room: None,
+            fail_sync: false,
+        }
+    }
+
     pub(crate) fn used(&self) -> usize {
         let files: usize = self.files.values().map(|file| file.bytes.len()).sum();
         files + self.tables.values().map(|table| table.bytes() as usize).sum::<usize>()

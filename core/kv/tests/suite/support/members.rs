@@ -121,6 +121,7 @@ impl Members {
         let me = self.member(index);
         Config {
             snapshot_log_bytes: 60_000,
+            checkpoint_rows: 2,
             kept_entries: 4,
             me,
             first: first.contains(me).then_some(first),
