@@ -13,11 +13,12 @@ use rustls::pki_types::CertificateDer;
 use step::Timestamp;
 
 use crate::audit::Entry;
+use crate::elsewhere::{no_kv_here, on_frame_of_server};
 use crate::hall::Hall;
 use crate::local;
 use crate::pipe::{Frame, Pipe, PipeError};
 use crate::requests::{Request, Requests};
-use crate::rights::{NO_KV, Peer, kind};
+use crate::rights::{Peer, kind};
 use crate::stream::Stream;
 use crate::{trail, trust};
 
@@ -384,41 +385,5 @@ impl Incoming {
         hall.budget.give(std::mem::take(&mut self.reserved));
         self.requests.drain().into_iter().for_each(|request| hall.budget.give(request.bytes));
         hall.waiting.retain(|waiting| *waiting != self.id);
-    }
-}
-
-/// A frame of another server: it comes from a node there and goes to one here, whose roles bound what they take.
-fn on_frame_of_server(
-    (server, peer): (ServerId, &Peer),
-    from: NodeId,
-    to: NodeId,
-    message: Message,
-    hall: &Hall,
-    context: &mut Context<'_>,
-) -> Result<(), Broken> {
-    if from.server() != server {
-        return Err(Broken::NotItsNode(from));
-    }
-    if !peer.may_reach(&message, to, &hall.settings) {
-        return Err(Broken::NotForOutside(to, hall.settings.kv));
-    }
-    match no_kv_here(&message, hall.settings.server).filter(|_| !hall.settings.runs_kv) {
-        Some(answer) if to == hall.settings.kv => context.send_from(to, from, answer),
-        _ => context.send_from(from, to, message),
-    }
-    Ok(())
-}
-
-/// What who asks a KV is told where none runs: he asks another server then, and need not wait until it is plain that
-/// nobody answers.
-fn no_kv_here(asked: &Message, server: ServerId) -> Option<Message> {
-    let request = asked.request();
-    match asked {
-        Message::Kv(_) | Message::KvOf(_) => Some(Message::KvReply(KvReply { request, body: NO_KV })),
-        Message::Admin(_) => {
-            let body = AdminAnswer::Failed(format!("server {server} runs no KV: ask one that does"));
-            Some(Message::AdminReply(AdminReply { request, body }))
-        }
-        _ => None,
     }
 }

@@ -97,7 +97,7 @@ fn volume_driver_text(config: &VolumeDriverConfig) -> String {
 # out at others; vdisks are made where they aren't there.
 [volume-driver]
 # How data is spread: k data and m parity fragments, safe at c, at most x of them on one server; policies to be tried in
-# order.
+# order. Any one server may be lost where c - x is k or more, as with 2,2,4,2 over three servers of two disks.
 {}# Size of the objects that writes are gathered into, and room for what was written and is not on the disks yet.
 {}{}{}",
         line("policies", of_policies, &usual),
