@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use certificates::Credentials;
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
+use formats::registry::{self, ServerRecord};
 use glossary::ServerId;
-use kv_client::{Dial, TlsDial};
+use kv_client::{Client, Dial, Scope, TlsDial};
 
 use crate::config::ServerConfig;
 use crate::conversation::converse;
 use crate::failure::{ExitCode, Failure};
-use crate::serve::remembered;
+use crate::serve::{own_address, remembered};
 
 /// How long one server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +27,27 @@ pub(crate) fn dial(config: &ServerConfig) -> Result<TlsDial, Failure> {
     let named = remembered(&config.data);
     let known = config.servers.iter().chain(&named).map(|(server, address)| (*server, address.to_string()));
     Ok(TlsDial::new(credentials, known.collect()))
+}
+
+/// Has the group know where a server is: its members answer it through links of theirs, and send to it as soon as it is
+/// one of them.
+///
+/// # Errors
+/// When the group is not told.
+pub(crate) fn announce(config: &ServerConfig) -> Result<(), Failure> {
+    let address = own_address(config)?;
+    let failed = |error: kv_client::Error| {
+        Failure::new(
+            ExitCode::NotRunning,
+            format!("the KV's group is not told where this server is: {error}"),
+        )
+    };
+    let mut others = config.clone();
+    others.servers.remove(&config.server);
+    let mut client = Client::connect(Box::new(dial(&others)?)).map_err(failed)?;
+    client.within(Scope::Whole);
+    let record = ServerRecord { server: config.server, address };
+    client.set(&registry::server_key(config.server), &registry::encode(&record)).map_err(failed)
 }
 
 /// Asks every server in turn until one does it: the others say who leads, and that may have changed by then.
@@ -63,10 +85,15 @@ pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duratio
 
 /// What the first member that answers says of itself and of the group. `None`: nobody answers.
 pub(crate) fn status(config: &ServerConfig) -> Option<RoleStatus> {
+    told(config).map(|(_, status)| status)
+}
+
+/// The same, and which server it is.
+pub(crate) fn told(config: &ServerConfig) -> Option<(ServerId, RoleStatus)> {
     let mut dial = dial(config).ok()?;
     let mut others = dial.servers().into_iter().filter(|server| *server != config.server);
     others.find_map(|server| match ask_one(&mut dial, config, server, AdminBody::Status) {
-        Some(AdminAnswer::Status(status)) => Some(status),
+        Some(AdminAnswer::Status(status)) => Some((server, status)),
         _ => None,
     })
 }

@@ -8,6 +8,7 @@ mod failure;
 mod group;
 mod log;
 mod serve;
+mod storage;
 mod up;
 mod verbs;
 

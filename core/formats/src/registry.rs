@@ -40,6 +40,16 @@ pub struct ServerRecord {
     pub address: String,
 }
 
+/// The key of the [`VolumeDriverRecord`].
+pub const VOLUME_DRIVER_KEY: &[u8] = b"volume-driver";
+
+/// Which server runs the cluster's volume driver. It says so with the first record of the cluster, and keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeDriverRecord {
+    /// Its number.
+    pub server: ServerId,
+}
+
 /// The key of a vDisk by name.
 pub fn name_key(name: &VdiskName) -> Vec<u8> {
     [NAME_PREFIX, name.as_str().as_bytes()].concat()
@@ -125,4 +135,18 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (version, body) = bytes.split_first()?;
     let (value, rest) = (*version == VERSION).then(|| postcard::take_from_bytes(body).ok())??;
     rest.is_empty().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_volume_drivers_record() {
+        let record = VolumeDriverRecord { server: ServerId(0x1234) };
+        let bytes = encode(&record);
+        assert_eq!(bytes, [1, 0xb4, 0x24], "the version, the number in groups of seven bits");
+        assert_eq!(decode(&bytes), Some(record));
+        assert_eq!(decode::<VolumeDriverRecord>(&[1, 0xb4, 0x24, 0]), None);
+    }
 }

@@ -21,5 +21,5 @@ pub use identities::{
 };
 pub use log::{Generation, LogNumber, TlogId};
 pub use policy::{Policy, PolicyError};
-pub use servers::ServerId;
+pub use servers::{OSDS_PER_SERVER, ServerId};
 pub use sizes::{ByteCount, CLUSTER_BYTES, ClusterCount, MAX_VDISK_BYTES, SCO_BLOCK, format_bytes};

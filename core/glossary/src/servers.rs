@@ -3,7 +3,7 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-use crate::NodeId;
+use crate::{NodeId, OsdId};
 
 /// A server of a cluster: one process of `ovs serve` with its certificate, from 1. Number 0 is the process of
 /// `ovs up`, which is a cluster of its own and talks to no other.
@@ -47,6 +47,37 @@ impl NodeId {
     }
 }
 
+/// How many OSDs a server may have: each server has so many numbers for its own, and takes no other's.
+pub const OSDS_PER_SERVER: u32 = 1000;
+
+/// The place of a server's first ASD among its nodes.
+const FIRST_ASD_PLACE: u16 = 1000;
+
+impl OsdId {
+    /// An OSD of a server, by its place there, below [`OSDS_PER_SERVER`].
+    pub fn at(server: ServerId, place: u32) -> OsdId {
+        debug_assert!(place < OSDS_PER_SERVER, "servers have no more");
+        OsdId(u32::from(server.0) * OSDS_PER_SERVER + place)
+    }
+
+    /// The server that has it. A number that no server has is at one above [`ServerId::MAX`], which is nowhere.
+    pub fn server(self) -> ServerId {
+        ServerId(u16::try_from(self.0 / OSDS_PER_SERVER).unwrap_or(u16::MAX))
+    }
+}
+
+impl NodeId {
+    /// The ASD that is an OSD.
+    pub fn asd(osd: OsdId) -> NodeId {
+        NodeId::at(osd.server(), FIRST_ASD_PLACE + (osd.0 % OSDS_PER_SERVER) as u16)
+    }
+
+    /// Whether it is an ASD of its server.
+    pub fn is_asd(self) -> bool {
+        (FIRST_ASD_PLACE..FIRST_ASD_PLACE + OSDS_PER_SERVER as u16).contains(&self.place())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +88,16 @@ mod tests {
         assert_eq!(node, NodeId(0x0003_03ea));
         assert_eq!((node.server(), node.place()), (ServerId(3), 1002));
         assert_eq!(NodeId::kv_of(ServerId(0)), NodeId(1), "what ovs up always called its KV");
+    }
+
+    #[test]
+    fn an_osd_is_a_node_of_its_server() {
+        let osd = OsdId::at(ServerId(3), 7);
+        assert_eq!((osd, osd.server()), (OsdId(3007), ServerId(3)));
+        assert_eq!(NodeId::asd(osd), NodeId::at(ServerId(3), 1007));
+        assert!(NodeId::asd(osd).is_asd() && NodeId::asd(OsdId(3999)).is_asd());
+        assert!(!NodeId::kv_of(ServerId(3)).is_asd() && !NodeId::at(ServerId(3), 2000).is_asd());
+        assert_eq!(NodeId::asd(OsdId(7)), NodeId(1007), "what ovs up always called it");
+        assert!(NodeId::asd(OsdId(u32::MAX)).server() > ServerId::MAX);
     }
 }

@@ -61,7 +61,7 @@ impl Port {
         patience: Duration,
         question: impl FnOnce(u64) -> Message,
     ) -> Result<Message, AskError> {
-        if !self.hub.is_reachable(to) {
+        if !self.reaches(to) {
             return Err(AskError::NotRunning(to));
         }
         let request = self.next_request;
@@ -75,6 +75,11 @@ impl Port {
                 return Ok(message);
             }
         }
+    }
+
+    /// Whether messages to a node may reach it, as far as can be known in this process.
+    pub fn reaches(&self, node: NodeId) -> bool {
+        self.hub.is_reachable(node)
     }
 
     /// Sends a message. It may never arrive.

@@ -164,8 +164,13 @@ impl<N: Node> Handle<N> {
     /// # Panics
     /// When the id is taken.
     pub fn port_at(&self, id: NodeId) -> Port {
-        assert!(self.hub.place(id).is_none(), "the id of a port is nobody else's");
+        assert!(!self.is_taken(id), "the id of a port is nobody else's");
         Port::open_at(id, Arc::clone(&self.hub))
+    }
+
+    /// Whether an id is that of a node or port of this runtime.
+    pub fn is_taken(&self, id: NodeId) -> bool {
+        self.hub.place(id).is_some()
     }
 
     /// Every node and gateway that was ever started: its name, and how it is.

@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use step::Timestamp;
 
 use crate::audit::Entry;
+use crate::elsewhere::{no_kv_here, on_frame_of_server};
 use crate::hall::Hall;
 use crate::local;
 use crate::pipe::{Frame, Pipe, PipeError};
@@ -42,7 +43,7 @@ pub(crate) enum Broken {
     TooLong(usize, usize),
     #[error("it sends for node {0}, which is not its own")]
     NotItsNode(NodeId),
-    #[error("it speaks to node {0}, and from outside only the KV of this server, {1}, may be spoken to")]
+    #[error("it speaks to node {0}, which is not for it; the KV here is {1}")]
     NotForOutside(NodeId, NodeId),
     #[error("it sends {0}, which it may not")]
     NotAllowed(&'static str),
@@ -230,8 +231,10 @@ impl Incoming {
     /// Takes room for the rest of a long frame; whether it may come.
     fn make_room(&mut self, hall: &mut Hall) -> Result<bool, Broken> {
         let wanted = self.pipe.wanted();
-        if wanted > hall.settings.bounds.frame_bytes_max {
-            return Err(Broken::TooLong(wanted, hall.settings.bounds.frame_bytes_max));
+        let bounds = &hall.settings.bounds;
+        let longest = self.peer.as_ref().map_or(bounds.frame_bytes_max, |peer| peer.frame_bytes_max(bounds));
+        if wanted > longest {
+            return Err(Broken::TooLong(wanted, longest));
         }
         if wanted <= LONG || self.reserved > 0 {
             return Ok(true);
@@ -251,10 +254,14 @@ impl Incoming {
             return self.refuse_frame(&message, hall);
         }
         if let Some(server) = peer.server {
-            return self.on_frame_of_server(server, from, to, message, hall, context);
+            return on_frame_of_server((server, peer), from, to, message, hall, context);
         }
         if to != hall.settings.kv {
             return Err(Broken::NotForOutside(to, hall.settings.kv));
+        }
+        if !hall.settings.runs_kv {
+            let answer = no_kv_here(&message, hall.settings.server);
+            return answer.map_or(Ok(()), |answer| Ok(self.pipe.send(to, self.node, &answer)?));
         }
         let verb = trail::asked(&message);
         let number = message.request();
@@ -283,28 +290,6 @@ impl Incoming {
             let _ = self.log(message.request(), &verb, Some("NotAllowed"), hall);
         }
         Ok(self.pipe.send(hall.settings.kv, self.node, &answer)?)
-    }
-
-    /// A frame of another server: it comes from a node there and goes to one here, whose roles bound what they take.
-    #[expect(clippy::unused_self, reason = "what comes of a server's frame may come to depend on its link")]
-    fn on_frame_of_server(
-        &self,
-        server: ServerId,
-        from: NodeId,
-        to: NodeId,
-        message: Message,
-        hall: &Hall,
-        context: &mut Context<'_>,
-    ) -> Result<(), Broken> {
-        if from.server() != server {
-            return Err(Broken::NotItsNode(from));
-        }
-        let is_reply = matches!(message, Message::KvReply(_));
-        if !(to == hall.settings.kv || is_reply && to.server() == hall.settings.server) {
-            return Err(Broken::NotForOutside(to, hall.settings.kv));
-        }
-        context.send_from(from, to, message);
-        Ok(())
     }
 
     fn answer_not_now(&mut self, asked: &Message, hall: &Hall) -> Result<(), Broken> {

@@ -7,6 +7,7 @@
 mod addresses;
 mod audit;
 mod budget;
+mod elsewhere;
 mod hall;
 mod incoming;
 mod links;

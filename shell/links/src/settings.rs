@@ -12,8 +12,10 @@ pub struct Settings {
     pub cluster: ClusterIdentity,
     /// This server.
     pub server: ServerId,
-    /// Its KV: the only node that may be spoken to from outside.
+    /// Its KV: the only node that clients may speak to.
     pub kv: NodeId,
+    /// Whether it runs a KV. One that does not says so to who asks it.
+    pub runs_kv: bool,
     /// How much is taken at once.
     pub bounds: Bounds,
 }
@@ -42,6 +44,8 @@ pub struct Bounds {
     pub answer_max: Duration,
     /// The longest frame, in bytes.
     pub frame_bytes_max: usize,
+    /// The longest payload of a frame, in bytes, from servers that may send frames with one.
+    pub payload_bytes_max: usize,
     /// Bytes that wait for one other server, beyond which messages to it are lost.
     pub link_bytes_max: usize,
     /// How long to wait before a server is dialled again that could not be reached: at first, and at most. It doubles,
@@ -64,8 +68,10 @@ impl Default for Bounds {
             requests_bytes_max: 256 << 20,
             stall_max: Duration::from_secs(20),
             answer_max: Duration::from_secs(60),
-            // The longest body of a message, and what is around it; none of those that are let in has a payload.
+            // The longest body of a message, and what is around it.
             frame_bytes_max: formats::frame::MAX_BODY as usize + formats::frame::HEADER_BYTES,
+            // Twice what an ASD reads or takes at once.
+            payload_bytes_max: 32 << 20,
             link_bytes_max: 64 << 20,
             redial: (Duration::from_millis(50), Duration::from_secs(2)),
             dead_after: Duration::from_secs(15),
@@ -76,11 +82,12 @@ impl Default for Bounds {
 impl Settings {
     /// Usual settings of a server.
     pub fn new(cluster: ClusterIdentity, server: ServerId) -> Self {
-        Settings { cluster, server, kv: NodeId::kv_of(server), bounds: Bounds::default() }
+        Settings { cluster, server, kv: NodeId::kv_of(server), runs_kv: true, bounds: Bounds::default() }
     }
 
     /// What this process says first.
     pub(crate) fn hello(&self) -> Hello {
-        Hello::new(Some(self.cluster), Some(self.server), Offers::KV)
+        let offers = if self.runs_kv { Offers::KV } else { Offers::default() };
+        Hello::new(Some(self.cluster), Some(self.server), offers)
     }
 }

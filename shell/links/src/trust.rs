@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use certificates::{CertificateError, Credentials, Identity, Role};
+use certificates::{CertificateError, Credentials, Identity};
 
 use crate::rights::{Peer, Rights};
 
@@ -79,13 +79,7 @@ fn watch(held: &Weak<Held>) {
 
 /// What an identity may do: as the server that it says it is, or as a client.
 pub(crate) fn peer(identity: Identity, as_server: bool) -> Peer {
-    let roles = &identity.roles;
-    let rights = Rights {
-        kv: roles.iter().next().is_some(),
-        map: roles.iter().any(|role| role != Role::Client),
-        admin: roles.has(Role::Admin),
-        member: identity.server.is_some() && roles.has(Role::Kv),
-    };
+    let rights = Rights::of(&identity.roles, identity.server.is_some());
     let member_of = identity.server.filter(|_| rights.member);
     Peer { member_of, server: identity.server.filter(|_| as_server), name: identity.name, rights }
 }

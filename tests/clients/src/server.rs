@@ -18,6 +18,12 @@ const GUEST_READY_LIMIT: Duration = Duration::from_secs(240);
 /// Time for a clean stop: the promise is 5 s on a machine of one's own; two cases share this one.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
+/// What ours says when it is ready.
+const READY: &str = "ready";
+
+/// What a server of a cluster says when guests can reach it at its port.
+const READY_FOR_GUESTS: &str = "ready nbd://";
+
 /// How often a process that starts or stops is looked at.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -25,8 +31,8 @@ const POLL: Duration = Duration::from_millis(10);
 struct Start {
     program: PathBuf,
     arguments: Vec<String>,
-    /// Ours says `ready`; of a reference the port tells.
-    says_ready: bool,
+    /// What a line of ours begins with when it is ready; of a reference the port tells.
+    says: Option<&'static str>,
     ready_limit: Duration,
 }
 
@@ -59,7 +65,7 @@ impl Server {
         }
         let again = ["up".to_owned()].into_iter().chain(common.clone()).collect();
         let start =
-            Start { program: ovs.to_owned(), arguments: again, says_ready: true, ready_limit: READY_LIMIT };
+            Start { program: ovs.to_owned(), arguments: again, says: Some(READY), ready_limit: READY_LIMIT };
         let now: Vec<String> = first.iter().cloned().chain(common).collect();
         Server::spawn(start, &now, port, log)
     }
@@ -80,7 +86,7 @@ impl Server {
         let start = Start {
             program: PathBuf::from(program),
             arguments: line(&[]),
-            says_ready: true,
+            says: Some(READY),
             ready_limit: READY_LIMIT,
         };
         Server::spawn(start, &line(first), port, log)
@@ -92,7 +98,19 @@ impl Server {
         let start = Start {
             program: ovs.to_owned(),
             arguments: arguments.to_vec(),
-            says_ready: true,
+            says: Some(READY),
+            ready_limit: READY_LIMIT,
+        };
+        Server::spawn(start, &arguments, port, log)
+    }
+
+    /// The same of the server where guests come, whose NBD listens on this port.
+    pub(crate) fn start_for_guests(ovs: &Path, config: &Path, port: u16, log: &Path) -> Result<Self> {
+        let arguments = ["serve".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let start = Start {
+            program: ovs.to_owned(),
+            arguments: arguments.to_vec(),
+            says: Some(READY_FOR_GUESTS),
             ready_limit: READY_LIMIT,
         };
         Server::spawn(start, &arguments, port, log)
@@ -111,8 +129,7 @@ impl Server {
         let mut words = line.split_whitespace().map(str::to_owned);
         let program = PathBuf::from(words.next().context("a command line has a program")?);
         let arguments: Vec<String> = words.chain([image.display().to_string()]).collect();
-        let start =
-            Start { program, arguments: arguments.clone(), says_ready: false, ready_limit: READY_LIMIT };
+        let start = Start { program, arguments: arguments.clone(), says: None, ready_limit: READY_LIMIT };
         Server::spawn(start, &arguments, port, log)
     }
 
@@ -121,7 +138,7 @@ impl Server {
         let start = Start {
             program: emulator.to_owned(),
             arguments: arguments.to_vec(),
-            says_ready: true,
+            says: Some(READY),
             ready_limit: GUEST_READY_LIMIT,
         };
         Server::spawn(start, arguments, port, log)
@@ -147,9 +164,9 @@ impl Server {
         let deadline = Instant::now() + self.start.ready_limit;
         loop {
             let said = self.said_since(said_before)?;
-            let is_ready = match self.start.says_ready {
-                true => said.lines().any(|line| line.starts_with("ready")),
-                false => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+            let is_ready = match self.start.says {
+                Some(ready) => said.lines().any(|line| line.starts_with(ready)),
+                None => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
             };
             if is_ready {
                 return Ok(());

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use certificates::Role;
+use certificates::{Role, Roles};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
+use glossary::ServerId;
 
 /// How long a certificate is good for when nothing else is said, in days.
 const USUAL_DAYS: &str = "365";
@@ -20,7 +21,7 @@ pub(crate) enum ClusterVerb {
     /// each to its server and run `ovs serve --config server-1/ovs.toml` there) and `clients/admin`. To be repeated when
     /// it was interrupted: what is there stays.
     #[command(
-        after_help = "Example:\n  ovs cluster init ./cluster --address 10.0.0.1:7410 --address 10.0.0.2:7410 --address 10.0.0.3:7410"
+        after_help = "Example:\n  ovs cluster init ./cluster --address 10.0.0.1:7410 --address 10.0.0.2:7410 --address 10.0.0.3:7410 --roles 1=kv,asd,volume-driver,edge"
     )]
     Init(NewCluster),
     /// Adds a server to the folder: its certificate and its configuration.
@@ -81,6 +82,10 @@ pub(crate) struct NewCluster {
     /// three or five go on when one or two of them are lost.
     #[arg(long = "address", value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:7410"])]
     pub(crate) addresses: Vec<SocketAddr>,
+    /// What a server runs, where that is more or other than kv: its number, and of kv, asd, volume-driver and edge those
+    /// that it is to run; repeat it for more servers.
+    #[arg(long, value_name = "SERVER=ROLE,ROLE", value_parser = roles_of_server)]
+    pub(crate) roles: Vec<(ServerId, Roles)>,
     #[command(flatten)]
     pub(crate) life: Life,
 }
@@ -93,6 +98,9 @@ pub(crate) struct NewServer {
     /// Where it listens, for other servers and for clients.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410")]
     pub(crate) address: SocketAddr,
+    /// What it runs, of kv, asd, volume-driver and edge.
+    #[arg(long, value_name = "ROLE,ROLE", default_value = "kv", value_parser = server_roles)]
+    pub(crate) roles: Roles,
     #[command(flatten)]
     pub(crate) life: Life,
 }
@@ -163,4 +171,24 @@ fn client_role(name: &str) -> Result<Role, String> {
         role @ (Role::Client | Role::Admin) => Ok(role),
         _ => Err("a client is client or admin; the others are roles of servers".into()),
     }
+}
+
+/// Roles of a server, separated by commas.
+fn server_roles(names: &str) -> Result<Roles, String> {
+    let role = |name: &str| match name.trim().parse()? {
+        Role::Client | Role::Admin => Err(format!("{name} is a role of clients: ovs cluster add-client")),
+        role => Ok(role),
+    };
+    let roles = Roles::of(names.split(',').map(role).collect::<Result<Vec<_>, _>>()?);
+    match roles.has(Role::VolumeDriver) == roles.has(Role::Edge) {
+        true => Ok(roles),
+        false => Err("volume-driver and edge go together for now: name both or neither".into()),
+    }
+}
+
+/// A server's number and its roles.
+fn roles_of_server(text: &str) -> Result<(ServerId, Roles), String> {
+    let (server, names) = text.split_once('=').ok_or("it is such as 2=kv,asd")?;
+    let server = server.parse().map_err(|_| format!("{server:?} is no number of a server"))?;
+    Ok((ServerId(server), server_roles(names)?))
 }

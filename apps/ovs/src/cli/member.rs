@@ -13,13 +13,16 @@ use crate::config::Overrides;
 
 /// Runs one server of a cluster, until a signal ends it.
 ///
-/// `ovs cluster init` and `ovs cluster add-server` write its configuration, `ovs kv init` or `ovs kv join` make its
-/// data. It says `ready` when it takes part.
+/// `ovs cluster init` and `ovs cluster add-server` write its configuration, `ovs kv init` or `ovs kv join` make the data
+/// of its KV, where it has one. It says `ready` when other servers can reach it, and `ready nbd://…` when guests can.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  ovs serve --config server-1/ovs.toml")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) configured: Configured,
+    /// Go on without what the write buffer lost (all of it, when it is missing or foreign): for one start.
+    #[arg(long)]
+    pub(crate) accept_write_buffer_loss: bool,
 }
 
 /// A server's configuration, and what goes before what it says.

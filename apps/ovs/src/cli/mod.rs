@@ -26,7 +26,8 @@ pub(crate) use member::{
     Configured, MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberPrefer, MemberRejoin,
     MemberSnapshot, MemberStats, MemberTransfer, MemberVerb, MemberVerify, OfGroup, Serve,
 };
-pub(crate) use up::{DEFAULT_NBD, Up};
+pub(crate) use sizes::{new_vdisk, sco_size, size};
+pub(crate) use up::{DEFAULT_NBD, Up, address, policy};
 
 /// Open vStorage: block devices on erasure-coded disks.
 ///

@@ -79,12 +79,13 @@ impl Up {
     }
 }
 
-fn policy(text: &str) -> Result<Policy, String> {
+/// A policy, as k, m, c and x.
+pub(crate) fn policy(text: &str) -> Result<Policy, String> {
     text.parse().map_err(|error: glossary::PolicyError| error.to_string())
 }
 
 /// An address and a port; `localhost` is the loopback interface, without asking anybody.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let numeric = match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => text.to_owned(),

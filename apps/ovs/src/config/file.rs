@@ -8,6 +8,7 @@ use certificates::{Role, Roles};
 use glossary::{ClusterIdentity, ServerId};
 use serde::Deserialize;
 
+use super::storage::{AsdSection, EdgeSection, Sections, VolumeDriverSection};
 use super::{ClientConfig, ServerConfig};
 use crate::failure::Failure;
 
@@ -35,6 +36,10 @@ pub(super) struct File {
     data: Option<PathBuf>,
     roles: Option<Vec<String>>,
     votes: Option<bool>,
+    asd: Option<AsdSection>,
+    #[serde(rename = "volume-driver")]
+    volume_driver: Option<VolumeDriverSection>,
+    edge: Option<EdgeSection>,
 }
 
 /// Reads a file.
@@ -57,7 +62,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 }
 
 impl File {
-    pub(super) fn server(self, path: &Path, overrides: &Overrides) -> Result<ServerConfig, String> {
+    pub(super) fn server(mut self, path: &Path, overrides: &Overrides) -> Result<ServerConfig, String> {
         let missing = |what: &str| format!("`{what}` is missing: this is a client's file, not a server's");
         let server = server_id(self.server.ok_or_else(|| missing("server"))?)?;
         let in_file = self.listen.as_deref().map(listen).transpose()?;
@@ -65,10 +70,16 @@ impl File {
         let data = self.data.as_deref().map(|data| beside(path, data));
         let data = overrides.data.clone().or(data).ok_or_else(|| missing("data"))?;
         let roles = roles(self.roles.as_deref().ok_or_else(|| missing("roles"))?)?;
+        let sections = Sections {
+            asd: self.asd.take(),
+            volume_driver: self.volume_driver.take(),
+            edge: self.edge.take(),
+        };
+        let storage = sections.read(&roles)?;
         let votes = self.votes.unwrap_or(true);
         let ClientConfig { cluster, certificates, servers } = self.client(path)?;
         let certificates = overrides.certificates.clone().unwrap_or(certificates);
-        Ok(ServerConfig { cluster, server, listen, data, certificates, roles, votes, servers })
+        Ok(ServerConfig { cluster, server, listen, data, certificates, roles, votes, storage, servers })
     }
 
     pub(super) fn client(&self, path: &Path) -> Result<ClientConfig, String> {
@@ -117,10 +128,16 @@ fn roles(names: &[String]) -> Result<Roles, String> {
         return Err("roles = [] leaves nothing to run".into());
     }
     match roles.iter().find(|role| !SERVED.contains(role)) {
-        Some(role) => Err(format!("`ovs serve` doesn't run {} yet; it runs kv", role.name())),
+        Some(role) => {
+            let served = SERVED.map(Role::name).join(", ");
+            Err(format!(
+                "`ovs serve` doesn't run {}, which is a role of clients; it runs {served}",
+                role.name()
+            ))
+        }
         None => Ok(Roles::of(roles)),
     }
 }
 
 /// What `ovs serve` can run.
-const SERVED: [Role; 1] = [Role::Kv];
+const SERVED: [Role; 4] = [Role::Kv, Role::Asd, Role::VolumeDriver, Role::Edge];

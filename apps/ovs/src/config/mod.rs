@@ -5,6 +5,7 @@
 
 mod address;
 mod file;
+mod storage;
 mod text;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use glossary::{ClusterIdentity, ServerId};
 
 pub(crate) use address::Address;
 pub(crate) use file::Overrides;
+pub(crate) use storage::{AsdConfig, EdgeConfig, StorageConfig, VolumeDriverConfig};
 pub(crate) use text::{client_text, example, server_text};
 
 use crate::failure::Failure;
@@ -40,6 +42,8 @@ pub(crate) struct ServerConfig {
     pub(crate) roles: Roles,
     /// Whether it has a vote in the KV's group once it has joined; without one it has all data, and counts for nothing.
     pub(crate) votes: bool,
+    /// What it stores, by its roles.
+    pub(crate) storage: StorageConfig,
     /// Where servers are, itself included.
     pub(crate) servers: BTreeMap<ServerId, Address>,
 }

@@ -1,6 +1,8 @@
 use certificates::Role;
 
 use super::*;
+use crate::storage::settings;
+use glossary::ByteCount;
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -22,6 +24,9 @@ fn the_example_is_read_as_it_was_meant() {
     assert_eq!(config.data, folder.path().join("data"), "relative to the file");
     assert_eq!(config.certificates, folder.path().join("certificates"));
     assert!(config.roles.has(Role::Kv));
+    let usual = StorageConfig::usual(&config.roles);
+    assert_eq!(config.storage, usual, "what is a comment is as usual");
+    assert!(usual.asd.is_some() && usual.volume_driver.is_some() && usual.edge.is_some());
     assert_eq!(config.servers[&ServerId(3)].to_string(), "10.0.0.3:7410");
     let client = ClientConfig::load(&path).unwrap();
     assert_eq!(
@@ -69,9 +74,29 @@ fn what_is_wrong_is_said_with_its_line() {
     broken("server = 1", "server = \"one\"", "line 6");
     broken("server = 1", "sever = 1", "sever");
     broken("listen = \"10.0.0.1:7410\"", "listen = \"here\"", "no address");
-    broken("roles = [\"kv\"]", "roles = [\"kvs\"]", "no role; there are kv");
-    broken("roles = [\"kv\"]", "roles = [\"admin\"]", "doesn't run admin");
-    broken("roles = [\"kv\"]", "roles = []", "nothing to run");
+    let roles = "roles = [\"kv\", \"volume-driver\", \"edge\", \"asd\"]";
+    broken(roles, "roles = [\"kvs\"]", "no role; there are kv");
+    broken(roles, "roles = [\"admin\"]", "doesn't run admin, which is a role of clients; it runs kv, asd");
+    broken(roles, "roles = []", "nothing to run");
+    broken(roles, "roles = [\"asd\", \"edge\"]", "name both or neither");
+    broken(roles, "roles = [\"asd\", \"volume-driver\"]", "name both or neither");
+    broken(roles, "roles = [\"volume-driver\", \"edge\"]", "a section [asd], and roles doesn't name asd");
+    broken(roles, "roles = [\"kv\", \"asd\"]", "a section [volume-driver], and roles doesn't name");
+    broken("disks = 8", "disks = 0", "[asd] disks = 0: it is between 1 and");
+    broken("disks = 8", "disk = 4", "disk");
+    broken("# disk-size = \"10GiB\"", "disk-size = \"1MiB\"", "[asd] disk-size 1 MiB is too small");
+    broken("# disk-size = \"10GiB\"", "disk-size = \"much\"", "[asd] disk-size = \"much\": a size is");
+    broken("# policies = [\"4,2,6,6\"]", "policies = [\"4,2\"]", "[volume-driver] policies = \"4,2\"");
+    broken("# sco-size = \"16MiB\"", "sco-size = \"2MiB\"", "[volume-driver] sco-size");
+    broken(
+        "# write-buffer = \"2GiB\"",
+        "write-buffer = \"1MiB\"",
+        "[volume-driver] write-buffer 1 MiB is too",
+    );
+    broken("# vdisks = [\"disk1:10GiB\"]", "vdisks = [\"disk1\"]", "vdisks = \"disk1\": a vDisk is given by");
+    broken("# vdisks = [\"disk1:10GiB\"]", "vdisks = [\"a:1GiB\", \"a:2GiB\"]", "names a twice");
+    broken("nbd = \"127.0.0.1:10809\"", "nbd = \"0.0.0.0:10809\"", "insecure-nbd = true");
+    broken("nbd = \"127.0.0.1:10809\"", "nbd = \"here\"", "[edge] nbd = \"here\": it is an address");
     broken("cluster = \"3", "cluster = \"", "32 hexadecimal digits");
     broken("2 = \"10.0.0.2:7410\"", "2 = \"10.0.0.2\"", "HOST:PORT");
     broken("2 = \"10.0.0.2:7410\"", "two = \"10.0.0.2:1\"", "no number of a server");
@@ -88,4 +113,30 @@ fn addresses_are_hosts_with_ports() {
         assert!(bad.parse::<Address>().is_err(), "{bad}");
     }
     assert!(!"localhost:1".parse::<Address>().unwrap().resolve().unwrap().is_empty());
+}
+
+/// What a file says of what a server stores is written as it was read.
+#[test]
+fn sections_are_read_as_they_are_written() {
+    let text = example()
+        .replace("# disk-size = \"10GiB\"", "disk-size = \"1GiB\"")
+        .replace("# policies = [\"4,2,6,6\"]", "policies = [\"2,2,3,2\", \"1,2,2,1\"]")
+        .replace("# sco-size = \"16MiB\"", "sco-size = \"4MiB\"")
+        .replace("# write-buffer = \"2GiB\"", "write-buffer = \"64MiB\"")
+        .replace("# vdisks = [\"disk1:10GiB\"]", "vdisks = [\"a:1GiB\", \"b:4096\"]")
+        .replace("nbd = \"127.0.0.1:10809\"", "nbd = \"0.0.0.0:1\"\ninsecure-nbd = true");
+    let (folder, path) = written(&text);
+    let config = ServerConfig::load(&path, &Overrides::default()).unwrap();
+    let storage = &config.storage;
+    assert_eq!(storage.asd, Some(AsdConfig { disks: 8, disk_size: Some(ByteCount(1 << 30)) }));
+    assert_eq!(storage.edge, Some(EdgeConfig { nbd: "0.0.0.0:1".parse().unwrap() }));
+    let driver = storage.volume_driver.as_ref().unwrap();
+    assert_eq!(settings::list(&driver.policies), "2,2,3,2 then 1,2,2,1");
+    assert_eq!((driver.sco_size, driver.write_buffer), (Some(ByteCount(4 << 20)), Some(ByteCount(64 << 20))));
+    let vdisks: Vec<_> = driver.vdisks.iter().map(|(name, size)| (name.as_str(), size.0)).collect();
+    assert_eq!(vdisks, [("a", 1 << 30), ("b", 4096)]);
+    let again = server_text(&config).replace("0.0.0.0:1\"", "0.0.0.0:1\"\ninsecure-nbd = true");
+    std::fs::write(&path, again).unwrap();
+    assert_eq!(ServerConfig::load(&path, &Overrides::default()).unwrap(), config);
+    drop(folder);
 }

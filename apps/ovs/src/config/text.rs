@@ -4,13 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use certificates::{Role, Roles};
-use glossary::{ClusterIdentity, ServerId};
+use glossary::{ByteCount, ClusterIdentity, ServerId};
 
-use super::{Address, ClientConfig, ServerConfig};
+use super::{Address, AsdConfig, ClientConfig, EdgeConfig, ServerConfig, StorageConfig, VolumeDriverConfig};
+use crate::storage::settings;
 
 /// A file for `ovs serve`.
 pub(crate) fn server_text(config: &ServerConfig) -> String {
-    let ServerConfig { cluster, server, listen, data, certificates, roles, votes, servers } = config;
+    let ServerConfig { cluster, server, listen, data, certificates, roles, votes, storage, servers } = config;
     let roles: Vec<_> = roles.iter().map(|role| format!("{:?}", role.name())).collect();
     let mut text = format!(
         "\
@@ -31,7 +32,11 @@ data = \"{}\"
 # up without a restart. (OVS_CERTIFICATES)
 certificates = \"{}\"
 
-# What it runs: \"kv\", a member of the group that keeps manifests, ownership and configuration.
+# What it runs, any of:
+# - \"kv\": a member of the group that keeps manifests, ownership and configuration. (First `ovs kv init` or `join`.)
+# - \"asd\": disks, which hold what vDisks are made of. See [asd].
+# - \"volume-driver\" and \"edge\", for now together and on one server of the cluster: vDisks, and where guests reach
+#   them. See [volume-driver] and [edge].
 roles = [{}]
 
 # Whether it has a vote in the group when it joins. One without has all data and answers stale reads, in another data
@@ -42,8 +47,78 @@ votes = {votes}
         certificates.display(),
         roles.join(", ")
     );
+    text.push_str(&storage_text(storage));
     text.push_str(&servers_text(servers.iter()));
     text
+}
+
+/// The sections of what a server stores. What is as usual stands there as a comment.
+fn storage_text(storage: &StorageConfig) -> String {
+    let mut text = String::new();
+    if let Some(AsdConfig { disks, disk_size }) = &storage.asd {
+        text += &format!(
+            "
+# The disks of this server: folders asd-N among its data, each best a file system of its own. More may be added. What a
+# new one may take is its share of what is free, where nothing is said.
+[asd]
+disks = {disks}
+{}",
+            line("disk-size", disk_size.map(|size| quoted(exact(size))), "\"10GiB\"")
+        );
+    }
+    if let Some(config) = &storage.volume_driver {
+        text += &volume_driver_text(config);
+    }
+    if let Some(EdgeConfig { nbd }) = &storage.edge {
+        text += &format!(
+            "
+# Where guests reach vDisks, by NBD. It knows neither passwords nor encryption yet: beyond this machine it has to be
+# allowed by insecure-nbd = true.
+[edge]
+nbd = \"{nbd}\"
+"
+        );
+    }
+    text
+}
+
+fn volume_driver_text(config: &VolumeDriverConfig) -> String {
+    let VolumeDriverConfig { policies, sco_size, write_buffer, vdisks } = config;
+    let list = |texts: Vec<String>| {
+        let texts: Vec<_> = texts.into_iter().map(quoted).collect();
+        (!texts.is_empty()).then(|| format!("[{}]", texts.join(", ")))
+    };
+    let of_policies = list(policies.iter().map(ToString::to_string).collect());
+    let of_vdisks = list(vdisks.iter().map(|(name, size)| format!("{name}:{}", exact(*size))).collect());
+    let usual = format!("[\"{}\"]", settings::server_policy());
+    format!(
+        "
+# The vDisks of the cluster: one volume driver for now. What stands here is settled at the first start, and may be left
+# out at others; vdisks are made where they aren't there.
+[volume-driver]
+# How data is spread: k data and m parity fragments, safe at c, at most x of them on one server; policies to be tried in
+# order. Any one server may be lost where c - x is k or more, as with 2,2,4,2 over three servers of two disks.
+{}# Size of the objects that writes are gathered into, and room for what was written and is not on the disks yet.
+{}{}{}",
+        line("policies", of_policies, &usual),
+        line("sco-size", sco_size.map(|size| quoted(exact(size))), "\"16MiB\""),
+        line("write-buffer", write_buffer.map(|size| quoted(exact(size))), "\"2GiB\""),
+        line("vdisks", of_vdisks, "[\"disk1:10GiB\"]"),
+    )
+}
+
+/// A line of a file: what was given, or as a comment what is usual.
+fn line(name: &str, given: Option<String>, usual: &str) -> String {
+    given.map_or_else(|| format!("# {name} = {usual}\n"), |given| format!("{name} = {given}\n"))
+}
+
+fn quoted(text: String) -> String {
+    format!("\"{text}\"")
+}
+
+/// A size as it is read again.
+fn exact(size: ByteCount) -> String {
+    if size.0.is_multiple_of(1 << 20) { format!("{}MiB", size.0 >> 20) } else { size.0.to_string() }
 }
 
 /// A file for verbs that connect to a cluster by `--config`.
@@ -81,13 +156,15 @@ fn servers_text<'a>(servers: impl Iterator<Item = (&'a ServerId, &'a Address)>) 
 pub(crate) fn example() -> String {
     let address =
         |server: u16| (ServerId(server), format!("10.0.0.{server}:7410").parse().expect("an address"));
+    let roles = Roles::of([Role::Kv, Role::Asd, Role::VolumeDriver, Role::Edge]);
     server_text(&ServerConfig {
         cluster: ClusterIdentity(*b"0123456789abcdef"),
         server: ServerId(1),
         listen: "10.0.0.1:7410".parse().expect("an address"),
         data: Path::new("data").into(),
         certificates: Path::new("certificates").into(),
-        roles: Roles::of([Role::Kv]),
+        storage: StorageConfig::usual(&roles),
+        roles,
         votes: true,
         servers: [1, 2, 3].map(address).into(),
     })

@@ -1,37 +1,31 @@
 //! Where the servers are: what the configuration says, and above that what servers say of themselves in the KV.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ::roles::Role;
 use formats::Message;
-use formats::message::kv::{
-    Consistency, KvAnswer, KvBody, KvCommand, KvFound, KvQuery, KvReply, KvRequest, KvStep,
-};
+use formats::message::kv::{Consistency, KvAnswer, KvBody, KvCommand, KvFound, KvQuery, KvRequest, KvStep};
 use formats::message::kv_range::KvRange;
 use formats::registry::{self, ServerRecord};
 use glossary::{NodeId, ServerId};
-use io::Handle;
 use links::Addresses;
 
-use super::asker::Asker;
 use crate::config::{Address, ServerConfig};
 use crate::failure::Failure;
-use crate::up;
-use crate::up::directory::write_file;
+use crate::group;
+use crate::storage::layout::write_file;
+use crate::storage::ports::Ports;
+use crate::storage::{self, asker::Asker};
 
 /// How often the KV is asked where servers are, and names are looked up.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// The first place of askers among the nodes of a server. Each has its own: an answer that comes late finds nobody.
-const FIRST_PLACE: u16 = 0xff01;
-
-/// The last.
-const LAST_PLACE: u16 = 0xfffe;
+/// How long a question to the group may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The file that remembers where servers are, among the data.
 const REMEMBERED: &str = "servers";
@@ -48,20 +42,14 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// Fills in what the configuration says, and goes on with a thread.
-    pub(crate) fn keep(
-        config: &ServerConfig,
-        handle: Handle<Role>,
-        addresses: Addresses,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn keep(config: &ServerConfig, ports: Ports, addresses: Addresses) -> Result<Self, Failure> {
         let mut keeper = Keeper {
-            server: config.server,
+            config: config.clone(),
             own: own_address(config)?,
-            configured: config.servers.clone(),
             recorded: remembered(&config.data),
-            data: config.data.clone(),
-            handle,
+            has_kv: config.roles.has(certificates::Role::Kv),
+            ports,
             addresses,
-            next_place: FIRST_PLACE,
         };
         keeper.publish();
         let (tell, told) = channel::<()>();
@@ -101,15 +89,14 @@ pub(crate) fn own_address(config: &ServerConfig) -> Result<String, Failure> {
 
 /// What the thread knows.
 struct Keeper {
-    server: ServerId,
+    config: ServerConfig,
     own: String,
-    configured: BTreeMap<ServerId, Address>,
     /// As the KV had them when it was last heard.
     recorded: BTreeMap<ServerId, Address>,
-    data: PathBuf,
-    handle: Handle<Role>,
+    /// Whether a member of the group runs here.
+    has_kv: bool,
+    ports: Ports,
     addresses: Addresses,
-    next_place: u16,
 }
 
 impl Keeper {
@@ -117,7 +104,7 @@ impl Keeper {
         self.publish();
         match self.records() {
             Some(records) => {
-                let own = records.get(&self.server).map(ToString::to_string);
+                let own = records.get(&self.config.server).map(ToString::to_string);
                 if own.as_deref() != Some(&self.own) {
                     self.record_own();
                 }
@@ -128,15 +115,20 @@ impl Keeper {
                     self.publish();
                 }
             }
+            // It may do so in vain: whoever doesn't know where this server is can't answer it.
+            None if !self.has_kv => match group::announce(&self.config) {
+                Ok(()) => tracing::info!(address = self.own, "the KV knows where this server is"),
+                Err(failure) => tracing::debug!("{failure}"),
+            },
             None => tracing::debug!("the KV doesn't say where servers are"),
         }
     }
 
     /// The addresses that count from now on: those of the KV, which are newer, before those of the configuration.
     fn publish(&self) {
-        let mut known = self.configured.clone();
+        let mut known = self.config.servers.clone();
         known.extend(self.recorded.clone());
-        known.remove(&self.server);
+        known.remove(&self.config.server);
         let resolved =
             known.iter().filter_map(|(server, address)| Some((*server, resolve(*server, address)?)));
         self.addresses.replace(resolved.collect());
@@ -149,46 +141,54 @@ impl Keeper {
             address: address.to_string(),
         };
         let records: Vec<ServerRecord> = self.recorded.iter().map(record).collect();
-        if let Err(error) = write_file(&self.data.join(REMEMBERED), &registry::encode(&records)) {
-            tracing::warn!("where the servers are can't be written to {}: {error}", self.data.display());
+        if let Err(error) = write_file(&self.config.data.join(REMEMBERED), &registry::encode(&records)) {
+            tracing::warn!(
+                "where the servers are can't be written to {}: {error}",
+                self.config.data.display()
+            );
         }
     }
 
-    /// An asker of all servers that are known: those that are no members say nothing.
-    fn asker(&mut self) -> Option<Asker> {
-        let servers = self.configured.keys().chain(self.recorded.keys()).chain([&self.server]);
-        let servers: std::collections::BTreeSet<ServerId> = servers.copied().collect();
-        let group = servers.into_iter().map(NodeId::kv_of).collect();
-        let place = self.next_place;
-        self.next_place = if place == LAST_PLACE { FIRST_PLACE } else { place + 1 };
-        let seed = up::seed().ok()?;
-        let session = u64::from_le_bytes(seed.first_chunk().copied()?);
-        Some(Asker::new(self.server, place, session, group, &self.handle))
+    /// An asker of all servers that are known: those that are no members say so.
+    fn asker(&self) -> Option<Asker> {
+        let own = self.has_kv.then_some(&self.config.server);
+        let others =
+            self.config.servers.keys().chain(self.recorded.keys()).filter(|it| **it != self.config.server);
+        let servers: BTreeSet<ServerId> = others.chain(own).copied().collect();
+        let group: Vec<NodeId> = servers.into_iter().map(NodeId::kv_of).collect();
+        let entropy = storage::entropy().ok().filter(|_| !group.is_empty())?;
+        Some(Asker::new(self.ports.open(), group, PATIENCE, entropy))
     }
 
-    /// What this server's own member has applied: no leader is needed for that, as finding one needs addresses.
-    fn records(&mut self) -> Option<BTreeMap<ServerId, Address>> {
+    /// What this server's own member has applied, or any where it has none: no leader is needed for that, as finding one
+    /// needs addresses.
+    fn records(&self) -> Option<BTreeMap<ServerId, Address>> {
         let range = KvRange::prefix(registry::SERVER_PREFIX);
         let query = KvQuery::Page { range, is_reverse: false, keys_only: false, limit: PAGE };
+        let answer = match self.has_kv {
+            true => self.ask_own(query)?,
+            false => self.asker()?.stale(query).ok()?,
+        };
+        let KvAnswer::Read { found: KvFound::Pairs { pairs, .. }, .. } = answer else { return None };
+        let records = pairs.iter().filter_map(|(_, value)| registry::decode::<ServerRecord>(value));
+        Some(records.filter_map(|it| Some((it.server, it.address.parse().ok()?))).collect())
+    }
+
+    fn ask_own(&self, query: KvQuery) -> Option<KvAnswer> {
         let body = KvBody::Read { consistency: Consistency::Stale, query };
         let ask = |request| Message::Kv(KvRequest { request, body });
-        match self.handle.port().ask(NodeId::kv_of(self.server), ASK_EVERY, ask).ok()? {
-            Message::KvReply(KvReply {
-                body: KvAnswer::Read { found: KvFound::Pairs { pairs, .. }, .. },
-                ..
-            }) => {
-                let records = pairs.iter().filter_map(|(_, value)| registry::decode::<ServerRecord>(value));
-                Some(records.filter_map(|it| Some((it.server, it.address.parse().ok()?))).collect())
-            }
+        match self.ports.open().ask(NodeId::kv_of(self.config.server), ASK_EVERY, ask).ok()? {
+            Message::KvReply(reply) => Some(reply.body),
             _ => None,
         }
     }
 
-    fn record_own(&mut self) {
-        let record = ServerRecord { server: self.server, address: self.own.clone() };
-        let set = KvStep::Set { key: registry::server_key(self.server), value: registry::encode(&record) };
-        let told = self.asker().and_then(|mut asker| asker.command(KvCommand::Sequence(vec![set])));
-        if let Some(KvAnswer::Done(_)) = told {
+    fn record_own(&self) {
+        let record = ServerRecord { server: self.config.server, address: self.own.clone() };
+        let set =
+            KvStep::Set { key: registry::server_key(self.config.server), value: registry::encode(&record) };
+        let told = self.asker().map(|mut asker| asker.command(KvCommand::Sequence(vec![set])));
+        if let Some(Ok(KvAnswer::Done(_))) = told {
             tracing::info!(address = self.own, "the KV knows where this server is");
         }
     }

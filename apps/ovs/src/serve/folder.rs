@@ -7,21 +7,24 @@
 //! DATA/lock                 held by the process that serves it
 //! DATA/kv.sock              where clients on this machine talk to its KV
 //! DATA/audit.log            who asked for what, of verbs
+//! DATA/ovs.sock             where verbs on vDisks and disks talk to it
+//! DATA/asd-N …              its ASDs
+//! DATA/write-buffer         SCOs, TLogs and maps of its volume driver
 //! DATA/kv                   the KV's log and snapshots, with an `identity`
 //! DATA/kv.MEMBER            the same, of a member that this server was until it joined anew
 //! ```
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
 
+use certificates::Role;
 use consensus::Member;
 use formats::identity::{Folder as Kind, Identity};
 use formats::kv_member::MemberFile;
 
 use crate::config::ServerConfig;
 use crate::failure::Failure;
-use crate::up::directory::{Claim, claim, lock, write_file};
+use crate::storage::layout::{Claim, Layout, claim, lock, write_file};
 
 const MEMBER: &str = "member";
 
@@ -30,8 +33,9 @@ const LEFT: &str = "member.left";
 
 /// A server's data, locked by this process.
 pub(crate) struct Folder {
-    root: PathBuf,
-    member: MemberFile,
+    layout: Layout,
+    /// Which member of the KV's group it is; none where it runs no KV.
+    member: Option<MemberFile>,
     /// Held as long as the server runs.
     _lock: File,
 }
@@ -70,21 +74,36 @@ impl Folder {
         make().map_err(doing)
     }
 
-    /// Locks a server's data, and checks that it is this server's.
+    /// Locks a server's data, and checks that it is this server's. That of a server without a KV is made where it isn't
+    /// there.
     pub(crate) fn open(config: &ServerConfig) -> Result<Self, Failure> {
-        let member = Folder::read_member(config)?;
         let root = &config.data;
-        let folder = Folder { root: root.clone(), member, _lock: lock(root)? };
+        let layout = Layout::new(root);
+        if !config.roles.has(Role::Kv) {
+            if root.join(MEMBER).exists() {
+                return Err(Failure::refused(format!(
+                    "{} holds the data of a member of the KV's group, and roles doesn't name kv: name it, or have the \
+                     server leave the group by `ovs kv leave`",
+                    root.display()
+                )));
+            }
+            fs::create_dir_all(root)
+                .map_err(|error| Failure::system(&format!("making {}", root.display()), &error))?;
+            return Ok(Folder { layout, member: None, _lock: lock(root)? });
+        }
+        let member = Some(Folder::read_member(config)?);
+        let folder = Folder { layout, member, _lock: lock(root)? };
         let expected = Identity { cluster: config.cluster, folder: Kind::Kv };
-        match claim(&folder.kv())? {
+        let kv = folder.layout.kv();
+        match claim(&kv)? {
             Claim::Is(identity) if identity == expected => Ok(folder),
-            Claim::Is(_) => Err(Failure::refused(format!("{} is not this KV's", folder.kv().display()))),
+            Claim::Is(_) => Err(Failure::refused(format!("{} is not this KV's", kv.display()))),
             Claim::Missing => Err(Failure::refused(format!(
                 "{} is missing: put it back. If it is lost, `ovs kv rejoin` makes this server a member anew",
-                folder.kv().display()
+                kv.display()
             ))),
             Claim::Damaged(why) => {
-                Err(Failure::refused(format!("{}/identity can't be used: {why}", folder.kv().display())))
+                Err(Failure::refused(format!("{}/identity can't be used: {why}", kv.display())))
             }
         }
     }
@@ -164,24 +183,13 @@ impl Folder {
         Ok(member)
     }
 
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
+    /// Where its folders lie.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    /// Which member it is.
-    pub(crate) fn member(&self) -> &MemberFile {
-        &self.member
-    }
-
-    pub(crate) fn kv(&self) -> PathBuf {
-        self.root.join("kv")
-    }
-
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.root.join(links::LOCAL_SOCKET)
-    }
-
-    pub(crate) fn audit(&self) -> PathBuf {
-        self.root.join(links::AUDIT_FILE)
+    /// Which member of the KV's group it is; none where it runs no KV.
+    pub(crate) fn member(&self) -> Option<&MemberFile> {
+        self.member.as_ref()
     }
 }

@@ -1,31 +1,41 @@
 //! `ovs serve`: one server of a cluster, in one process.
 
 mod addresses;
-mod asker;
+mod disks;
 mod folder;
+mod owner;
+mod store;
 
-use std::net::TcpListener;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ::roles::Role;
 use certificates::Credentials;
 use consensus::Member;
+use formats::kv_member::MemberFile;
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
 use formats::recording::RoleCard;
 use glossary::NodeId;
-use io::{Builder, GatewaySpec, NodeSpec, NodeState, Runtime, Settings};
+use io::{Builder, GatewaySpec, Handle, NodeSpec, NodeState, Runtime, Settings};
 use links::{Addresses, Audit, Links, LocalSocket, Trust};
 
 use crate::cli::Serve;
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, StorageConfig};
 use crate::failure::{ExitCode, Failure};
 use crate::group;
-use crate::up::{ask, limits, signals::Signals};
+use crate::storage::casting::SHARDS;
+use crate::storage::layout::{Layout, check_socket_path};
+use crate::storage::nodes::Nodes;
+use crate::storage::ports::Ports;
+use crate::storage::signals::Signals;
+use crate::storage::{ask, failed_start, folders, limits, versions};
 use addresses::Directory;
 pub(crate) use addresses::own_address;
 pub(crate) use addresses::remembered;
 pub(crate) use folder::Folder;
+use store::Store;
 
 /// How long a stop may take.
 const STOP: Duration = Duration::from_secs(5);
@@ -42,32 +52,85 @@ const JOIN_EVERY: Duration = Duration::from_secs(30);
 /// The place of the links among the nodes of a server.
 const LINKS_PLACE: u16 = 0xff00;
 
-/// The shard of all nodes. On one thread a request passes from its link to the KV and back without waking anybody, which
-/// costs more than what TLS computes; and the KV has its turn between any two receives of a link.
-const SHARD: usize = 0;
-
 /// Runs a server until a signal ends it.
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let configured = &arguments.configured;
     let config = ServerConfig::load(&configured.config, &configured.overrides())?;
     let trust = Trust::new(credentials(&config)?);
-    let listener = bind(&config)?;
-    limits::raise_descriptors(0)?;
-    let folder = Arc::new(Folder::open(&config)?);
-    limits::check_room(folder.root())?;
+    let listener = bind(config.listen)?;
+    let guests = config.storage.edge.as_ref().map(|edge| bind(edge.nbd)).transpose()?;
+    let disks = config.storage.asd.as_ref().map_or(0, |asd| asd.disks as usize);
+    limits::raise_descriptors(disks)?;
+    let folder = Folder::open(&config)?;
+    limits::check_room(folder.layout().root())?;
+    check_storage(&config, folder.layout())?;
     let signals = Signals::catch()?;
     let addresses = Addresses::default();
     let runtime = start(&config, &folder, listener, &trust, &addresses)?;
     trust.watch().map_err(|error| Failure::system("starting a thread", &error))?;
-    let directory = Directory::keep(&config, runtime.handle(), addresses)?;
-    println!("server {} of cluster {} in {}", config.server, config.cluster, folder.root().display());
+    let ports = Ports::new(config.server, runtime.handle());
+    let directory = Directory::keep(&config, ports.clone(), addresses)?;
+    println!("server {} of cluster {} in {}", config.server, config.cluster, config.data.display());
     println!("ready {}", config.listen);
-    if folder.member().first.is_none() {
-        join(config.clone(), folder.member().member)?;
+    if let Some(member) = folder.member().filter(|file| file.first.is_none()) {
+        join(config.clone(), member.member)?;
     }
-    let ended = wait(&config, &runtime, &signals);
-    drop(directory);
+    let mut storing = Storing::begin(&config, &folder, runtime.handle(), ports, guests, arguments)?;
+    let ended = wait(&config, &runtime, &signals, &mut storing);
+    drop((directory, storing));
     stop(&config, runtime).and(ended)
+}
+
+/// Refuses what is known of folders without the KV, before anything is touched: those in the wrong place, and formats that
+/// are newer than this program.
+fn check_storage(config: &ServerConfig, layout: &Layout) -> Result<(), Failure> {
+    if config.storage == StorageConfig::default() {
+        return Ok(());
+    }
+    check_socket_path(layout.root())?;
+    let asds = folders::check_places(layout, config.cluster)?;
+    versions::check(layout, &asds)
+}
+
+/// The thread that starts what a server stores, and looks after it.
+struct Storing {
+    /// Its end tells the thread to end.
+    _tell: Option<Sender<()>>,
+    thread: Option<JoinHandle<Result<(), Failure>>>,
+}
+
+impl Storing {
+    fn begin(
+        config: &ServerConfig,
+        folder: &Folder,
+        handle: Handle<Role>,
+        ports: Ports,
+        listener: Option<TcpListener>,
+        arguments: &Serve,
+    ) -> Result<Self, Failure> {
+        if config.storage == StorageConfig::default() {
+            return Ok(Storing { _tell: None, thread: None });
+        }
+        let (tell, ended) = channel();
+        let (config, layout) = (config.clone(), folder.layout().clone());
+        let accept_loss = arguments.accept_write_buffer_loss;
+        let store = Store { config, layout, handle, ports, listener, accept_loss, ended };
+        let thread = std::thread::Builder::new().name("storage".into()).spawn(move || store.run());
+        let thread = thread.map_err(|error| Failure::system("starting a thread", &error))?;
+        Ok(Storing { _tell: Some(tell), thread: Some(thread) })
+    }
+
+    /// What ended it, where it has come to a bad end.
+    fn end(&mut self) -> Result<(), Failure> {
+        match self.thread.take_if(|thread| thread.is_finished()).map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(Failure::new(
+                ExitCode::Failed,
+                "the thread of what is stored has ended; its log says why",
+            )),
+        }
+    }
 }
 
 /// Loads the certificate, and checks that it is this server's.
@@ -92,14 +155,14 @@ fn credentials(config: &ServerConfig) -> Result<Credentials, Failure> {
     }
 }
 
-/// Takes the port before anything is touched.
-fn bind(config: &ServerConfig) -> Result<TcpListener, Failure> {
-    TcpListener::bind(config.listen).map_err(|error| match error.kind() {
+/// Takes a port before anything is touched.
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Failure::new(
             ExitCode::Busy,
-            format!("{} is in use: stop what uses it, or listen elsewhere", config.listen),
+            format!("{address} is in use: stop what uses it, or listen elsewhere"),
         ),
-        _ => Failure::system(&format!("listening on {}", config.listen), &error),
+        _ => Failure::system(&format!("listening on {address}"), &error),
     })
 }
 
@@ -111,28 +174,34 @@ fn start(
     addresses: &Addresses,
 ) -> Result<Runtime<Role>, Failure> {
     let refused = |error: &dyn std::error::Error| Failure::new(ExitCode::System, error.to_string());
-    let local = LocalSocket::bind(&folder.socket()).map_err(|error| refused(&error))?;
-    let audit = Audit::open(&folder.audit()).map_err(|error| refused(&error))?;
-    let settings = links::Settings::new(config.cluster, config.server);
+    let layout = folder.layout();
+    let local = LocalSocket::bind(&layout.kv_socket()).map_err(|error| refused(&error))?;
+    let audit = Audit::open(&layout.audit()).map_err(|error| refused(&error))?;
+    let runs_kv = folder.member().is_some();
+    let settings = links::Settings { runs_kv, ..links::Settings::new(config.cluster, config.server) };
     let links = Links::new(settings, audit, local)
         .with_servers(listener, trust.clone(), addresses.clone())
         .map_err(|error| Failure::system("listening", &error))?;
+    // On one thread a request passes from its link to the KV and back without waking anybody, which costs more than what
+    // TLS computes; and the KV has its turn between any two receives of a link. Guests have a thread of their own.
+    let shards = if config.storage == StorageConfig::default() { 1 } else { SHARDS };
+    let shard = shards - 1;
     let links = GatewaySpec {
         id: NodeId::at(config.server, LINKS_PLACE),
         name: "links".into(),
-        shard: SHARD,
+        shard,
         gateway: Box::new(links),
     };
-    let settings = Settings { shards: 1, log_halts: false, ..Settings::default() };
-    let builder = Builder::new(settings).node(kv(config, folder)).gateway(links);
-    builder.start(::roles::perform).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        Failure::new(ExitCode::System, format!("{error}{cause}"))
-    })
+    let settings = Settings { shards, log_halts: false, ..Settings::default() };
+    let builder = Builder::new(settings).gateway(links);
+    let builder = match folder.member() {
+        Some(member) => builder.node(kv(config, member, layout, shard)),
+        None => builder,
+    };
+    builder.start(::roles::perform).map_err(|error| failed_start(&error))
 }
 
-fn kv(config: &ServerConfig, folder: &Folder) -> NodeSpec<Role> {
-    let member = folder.member();
+fn kv(config: &ServerConfig, member: &MemberFile, layout: &Layout, shard: usize) -> NodeSpec<Role> {
     let card = RoleCard::KvMember {
         cluster: config.cluster,
         me: member.member,
@@ -142,8 +211,8 @@ fn kv(config: &ServerConfig, folder: &Folder) -> NodeSpec<Role> {
     NodeSpec {
         id: NodeId::kv_of(config.server),
         name: "kv".into(),
-        shard: SHARD,
-        folder: Some(folder.kv()),
+        shard,
+        folder: Some(layout.kv()),
         past_page_cache: false,
         machine: ::roles::cast(&card, None),
         tap: None,
@@ -164,13 +233,20 @@ fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
     thread.map(drop).map_err(|error| Failure::system("starting a thread", &error))
 }
 
-/// Waits for a signal, or for the KV's end: a server without it is no use, and its supervisor should hear of that.
-fn wait(config: &ServerConfig, runtime: &Runtime<Role>, signals: &Signals) -> Result<(), Failure> {
+/// Waits for a signal, or for the end of the KV or of what is stored: a server without it is no use, and its supervisor
+/// should hear of that.
+fn wait(
+    config: &ServerConfig,
+    runtime: &Runtime<Role>,
+    signals: &Signals,
+    storing: &mut Storing,
+) -> Result<(), Failure> {
     while !signals.wait_for(LOOK_EVERY)? {
         let state = runtime.states().remove(&NodeId::kv_of(config.server));
         if let Some((_, NodeState::Halted { reason })) = state {
             return Err(Failure::refused(reason));
         }
+        storing.end()?;
     }
     Ok(())
 }
@@ -190,13 +266,19 @@ fn hand_over(config: &ServerConfig, runtime: &Runtime<Role>) {
     }
 }
 
-/// Stops: clients and servers first, then the KV. What was acknowledged is in its log either way.
+/// Stops: guests first, then clients and servers, then everything else. What was acknowledged is in a log either way.
 fn stop(config: &ServerConfig, runtime: Runtime<Role>) -> Result<(), Failure> {
-    hand_over(config, &runtime);
-    if runtime.stop_node(NodeId::at(config.server, LINKS_PLACE), STOP / 2).is_err() {
+    let nodes = Nodes { server: config.server };
+    if runtime.stop_node(nodes.nbd(), STOP / 2).is_err() {
+        tracing::warn!("guests were cut off with requests in flight");
+    }
+    if config.roles.has(certificates::Role::Kv) {
+        hand_over(config, &runtime);
+    }
+    if runtime.stop_node(NodeId::at(config.server, LINKS_PLACE), STOP / 4).is_err() {
         tracing::warn!("clients were cut off with requests in flight");
     }
-    let stopped = runtime.shut_down(STOP / 2);
+    let stopped = runtime.shut_down(STOP / 4);
     stopped.map_err(|_| {
         Failure::new(ExitCode::Failed, "a disk takes too long to stop; nothing acknowledged is lost")
     })

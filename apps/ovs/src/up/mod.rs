@@ -3,20 +3,7 @@
 //! Everything that can be refused is refused before anything is touched; then the KV starts, says what the
 //! cluster is, and the other roles follow.
 
-pub(crate) mod ask;
-mod banner;
-mod cluster;
-mod control;
-pub(crate) mod directory;
-mod folders;
-mod ids;
-pub(crate) mod limits;
-mod record;
-mod roles;
-mod serve;
-mod settings;
-pub(crate) mod signals;
-mod versions;
+mod directory;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -25,28 +12,49 @@ use std::time::Duration;
 
 use ::roles::Role;
 use formats::registry::ClusterRecord;
-use glossary::{ByteCount, ClusterIdentity, VdiskName};
-use io::{Builder, NodeState, Runtime, Settings};
+use glossary::{ByteCount, ClusterIdentity, NodeId, ServerId, VdiskName};
+use io::{Builder, GatewaySpec, NodeState, Runtime, Settings};
+use links::{Audit, Links, LocalSocket};
 use step::Entropy;
 
 use crate::cli;
 use crate::failure::{ExitCode, Failure};
+use crate::storage::asker::Asker;
+use crate::storage::casting::{BACKEND_SHARD, Casting, SHARDS};
+use crate::storage::control::{Control, How, KvStatus};
+use crate::storage::folders::{self, Absent};
+use crate::storage::guests::{self, Started};
+use crate::storage::layout::Layout;
+use crate::storage::nodes::Nodes;
+use crate::storage::ports::Ports;
+use crate::storage::recorder::Recorder;
+use crate::storage::signals::Signals;
+use crate::storage::{self, failed_start, limits, registry, settings, versions};
 use directory::{Directory, Found};
-use folders::Absent;
-use record::Recorder;
-use roles::Casting;
 
 /// How long a stop may take.
 const STOP: Duration = Duration::from_secs(5);
 
-/// What is known when all roles can start.
-struct Started {
-    directory: Arc<Directory>,
+/// How long a question to the KV may take: its start may have much to read.
+const KV_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server whose nodes these are: none of a cluster of several.
+const NODES: Nodes = Nodes { server: ServerId(0) };
+
+/// The KV, which is a group of one.
+const KV: NodeId = NodeId(1);
+
+/// What clients of the KV connect to.
+const LINKS: NodeId = NodeId(6);
+
+/// What is known when the KV has told what the cluster is.
+struct Known {
+    directory: Directory,
     runtime: Runtime<Role>,
+    casting: Casting,
+    asker: Asker,
     record: ClusterRecord,
     absent: Vec<Absent>,
-    recorder: Option<Arc<Recorder>>,
-    /// vDisks that were asked for: those that are not there are made.
     wanted: Vec<(VdiskName, ByteCount)>,
 }
 
@@ -54,13 +62,57 @@ struct Started {
 pub(crate) fn run(arguments: &cli::Up) -> Result<(), Failure> {
     let listener = bind(arguments)?;
     let found = directory::look(&arguments.dir)?;
-    let mut entropy = Entropy::new(seed()?);
-    let signals = signals::Signals::catch()?;
-    let started = match found {
+    let mut entropy = storage::entropy()?;
+    let signals = Signals::catch()?;
+    let known = match found {
         Found::New => first_start(arguments, &mut entropy)?,
         Found::Cluster(identity) => next_start(arguments, identity, &mut entropy)?,
     };
-    serve::serve(arguments, started, listener, &signals)
+    serve(arguments, known, listener, &signals)
+}
+
+/// Starts everything behind the KV, serves until a signal comes, and stops.
+fn serve(arguments: &cli::Up, known: Known, listener: TcpListener, signals: &Signals) -> Result<(), Failure> {
+    let Known { directory, runtime, casting, asker, record, absent, wanted } = known;
+    let (casting, handle) = (Arc::new(casting), runtime.handle());
+    guests::start_asds(&casting, &handle, &record.osds, &absent)?;
+    let ports = Ports::new(NODES.server, handle.clone());
+    let mut started = Started { casting, handle, ports, asker, record, absent, wanted };
+    guests::start_roles(&mut started, arguments.accept_write_buffer_loss)?;
+    let door = guests::open(&mut started, listener)?;
+    start_links(&runtime, directory.layout(), started.record.identity)?;
+    let kv = KvStatus::Here(KV);
+    let how = How { io: arguments.io, frames: arguments.frames, door, kv };
+    let api = guests::let_operators_in(&started.casting, Arc::new(Control::new(&started, how)))?;
+    println!("ready nbd://{}", door.nbd);
+    signals.wait()?;
+    drop(api);
+    stop(runtime)
+}
+
+/// Lets other processes of this machine speak to the KV.
+fn start_links(runtime: &Runtime<Role>, layout: &Layout, cluster: ClusterIdentity) -> Result<(), Failure> {
+    let refused = |error: &dyn std::error::Error| Failure::new(ExitCode::System, error.to_string());
+    let local = LocalSocket::bind(&layout.kv_socket()).map_err(|error| refused(&error))?;
+    let audit = Audit::open(&layout.audit()).map_err(|error| refused(&error))?;
+    let settings = links::Settings::new(cluster, NODES.server);
+    let gateway = Box::new(Links::new(settings, audit, local));
+    let spec = GatewaySpec { id: LINKS, name: "links".into(), shard: BACKEND_SHARD, gateway };
+    runtime.start_gateway(spec).map_err(|error| failed_start(&error))
+}
+
+/// Stops: guests first, then everything else. What was acknowledged is in the log either way.
+fn stop(runtime: Runtime<Role>) -> Result<(), Failure> {
+    if runtime.stop_node(NODES.nbd(), STOP / 2).is_err() {
+        tracing::warn!("guests were cut off with requests in flight");
+    }
+    if runtime.stop_node(LINKS, STOP / 4).is_err() {
+        tracing::warn!("clients of the KV were cut off with requests in flight");
+    }
+    let stopped = runtime.shut_down(STOP / 4);
+    stopped.map_err(|_| {
+        Failure::new(ExitCode::Failed, "a disk takes too long to stop; nothing acknowledged is lost")
+    })
 }
 
 /// Takes the port before anything is touched.
@@ -79,22 +131,21 @@ fn bind(arguments: &cli::Up) -> Result<TcpListener, Failure> {
     })
 }
 
-fn first_start(arguments: &cli::Up, entropy: &mut Entropy) -> Result<Started, Failure> {
+fn first_start(arguments: &cli::Up, entropy: &mut Entropy) -> Result<Known, Failure> {
     let record = settings::new_cluster(arguments, entropy)?;
     limits::raise_descriptors(record.osds.len())?;
     limits::check_room(&arguments.dir)?;
     let recorder = recorder(arguments)?;
-    let directory = Arc::new(Directory::create(&arguments.dir)?);
-    let mut ours: Vec<_> = record.osds.iter().map(|osd| directory.asd(osd.osd)).collect();
-    ours.extend([directory.write_buffer(), directory.kv()]);
-    let made = make(arguments, &directory, &record, &ours, recorder.as_deref(), entropy);
-    let runtime = match made {
-        Ok(runtime) => runtime,
+    let directory = Directory::create(&arguments.dir)?;
+    let layout = directory.layout();
+    let mut ours: Vec<_> = record.osds.iter().map(|osd| layout.asd(osd.osd)).collect();
+    ours.extend([layout.write_buffer(), layout.kv()]);
+    let casting = casting(layout, recorder);
+    let (runtime, asker) = match make(arguments, &directory, &casting, &record, &ours, entropy) {
+        Ok(made) => made,
         Err(failure) => {
             // Nobody else holds it any more: the roles went with their runtime.
-            if let Some(directory) = Arc::into_inner(directory) {
-                directory.abandon(&ours);
-            }
+            directory.abandon(&ours);
             return Err(failure);
         }
     };
@@ -102,97 +153,85 @@ fn first_start(arguments: &cli::Up, entropy: &mut Entropy) -> Result<Started, Fa
         true => vec![settings::default_vdisk()],
         false => arguments.vdisk.clone(),
     };
-    Ok(Started { directory, runtime, record, absent: Vec::new(), recorder, wanted })
+    Ok(Known { directory, runtime, casting, asker, record, absent: Vec::new(), wanted })
 }
 
-/// Makes a new cluster's folders and its record. Gives the runtime in which its KV lives.
+/// Makes a new cluster's folders and its record. Gives the runtime in which its KV lives, and who asks it.
 fn make(
     arguments: &cli::Up,
     directory: &Directory,
+    casting: &Casting,
     record: &ClusterRecord,
     folders: &[PathBuf],
-    recorder: Option<&Recorder>,
     entropy: &mut Entropy,
-) -> Result<Runtime<Role>, Failure> {
+) -> Result<(Runtime<Role>, Asker), Failure> {
     directory.begin(folders)?;
-    folders::make_all(directory, record)?;
-    let runtime = start_kv(arguments, directory, record.identity, recorder)?;
-    cluster::store(&mut runtime.port(), entropy, record)
-        .map_err(|failure| kv_refused(&runtime).unwrap_or(failure))?;
+    folders::make_all(directory.layout(), record)?;
+    let runtime = start_kv(arguments, casting, record.identity)?;
+    let mut asker = asker(&runtime, entropy);
+    registry::store(&mut asker, record).map_err(|failure| kv_refused(&runtime).unwrap_or(failure))?;
     runtime.log_halts();
     directory.finish(record.identity)?;
-    Ok(runtime)
+    Ok((runtime, asker))
 }
 
 fn next_start(
     arguments: &cli::Up,
     identity: ClusterIdentity,
     entropy: &mut Entropy,
-) -> Result<Started, Failure> {
-    let directory = Arc::new(Directory::open(&arguments.dir)?);
+) -> Result<Known, Failure> {
+    let directory = Directory::open(&arguments.dir)?;
+    let layout = directory.layout();
     // What can be known without the KV is found before even that is touched.
-    folders::check_kv(&directory, identity)?;
-    let asds = folders::check_places(&directory, identity)?;
-    versions::check(&directory, &asds)?;
+    folders::check_kv(layout, identity)?;
+    let asds = folders::check_places(layout, identity)?;
+    versions::check(layout, &asds)?;
     limits::raise_descriptors(asds.len())?;
-    for folder in [directory.kv(), directory.write_buffer()] {
+    for folder in [layout.kv(), layout.write_buffer()] {
         limits::check_room(&folder)?;
     }
-    let recorder = recorder(arguments)?;
-    let runtime = start_kv(arguments, &directory, identity, recorder.as_deref())?;
-    let mut port = runtime.port();
-    let record = cluster::load(&mut port).map_err(|failure| kv_refused(&runtime).unwrap_or(failure))?;
+    let casting = casting(layout, recorder(arguments)?);
+    let runtime = start_kv(arguments, &casting, identity)?;
+    let mut asker = asker(&runtime, entropy);
+    let record = registry::load(&mut asker).map_err(|failure| kv_refused(&runtime).unwrap_or(failure))?;
     runtime.log_halts();
     settings::check_against_stored(arguments, &record)?;
     limits::raise_descriptors(record.osds.len())?;
-    let absent = folders::check_asds(&directory, &record)?;
-    cluster::check_vdisks(&mut port, &arguments.vdisk)?;
+    let absent = folders::check_asds(layout, record.identity, &record.osds)?;
+    registry::check_vdisks(&mut asker, &arguments.vdisk)?;
     let accept = arguments.accept_write_buffer_loss;
-    let (record, lost) = cluster::settle_write_buffer(&directory, &mut port, entropy, record, accept)?;
-    if accept {
-        tracing::warn!("what the write buffer can't give back of vDisks is taken for lost in this start");
-    }
-    for vdisk in lost {
-        tracing::warn!("{vdisk}: what only the lost write buffer held is gone, as accepted");
-    }
+    let record = registry::settle_write_buffer(layout, &mut asker, entropy, record, accept)?;
     let wanted = arguments.vdisk.clone();
-    Ok(Started { directory, runtime, record, absent, recorder, wanted })
+    Ok(Known { directory, runtime, casting, asker, record, absent, wanted })
 }
 
 fn recorder(arguments: &cli::Up) -> Result<Option<Arc<Recorder>>, Failure> {
     Ok(arguments.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new))
 }
 
+fn casting(layout: &Layout, recorder: Option<Arc<Recorder>>) -> Casting {
+    Casting { nodes: NODES, layout: layout.clone(), kv: vec![KV], recorder }
+}
+
+fn asker(runtime: &Runtime<Role>, entropy: &mut Entropy) -> Asker {
+    Asker::new(runtime.port(), vec![KV], KV_PATIENCE, Entropy::new(entropy.next_bytes()))
+}
+
 fn start_kv(
     arguments: &cli::Up,
-    directory: &Directory,
+    casting: &Casting,
     cluster: ClusterIdentity,
-    recorder: Option<&Recorder>,
 ) -> Result<Runtime<Role>, Failure> {
     let settings =
-        Settings { shards: roles::SHARDS, io: arguments.io, frames: arguments.frames, ..Settings::default() };
+        Settings { shards: SHARDS, io: arguments.io, frames: arguments.frames, ..Settings::default() };
     let settings = Settings { log_halts: false, ..settings };
-    let casting = Casting { directory, recorder };
     Builder::new(settings).node(casting.kv(cluster)).start(::roles::perform).map_err(|e| failed_start(&e))
 }
 
 /// Why the KV can't serve what its folder holds, in its own words, once it has said so. Nobody else did by then.
 fn kv_refused(runtime: &Runtime<Role>) -> Option<Failure> {
-    match runtime.states().remove(&ids::KV)? {
+    match runtime.states().remove(&KV)? {
         (_, NodeState::Halted { reason }) => Some(Failure::refused(reason)),
         _ => None,
     }
-}
-
-fn failed_start(error: &io::StartError) -> Failure {
-    let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(ExitCode::System, format!("{error}{cause}"))
-}
-
-/// Randomness of the operating system, for identities that must never be used twice.
-pub(crate) fn seed() -> Result<[u8; 32], Failure> {
-    let mut seed = [0; 32];
-    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Failure::system("drawing random numbers", &error.into()))?;
-    Ok(seed)
 }

@@ -29,8 +29,16 @@ pub(super) fn ask<T>(
 
 /// A client's error as one line and a code.
 pub(super) fn explain(error: ClientError, directory: &Path) -> Failure {
+    let is_server = ["member", "servers"].iter().any(|name| directory.join(name).exists());
     let directory = directory.display();
     match error {
+        ClientError::NotRunning if is_server => Failure::new(
+            ExitCode::NotRunning,
+            format!(
+                "no vDisks are served on {directory}, the data of a server: `ovs serve` serves them there if roles names \
+                 volume-driver and edge, and says what it waits for"
+            ),
+        ),
         ClientError::NotRunning => Failure::new(
             ExitCode::NotRunning,
             format!("no cluster is running on {directory}: start one with `ovs up --dir {directory}`"),
@@ -87,6 +95,10 @@ mod tests {
         let failure = explained(ClientError::NotRunning);
         assert_eq!(failure.code, ExitCode::NotRunning);
         assert_eq!(failure.message, "no cluster is running on ./data: start one with `ovs up --dir ./data`");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("servers"), "").unwrap();
+        let failure = explain(ClientError::NotRunning, folder.path());
+        assert!(failure.message.contains("`ovs serve` serves them there"), "{failure}");
         let denied = explained(ClientError::Denied(std::io::ErrorKind::PermissionDenied.into()));
         assert_eq!((denied.code, denied.message.contains("another user")), (ExitCode::System, true));
         let late = explained(ClientError::TimedOut);

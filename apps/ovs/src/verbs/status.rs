@@ -5,7 +5,7 @@ use std::path::Path;
 
 use api::Client;
 use api::model::{ClusterStatus, Verdict};
-use glossary::ByteCount;
+use glossary::{ByteCount, ServerId};
 
 use super::ask::{QUICK, ask, pretty};
 use crate::cli::Asking;
@@ -110,7 +110,13 @@ fn kv(status: &ClusterStatus) -> String {
 
 fn policy(status: &ClusterStatus) -> String {
     let policies: Vec<String> = status.facts.policies.iter().map(ToString::to_string).collect();
-    format!("{}; each disk counts as a storage node of its own", policies.join(", then "))
+    let is_of_servers = status.facts.osds.iter().any(|osd| osd.osd.server() != ServerId(0));
+    let node = if is_of_servers {
+        "each server counts as one storage node"
+    } else {
+        "each disk counts as a storage node of its own"
+    };
+    format!("{}; {node}", policies.join(", then "))
 }
 
 #[cfg(test)]

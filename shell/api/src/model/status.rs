@@ -29,7 +29,8 @@ pub struct Facts {
     pub cluster: String,
     /// Its policies, tried in order.
     pub policies: Vec<Policy>,
-    /// Its disks, ordered by number. Each stands for a storage node of its own.
+    /// Its disks, ordered by number. Each stands for a storage node of its own where the cluster is one process; those of
+    /// servers are on the storage node that their server is.
     pub osds: Vec<Osd>,
     /// Its vDisks, ordered by name.
     pub vdisks: Vec<Vdisk>,

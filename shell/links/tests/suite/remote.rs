@@ -12,7 +12,7 @@ use formats::message::kv::{
 };
 use formats::message::kv_range::KvRange;
 use glossary::{NodeId, ServerId, VdiskName};
-use links::Bounds;
+use links::{Bounds, Settings};
 
 use crate::bed::trail_of;
 use crate::client::{Client, client_hello, get, rest_of};
@@ -53,6 +53,33 @@ fn nodes_of_servers_ask_each_other_and_nothing_is_lost_while_links_are_made() {
     }
     let long = "x".repeat(3_000_000);
     assert!(client.ask(301, &format!("via 2 {long}")).ends_with(&long));
+}
+
+/// Clients and nodes of other servers alike: they ask another at once. What would be its KV is not asked.
+#[test]
+fn a_server_without_a_kv_says_so() {
+    let mut world = World::new();
+    let first = world.start(1, Bounds::default());
+    let settings = Settings { runs_kv: false, ..Settings::new(world.authority.cluster(), ServerId(2)) };
+    let second = world.start_with(settings, &[Role::Asd]);
+    let says_so = |request| {
+        let body = KvAnswer::Failed(KvError::NotLeader { leader: None });
+        Message::KvReply(KvReply { request, body })
+    };
+    world.issue_client("ann", &[Role::Admin]);
+    let mut client = world.client(&second, "ann");
+    client.send(&get(1, "x"));
+    assert_eq!(client.receive().1, says_so(1));
+    client.send(&Message::Admin(AdminRequest { request: 2, body: AdminBody::Status }));
+    let (_, answer) = client.receive();
+    let Message::AdminReply(AdminReply { request: 2, body: AdminAnswer::Failed(why) }) = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(why.contains("server 2 runs no KV"), "{why}");
+    let mut client = Client::connect(&first.bed);
+    client.send(&get(3, "via 2 x"));
+    assert_eq!(client.receive().1, says_so(3));
+    assert_eq!(second.bed.asked(), 0);
 }
 
 #[test]

@@ -65,12 +65,18 @@ impl World {
 
     /// Starts a server, and has all others know where it is.
     pub(crate) fn start(&mut self, server: u16, bounds: Bounds) -> Server {
-        let credentials = Credentials::load(&self.issue_server(server, &[Role::Kv])).unwrap();
+        let settings = Settings { bounds, ..Settings::new(self.authority.cluster(), ServerId(server)) };
+        self.start_with(settings, &[Role::Kv])
+    }
+
+    /// The same of one with these settings and roles.
+    pub(crate) fn start_with(&mut self, settings: Settings, roles: &[Role]) -> Server {
+        let server = settings.server.0;
+        let credentials = Credentials::load(&self.issue_server(server, roles)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, trust) = (listener.local_addr().unwrap(), Trust::new(credentials));
         self.known.insert(ServerId(server), address);
         self.addresses.replace(self.known.clone());
-        let settings = Settings { bounds, ..Settings::new(self.authority.cluster(), ServerId(server)) };
         let (theirs, addresses) = (trust.clone(), self.addresses.clone());
         let bed = Bed::with(settings, |links| links.with_servers(listener, theirs, addresses).unwrap());
         Server { bed, address, trust }

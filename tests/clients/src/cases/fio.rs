@@ -11,7 +11,7 @@ const SIZE_MIB: u64 = 48;
 
 /// What a fio process does.
 #[derive(Clone, Copy)]
-enum Job {
+pub(super) enum Job {
     /// Writes, and ends with a flush.
     Write,
     /// Reads everything back and verifies it.
@@ -19,7 +19,7 @@ enum Job {
 }
 
 /// Jobs of several block sizes, each in its own region, all at once. `seed` changes what and where.
-fn fio(bed: &Bed, server: &Server, job: Job, seed: u64) -> Result<()> {
+pub(super) fn fio(bed: &Bed, server: &Server, job: Job, seed: u64) -> Result<()> {
     let uri = server.uri(VDISK);
     let mut fio = Program::new("fio").words("--ioengine=nbd --rw=randwrite --verify=crc32c --verify_fatal=1");
     fio = fio.words("--group_reporting --iodepth=16 --thread --randrepeat=1").arg(format!("--uri={uri}"));
@@ -43,7 +43,7 @@ fn fio(bed: &Bed, server: &Server, job: Job, seed: u64) -> Result<()> {
 
 /// Discards everything that jobs write. What they write vouches for itself, an earlier phase's as well as this one's: after
 /// this a write that is missing shows.
-fn forget(server: &Server) -> Result<()> {
+pub(super) fn forget(server: &Server) -> Result<()> {
     let length = format!("discard 0 {}M", SIZE_MIB * 10);
     let io = Program::new("qemu-io").words("-f raw -d unmap -c").arg(length).arg("-c").arg("flush");
     io.arg(server.uri(VDISK)).run()?;

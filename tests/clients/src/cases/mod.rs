@@ -19,6 +19,7 @@ mod qemu_img;
 mod qemu_io;
 mod record;
 mod refusals;
+mod servers;
 mod stalled;
 mod start_stop;
 mod verbs;
@@ -92,6 +93,9 @@ const CASES: &[Case] = &[
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
     case!(halted::damaged_log_halts_its_vdisk_alone, 120, OvsAlone, Plain),
     case!(group::three_servers_keep_one_kv, 240, OvsAlone, Plain),
+    case!(servers::one_server_has_every_role, 240, OvsAlone, Plain),
+    case!(servers::guests_go_on_while_servers_of_the_kv_die, 400, OvsAlone, Plain),
+    case!(servers::disks_of_other_servers_hold_what_guests_write, 400, OvsAlone, Plain),
     case!(kv::kv_verbs_do_what_they_say, 120, OvsAlone, Plain),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),
     case!(verbs::metrics_are_documented, 120, OvsAlone, Plain),

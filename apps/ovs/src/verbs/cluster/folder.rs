@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certificates::{Authority, Identity, Issued, Role, Roles};
+use certificates::{Authority, Identity, Issued, Roles};
 use glossary::{ClusterIdentity, ServerId};
 
 use super::failure;
-use crate::config::{self, Address, ClientConfig, ServerConfig, client_text, server_text};
+use crate::config::{self, Address, ClientConfig, ServerConfig, StorageConfig, client_text, server_text};
 use crate::failure::{ExitCode, Failure};
 
 /// Within a holder's folder.
@@ -86,10 +86,10 @@ impl Folder {
     pub(super) fn make_server(
         &self,
         (server, at): (ServerId, SocketAddr),
+        roles: Roles,
         others: &BTreeMap<ServerId, Address>,
         life: Duration,
     ) -> Result<(), Failure> {
-        let roles = Roles::of([Role::Kv]);
         let holder = Identity::server(self.cluster(), server, roles.clone());
         if let Some(known) = self.servers()?.get(&server).filter(|known| **known != Address::from(at)) {
             return Err(Failure::refused(format!("server-{server} is there, at {known}, not {at}")));
@@ -102,6 +102,7 @@ impl Folder {
             listen: at,
             data: "data".into(),
             certificates: CERTIFICATES.into(),
+            storage: StorageConfig::usual(&roles),
             roles,
             votes: true,
             servers,

@@ -47,39 +47,68 @@ fn init(new: &NewCluster) -> Done {
     if servers.values().collect::<BTreeSet<_>>().len() < new.addresses.len() {
         return Err(Failure::usage("every server needs an --address of its own"));
     }
+    let roles = roles_of_servers(new)?;
     let folder = Folder::create(&new.place.folder)?;
     let admin = identity(&folder, ADMIN, &[Role::Admin, Role::Client])?;
     for (server, at) in &servers {
-        folder.make_server((*server, *at), &addresses, new.life.duration())?;
+        folder.make_server((*server, *at), roles[server].clone(), &addresses, new.life.duration())?;
     }
     folder.make_client(&admin, new.life.duration())?;
-    let numbers: Vec<_> = servers.keys().map(ToString::to_string).collect();
-    let with = if numbers.len() > 1 { format!(" --with {}", numbers.join(",")) } else { String::new() };
+    let has_kv = |server: &&ServerId| roles[server].has(Role::Kv);
+    let members: Vec<_> = servers.keys().filter(has_kv).map(ToString::to_string).collect();
+    let with = if members.len() > 1 { format!(" --with {}", members.join(",")) } else { String::new() };
     let mut sentence = format!("cluster {} in {path}", folder.cluster());
-    for server in &numbers {
+    for server in servers.keys() {
         let config = format!("--config {path}/server-{server}/ovs.toml");
-        sentence += &format!("\nserver {server}: ovs kv init {config}{with}\n          ovs serve {config}");
+        let init = format!("ovs kv init {config}{with}\n          ");
+        let init = if roles[server].has(Role::Kv) { init } else { String::new() };
+        sentence += &format!("\nserver {server}: {init}ovs serve {config}");
     }
-    if numbers.len() % 2 == 0 {
+    if members.len() % 2 == 0 {
         sentence += &format!(
-            "\n{} servers stand the loss of no more of them than {} do: an odd number is better",
-            numbers.len(),
-            numbers.len() - 1
+            "\n{} servers with a KV stand the loss of no more of them than {} do: an odd number is better",
+            members.len(),
+            members.len() - 1
         );
     }
     let numbers: Vec<_> = servers.keys().map(|server| server.0).collect();
     Ok((sentence, json!({ "done": "init", "cluster": folder.cluster().to_string(), "servers": numbers })))
 }
 
+/// What each of the servers runs.
+fn roles_of_servers(new: &NewCluster) -> Result<BTreeMap<ServerId, Roles>, Failure> {
+    let count = u16::try_from(new.addresses.len()).unwrap_or(u16::MAX);
+    let mut roles: BTreeMap<_, _> =
+        (FIRST.0..=count).map(|server| (ServerId(server), Roles::of([Role::Kv]))).collect();
+    for (server, wanted) in &new.roles {
+        let Some(roles) = roles.get_mut(server) else {
+            return Err(Failure::usage(format!(
+                "--roles names server {server}, and the servers go from {FIRST} to {count}: one for each --address"
+            )));
+        };
+        roles.clone_from(wanted);
+    }
+    let have = |role: Role| roles.values().filter(|roles| roles.has(role)).count();
+    if have(Role::Kv) == 0 {
+        return Err(Failure::usage("no server has the role kv, and without a KV there is no cluster"));
+    }
+    if have(Role::VolumeDriver) > 1 {
+        return Err(Failure::usage("a cluster has one server with the role volume-driver for now"));
+    }
+    Ok(roles)
+}
+
 fn add_server(folder: &Folder, new: &NewServer) -> Done {
     let server = folder.next_server(new.address)?;
-    folder.make_server((server, new.address), &folder.servers()?, new.life.duration())?;
-    let config = folder.config_of(&format!("server-{server}"));
-    let sentence = format!(
-        "server-{server} at {}\nnext: ovs kv join --config {config}\n      ovs serve --config {config}",
-        new.address,
-        config = config.display()
-    );
+    let life = new.life.duration();
+    folder.make_server((server, new.address), new.roles.clone(), &folder.servers()?, life)?;
+    let config = folder.config_of(&format!("server-{server}")).display().to_string();
+    let join = if new.roles.has(Role::Kv) {
+        format!("ovs kv join --config {config}\n      ")
+    } else {
+        String::new()
+    };
+    let sentence = format!("server-{server} at {}\nnext: {join}ovs serve --config {config}", new.address);
     Ok((sentence, json!({ "done": "add-server", "server": server.0, "address": new.address.to_string() })))
 }
 

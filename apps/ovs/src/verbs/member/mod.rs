@@ -15,15 +15,13 @@ use formats::Message;
 use formats::kv_member::MemberFile;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb};
 use formats::message::member::member_of;
-use formats::registry::{self, ServerRecord};
-use kv_client::{Client, Scope};
 use serde_json::{Value, json};
 
 use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
-use crate::serve::{Folder, own_address};
+use crate::serve::Folder;
 
 /// Does it. Returns what goes to standard output.
 pub(crate) fn run(verb: &MemberVerb) -> Result<String, Failure> {
@@ -81,7 +79,7 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     let config = ServerConfig::load(&join.configured.config, &join.configured.overrides())?;
     let member = member_of(config.server, join.disks_lost);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: None };
-    announce(&config)?;
+    group::announce(&config)?;
     Folder::make(&config, &file)?;
     let status = group::status(&config);
     let voters = status.filter(|_| config.votes).map(|status| members::voters_with(&status, config.server));
@@ -93,23 +91,6 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
         config.data.display(),
         join.configured.config.display()
     ))
-}
-
-/// Has the group know where the server will be: its members send to it as soon as it is added.
-fn announce(config: &ServerConfig) -> Result<(), Failure> {
-    let address = own_address(config)?;
-    let failed = |error: kv_client::Error| {
-        Failure::new(
-            ExitCode::NotRunning,
-            format!("the KV's group is not told where this server is: {error}"),
-        )
-    };
-    let mut dial = config.clone();
-    dial.servers.remove(&config.server);
-    let mut client = Client::connect(Box::new(group::dial(&dial)?)).map_err(failed)?;
-    client.within(Scope::Whole);
-    let record = ServerRecord { server: config.server, address };
-    client.set(&registry::server_key(config.server), &registry::encode(&record)).map_err(failed)
 }
 
 fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {

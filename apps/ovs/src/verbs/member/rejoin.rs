@@ -36,7 +36,7 @@ pub(super) fn run(rejoin: &MemberRejoin) -> Result<String, Failure> {
     let disks_lost = disks_lost_of(newest) + 1;
     let member = member_of(config.server, disks_lost);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: None };
-    super::announce(&config)?;
+    group::announce(&config)?;
     Folder::make(&config, &file)?;
     let kept = aside.as_ref().map_or(String::new(), |aside| {
         format!("what it had is in {}: remove that when nobody wants to look at it\n", aside.display())

@@ -8,7 +8,7 @@ use formats::journal::Kind;
 use formats::sco;
 use glossary::OsdId;
 
-use super::directory::Directory;
+use super::layout::Layout;
 use crate::failure::Failure;
 
 /// Bytes of a file's beginning that tell: magic and version.
@@ -37,12 +37,12 @@ const KNOWN: [([u8; 8], u16); 7] = [
 ///
 /// One ASD's damage must not keep the others from starting: a version of theirs counts when its header's check holds.
 /// One whose check does not hold is for the ASD to judge, which does not serve such a file either.
-pub(crate) fn check(directory: &Directory, asds: &[OsdId]) -> Result<(), Failure> {
-    for folder in [directory.kv(), directory.write_buffer()] {
+pub(crate) fn check(layout: &Layout, asds: &[OsdId]) -> Result<(), Failure> {
+    for folder in [layout.kv(), layout.write_buffer()] {
         files(&folder).iter().try_for_each(|file| check_file(file))?;
     }
     for osd in asds {
-        let files = files(&directory.asd(*osd));
+        let files = files(&layout.asd(*osd));
         let is_checkpoint = |file: &&PathBuf| file.to_string_lossy().contains("checkpoint");
         let last = files.iter().rev().take(ASD_FILES);
         let told = files.iter().filter(is_checkpoint).chain(last);

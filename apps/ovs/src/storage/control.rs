@@ -1,7 +1,6 @@
 //! What operators ask of the running cluster, answered by asking its roles.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,15 +9,16 @@ use api::{Admin, Kind, Refusal};
 use formats::message::admin::{AdminAnswer, AdminBody, RoleStatus, Serves, VdiskStatus};
 use formats::registry::{ClusterRecord, OsdRecord};
 use glossary::{ByteCount, NodeId, OsdId, VdiskName};
-use io::{AskError, Handle, Port};
+use io::{AskError, Handle, IoChoice, Port};
 use roles::Role;
 
-use super::directory::Directory;
+use super::ask;
+use super::casting::Casting;
 use super::folders::{self, Absent};
-use super::record::Recorder;
-use super::roles::Casting;
-use super::{Started, ask, ids};
-use crate::cli;
+use super::guests::{Door, Started};
+use super::ports::Ports;
+use crate::config::ServerConfig;
+use crate::group;
 
 /// How long one role may take to say how it is: it does so at once or not at all.
 const ROLE_PATIENCE: Duration = Duration::from_secs(2);
@@ -26,14 +26,30 @@ const ROLE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often what starts is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Whom to ask how the KV is.
+pub(crate) enum KvStatus {
+    /// A member in this process.
+    Here(NodeId),
+    /// Any server of the group.
+    Elsewhere(Box<ServerConfig>),
+}
+
+/// How this process works, beside what the cluster is.
+pub(crate) struct How {
+    pub(crate) io: IoChoice,
+    pub(crate) frames: bool,
+    pub(crate) door: Door,
+    pub(crate) kv: KvStatus,
+}
+
 /// What stands behind the API.
 pub(crate) struct Control {
     handle: Handle<Role>,
-    directory: Arc<Directory>,
-    recorder: Option<Arc<Recorder>>,
-    record: ClusterRecord,
-    settings: Settings,
-    memory_limit: ByteCount,
+    ports: Ports,
+    casting: Arc<Casting>,
+    /// As it was last read.
+    record: Mutex<ClusterRecord>,
+    how: How,
     /// Disks that an operator stopped.
     stopped: Mutex<BTreeSet<OsdId>>,
     /// Disks whose folder was missing or damaged.
@@ -41,42 +57,50 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(
-        arguments: &cli::Up,
-        started: &Started,
-        nbd: SocketAddr,
-        memory_limit: ByteCount,
-    ) -> Self {
-        let record = started.record.clone();
-        let settings = Settings {
-            disks: record.osds.len() as u32,
-            policies: record.policies.clone(),
-            sco_size: record.sco_size,
-            write_buffer: record.write_buffer,
-            disk_size: record.osds.first().map_or(ByteCount(0), |osd| osd.capacity),
-            nbd,
-            io: format!("{:?}", arguments.io).to_lowercase(),
-            frames: arguments.frames,
-        };
+    pub(crate) fn new(started: &Started, how: How) -> Self {
         Control {
-            handle: started.runtime.handle(),
-            directory: Arc::clone(&started.directory),
-            recorder: started.recorder.clone(),
-            record,
-            settings,
-            memory_limit,
+            handle: started.handle.clone(),
+            ports: started.ports.clone(),
+            casting: Arc::clone(&started.casting),
+            record: Mutex::new(started.record.clone()),
+            how,
             stopped: Mutex::new(BTreeSet::new()),
             absent: Mutex::new(started.absent.clone()),
         }
     }
 
-    fn osd(&self, osd: OsdId) -> Result<&OsdRecord, Refusal> {
-        self.record.osds.iter().find(|record| record.osd == osd).ok_or_else(|| Refusal::no_osd(osd))
+    /// The cluster has another record now.
+    pub(crate) fn record_changed(&self, record: ClusterRecord) {
+        *self.record.lock().expect("nobody panics with it") = record;
+    }
+
+    fn record(&self) -> ClusterRecord {
+        self.record.lock().expect("nobody panics with it").clone()
+    }
+
+    /// An OSD of this process.
+    fn own_osd(&self, osd: OsdId) -> Result<OsdRecord, Refusal> {
+        let found = self.record().osds.into_iter().find(|record| record.osd == osd);
+        let record = found.ok_or_else(|| Refusal::no_osd(osd))?;
+        if record.osd.server() == self.casting.nodes.server {
+            return Ok(record);
+        }
+        let why = format!("asd-{osd} is a disk of server {}", osd.server());
+        Err(Refusal::new(Kind::Conflict, why).hint("stop or start the process that runs it there"))
+    }
+
+    fn kv_status(&self, port: &mut Port, patience: Duration) -> Option<RoleStatus> {
+        match &self.how.kv {
+            KvStatus::Here(node) => ask::status(port, *node, patience),
+            KvStatus::Elsewhere(config) => group::status(config),
+        }
     }
 
     /// The disks that are full, as whoever stores on them was told.
-    fn full(port: &mut Port, patience: Duration) -> BTreeSet<OsdId> {
-        let Some(RoleStatus::Objects { osds, .. }) = ask::status(port, ids::OBJECTS, patience) else {
+    fn full(&self, port: &mut Port, patience: Duration) -> BTreeSet<OsdId> {
+        let Some(RoleStatus::Objects { osds, .. }) =
+            ask::status(port, self.casting.nodes.objects(), patience)
+        else {
             return BTreeSet::new();
         };
         let full = osds.into_iter().filter(|(_, state)| *state == formats::message::admin::OsdState::Full);
@@ -85,11 +109,11 @@ impl Control {
 
     /// Waits until an ASD that was started serves.
     fn wait_until_it_serves(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {
-        let mut port = self.handle.port();
+        let mut port = self.ports.open();
         let began = Instant::now();
         loop {
             let left = patience.saturating_sub(began.elapsed());
-            let trouble = match ask::status(&mut port, ids::asd(osd), left.min(ROLE_PATIENCE)) {
+            let trouble = match ask::status(&mut port, NodeId::asd(osd), left.min(ROLE_PATIENCE)) {
                 Some(RoleStatus::Asd { serves: Serves::Yes, .. }) => return Ok(()),
                 Some(RoleStatus::Asd { serves: Serves::NotYet(why), .. }) => why,
                 Some(RoleStatus::Asd { serves: Serves::No(why), .. }) => {
@@ -129,7 +153,7 @@ impl Control {
         } else if self.stopped.lock().expect("nobody panics with it").contains(&record.osd) {
             facts.state = OsdState::Stopped;
         } else if let Some(RoleStatus::Asd { used, dead, keys, serves, .. }) =
-            ask::status(port, ids::asd(record.osd), patience)
+            ask::status(port, NodeId::asd(record.osd), patience)
         {
             (facts.used, facts.dead, facts.keys) = (used, dead, keys);
             facts.state = match &serves {
@@ -155,7 +179,7 @@ impl Control {
     /// Asks a volume driver's verb, again while it can't be done yet; what it refuses is a conflict with how things
     /// are.
     fn verb(&self, body: AdminBody, patience: Duration) -> Result<(), Refusal> {
-        let mut port = self.handle.port();
+        let mut port = self.ports.open();
         let began = Instant::now();
         loop {
             let left = patience.saturating_sub(began.elapsed());
@@ -163,7 +187,12 @@ impl Control {
                 let refusal = Refusal::new(Kind::TimedOut, why);
                 Err(refusal.hint("`ovs status` says how the cluster is; --timeout allows more time"))
             };
-            match ask::admin(&mut port, ids::VOLUME_DRIVER, body.clone(), left.max(LOOK_AGAIN)) {
+            match ask::admin(
+                &mut port,
+                self.casting.nodes.volume_driver(),
+                body.clone(),
+                left.max(LOOK_AGAIN),
+            ) {
                 Ok(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => {
                     return Err(Refusal::new(Kind::Conflict, why));
                 }
@@ -195,7 +224,7 @@ impl Control {
     fn vdisk_facts(&self, status: VdiskStatus) -> Vdisk {
         let lost = |(offset, length)| LostRange { offset: ByteCount(offset), length: ByteCount(length) };
         Vdisk {
-            uri: format!("nbd://{}/{}", self.settings.nbd, status.name),
+            uri: format!("nbd://{}/{}", self.how.door.nbd, status.name),
             name: status.name,
             id: status.vdisk.0,
             size: status.size,
@@ -219,43 +248,51 @@ impl Control {
 
 impl Admin for Control {
     fn status(&self, patience: Duration) -> Result<ClusterStatus, Refusal> {
-        let mut port = self.handle.port();
+        let mut port = self.ports.open();
+        let record = self.record();
         // Roles answer at once or not at all.
         let each = patience.min(ROLE_PATIENCE);
-        let kv = match ask::status(&mut port, ids::KV, each) {
+        let kv = match self.kv_status(&mut port, each) {
             Some(RoleStatus::Kv { keys, index, trouble, .. }) => Kv { copies: 1, keys, index, trouble },
             Some(RoleStatus::KvMember { keys, index, trouble, members, .. }) => {
                 Kv { copies: members.voters.len() as u32, keys, index, trouble }
             }
-            _ => Kv { copies: 1, keys: 0, index: 0, trouble: Some("it does not answer".into()) },
+            _ => Kv {
+                copies: self.casting.kv.len() as u32,
+                keys: 0,
+                index: 0,
+                trouble: Some("it does not answer".into()),
+            },
         };
-        let full = Self::full(&mut port, each);
+        let full = self.full(&mut port, each);
         let osd_facts = |osd| self.osd_facts(&mut port, osd, &full, each);
         let mut facts = Facts {
-            cluster: self.record.identity.to_string(),
-            policies: self.record.policies.clone(),
-            osds: self.record.osds.iter().map(osd_facts).collect(),
+            cluster: record.identity.to_string(),
+            policies: record.policies.clone(),
+            osds: record.osds.iter().map(osd_facts).collect(),
             vdisks: Vec::new(),
-            write_buffer: WriteBuffer { used: ByteCount(0), limit: self.record.write_buffer },
+            write_buffer: WriteBuffer { used: ByteCount(0), limit: record.write_buffer },
             kv,
-            memory_limit: self.memory_limit,
+            memory_limit: self.how.door.memory_bound,
             troubles: self.halted_roles(),
         };
-        let volume_driver = ask::status(&mut port, ids::VOLUME_DRIVER, each);
+        let volume_driver = ask::status(&mut port, self.casting.nodes.volume_driver(), each);
         self.volume_facts(volume_driver, &mut facts);
         Ok(ClusterStatus::of(facts))
     }
 
     fn metrics(&self, patience: Duration) -> Result<Metrics, Refusal> {
         let mut metrics = Metrics::of(&self.status(patience)?);
-        let mut port = self.handle.port();
+        let mut port = self.ports.open();
         let mut nodes: Vec<(NodeId, String)> = vec![
-            (ids::EDGE, "edge".into()),
-            (ids::VOLUME_DRIVER, "volume-driver".into()),
-            (ids::OBJECTS, "objects".into()),
-            (ids::KV, "kv".into()),
+            (self.casting.nodes.edge(), "edge".into()),
+            (self.casting.nodes.volume_driver(), "volume-driver".into()),
+            (self.casting.nodes.objects(), "objects".into()),
         ];
-        nodes.extend(self.record.osds.iter().map(|osd| (ids::asd(osd.osd), format!("asd-{}", osd.osd))));
+        if let KvStatus::Here(node) = &self.how.kv {
+            nodes.push((*node, "kv".into()));
+        }
+        nodes.extend(self.record().osds.iter().map(|osd| (NodeId::asd(osd.osd), format!("asd-{}", osd.osd))));
         for (node, name) in nodes {
             let Some(status) = ask::status(&mut port, node, patience.min(ROLE_PATIENCE)) else {
                 continue;
@@ -267,7 +304,17 @@ impl Admin for Control {
     }
 
     fn settings(&self) -> Settings {
-        self.settings.clone()
+        let record = self.record();
+        Settings {
+            disks: record.osds.len() as u32,
+            disk_size: record.osds.first().map_or(ByteCount(0), |osd| osd.capacity),
+            policies: record.policies,
+            sco_size: record.sco_size,
+            write_buffer: record.write_buffer,
+            nbd: self.how.door.nbd,
+            io: format!("{:?}", self.how.io).to_lowercase(),
+            frames: self.how.frames,
+        }
     }
 
     fn create_vdisk(&self, name: &VdiskName, size: ByteCount, patience: Duration) -> Result<(), Refusal> {
@@ -292,8 +339,8 @@ impl Admin for Control {
     }
 
     fn stop_osd(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {
-        self.osd(osd)?;
-        let stopped = self.handle.stop_node(ids::asd(osd), patience);
+        self.own_osd(osd)?;
+        let stopped = self.handle.stop_node(NodeId::asd(osd), patience);
         self.stopped.lock().expect("nobody panics with it").insert(osd);
         stopped.map_err(|_| {
             Refusal::new(Kind::TimedOut, format!("asd-{osd} is stopping; its disk takes its time"))
@@ -301,14 +348,13 @@ impl Admin for Control {
     }
 
     fn start_osd(&self, osd: OsdId, patience: Duration) -> Result<(), Refusal> {
-        let record = self.osd(osd)?;
-        let absent = folders::check_asds(&self.directory, &self.record)
+        let record = self.own_osd(osd)?;
+        let absent = folders::check_asds(&self.casting.layout, self.record().identity, &[record])
             .map_err(|failure| Refusal::new(Kind::Conflict, failure.message))?;
         if let Some(absent) = absent.iter().find(|absent| absent.osd.osd == osd) {
             return Err(Refusal::new(Kind::Conflict, format!("asd-{osd} can't start: {}", absent.why)));
         }
-        let casting = Casting { directory: &self.directory, recorder: self.recorder.as_deref() };
-        match self.handle.start_node(casting.asd(record)) {
+        match self.handle.start_node(self.casting.asd(&record)) {
             Ok(()) | Err(io::StartError::Running(_)) => {}
             Err(error) => return Err(Refusal::new(Kind::Unavailable, error.to_string())),
         }

@@ -1,25 +1,24 @@
 //! The cluster's record in the KV: made at the first start, read at every other.
 
-use formats::message::kv::{KvAnswer, KvCommand, KvQuery, KvStep};
+use formats::message::kv::{KvAnswer, KvCommand, KvError, KvQuery, KvStep};
 use formats::registry::{self, ClusterRecord, VdiskRecord};
 use glossary::{BufferIdentity, ByteCount, VdiskName};
-use io::Port;
+use serde::de::DeserializeOwned;
 use step::Entropy;
 
-use super::ask;
-use super::directory::Directory;
+use super::asker::Asker;
 use super::folders::{self, BufferState};
+use super::layout::Layout;
 use crate::failure::{ExitCode, Failure};
 
 /// Keys of one page of the registry.
 const PAGE: u32 = 1000;
 
 /// Stores the record of a new cluster.
-pub(crate) fn store(port: &mut Port, entropy: &mut Entropy, record: &ClusterRecord) -> Result<(), Failure> {
+pub(crate) fn store(asker: &mut Asker, record: &ClusterRecord) -> Result<(), Failure> {
     let key = registry::CLUSTER_KEY.to_vec();
     change(
-        port,
-        entropy,
+        asker,
         vec![
             KvStep::Assert { key: key.clone(), value: None },
             KvStep::Set { key, value: registry::encode(record) },
@@ -27,26 +26,59 @@ pub(crate) fn store(port: &mut Port, entropy: &mut Entropy, record: &ClusterReco
     )
 }
 
-/// Reads the record.
-pub(crate) fn load(port: &mut Port) -> Result<ClusterRecord, Failure> {
-    let answer = ask::query(port, KvQuery::Get { key: registry::CLUSTER_KEY.to_vec() })?;
-    let record = match answer {
-        KvAnswer::Value(Some(bytes)) => registry::decode(&bytes),
+/// Reads the record, which is there.
+pub(crate) fn load(asker: &mut Asker) -> Result<ClusterRecord, Failure> {
+    let record = read(asker, registry::CLUSTER_KEY)?;
+    record.ok_or_else(|| Failure::refused("the KV holds no record of this cluster"))
+}
+
+/// Reads a record, if it is there.
+pub(crate) fn read<T: DeserializeOwned>(asker: &mut Asker, key: &[u8]) -> Result<Option<T>, Failure> {
+    let found = match asker.query(KvQuery::Get { key: key.to_vec() })? {
+        KvAnswer::Value(Some(bytes)) => registry::decode(&bytes).map(Some),
+        KvAnswer::Value(None) => Some(None),
         _ => None,
     };
-    record.ok_or_else(|| Failure::refused("the KV holds no record of this cluster that this ovs can read"))
+    let key = key.escape_ascii();
+    found.ok_or_else(|| Failure::refused(format!("the KV's record {key} is none that this ovs can read")))
+}
+
+/// Puts records in the place of what is known of them, all or none; whether that is still so.
+pub(crate) fn replace(asker: &mut Asker, records: &[Replaced<'_>]) -> Result<bool, Failure> {
+    let steps = records.iter().flat_map(|Replaced { key, known, new }| {
+        let assert = KvStep::Assert { key: key.to_vec(), value: known.clone() };
+        [assert, KvStep::Set { key: key.to_vec(), value: new.clone() }]
+    });
+    match asker.command(KvCommand::Sequence(steps.collect()))? {
+        KvAnswer::Done(_) => Ok(true),
+        KvAnswer::Failed(KvError::Assert { .. }) => Ok(false),
+        answer => Err(not_stored(&answer)),
+    }
+}
+
+/// A record that is to be replaced.
+pub(crate) struct Replaced<'a> {
+    pub(crate) key: &'a [u8],
+    /// As it is known; none where there is none.
+    pub(crate) known: Option<Vec<u8>>,
+    /// As it is to be.
+    pub(crate) new: Vec<u8>,
+}
+
+fn not_stored(answer: &KvAnswer) -> Failure {
+    Failure::new(ExitCode::Failed, format!("the KV refused to store the cluster: {answer:?}"))
 }
 
 /// A vDisk's key, the bytes of its record, and the record.
 pub(crate) type StoredVdisk = (Vec<u8>, Vec<u8>, VdiskRecord);
 
 /// Every vDisk's record, with the bytes that hold it.
-pub(crate) fn vdisks(port: &mut Port) -> Result<Vec<StoredVdisk>, Failure> {
+pub(crate) fn vdisks(asker: &mut Asker) -> Result<Vec<StoredVdisk>, Failure> {
     let mut vdisks = Vec::new();
     let mut from = registry::VDISK_PREFIX.to_vec();
     loop {
         let query = KvQuery::Range { prefix: registry::VDISK_PREFIX.to_vec(), from, limit: PAGE };
-        let KvAnswer::Range { pairs, more } = ask::query(port, query)? else {
+        let KvAnswer::Range { pairs, more } = asker.query(query)? else {
             return Err(Failure::new(ExitCode::Failed, "the KV does not answer what was asked"));
         };
         let last = pairs.last().map(|(key, _)| key.clone());
@@ -66,11 +98,11 @@ pub(crate) fn vdisks(port: &mut Port) -> Result<Vec<StoredVdisk>, Failure> {
 }
 
 /// Refuses vDisks that are there with another size than the one asked for.
-pub(crate) fn check_vdisks(port: &mut Port, wanted: &[(VdiskName, ByteCount)]) -> Result<(), Failure> {
+pub(crate) fn check_vdisks(asker: &mut Asker, wanted: &[(VdiskName, ByteCount)]) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let there = vdisks(port)?;
+    let there = vdisks(asker)?;
     for (name, size) in wanted {
         let known =
             there.iter().map(|(_, _, vdisk)| vdisk).find(|vdisk| vdisk.name == *name && !vdisk.deleting);
@@ -87,18 +119,21 @@ pub(crate) fn check_vdisks(port: &mut Port, wanted: &[(VdiskName, ByteCount)]) -
 
 /// Deals with a write buffer that is not the one the record names: refuses when it may have held data that is
 /// nowhere else, unless the operator accepts the loss; makes a new one otherwise (PROTOCOLS O5). Gives the
-/// record as it is then, and the names of the vDisks that may have lost data.
+/// record as it is then.
 pub(crate) fn settle_write_buffer(
-    directory: &Directory,
-    port: &mut Port,
+    layout: &Layout,
+    asker: &mut Asker,
     entropy: &mut Entropy,
     record: ClusterRecord,
     accept_loss: bool,
-) -> Result<(ClusterRecord, Vec<String>), Failure> {
-    let BufferState::Lost(why) = folders::check_write_buffer(directory, &record)? else {
-        return Ok((record, Vec::new()));
+) -> Result<ClusterRecord, Failure> {
+    if accept_loss {
+        tracing::warn!("what the write buffer can't give back of vDisks is taken for lost in this start");
+    }
+    let BufferState::Lost(why) = folders::check_write_buffer(layout, &record)? else {
+        return Ok(record);
     };
-    let vdisks = vdisks(port)?;
+    let vdisks = vdisks(asker)?;
     let endangered: Vec<_> = vdisks.iter().filter(|(_, _, vdisk)| vdisk.buffer.is_some()).collect();
     let names: Vec<String> = endangered.iter().map(|(_, _, vdisk)| vdisk.name.to_string()).collect();
     if !names.is_empty() && !accept_loss {
@@ -110,8 +145,8 @@ pub(crate) fn settle_write_buffer(
     }
     let mut new = record.clone();
     new.buffer = BufferIdentity(entropy.next_bytes());
-    remove_foreign_buffer(directory)?;
-    folders::make_write_buffer(directory, record.identity, new.buffer)?;
+    remove_foreign_buffer(layout)?;
+    folders::make_write_buffer(layout, record.identity, new.buffer)?;
     let key = registry::CLUSTER_KEY.to_vec();
     let mut steps = vec![
         KvStep::Assert { key: key.clone(), value: Some(registry::encode(&record)) },
@@ -122,28 +157,28 @@ pub(crate) fn settle_write_buffer(
         steps.push(KvStep::Assert { key: key.clone(), value: Some(value.clone()) });
         steps.push(KvStep::Set { key: key.clone(), value: registry::encode(&free) });
     }
-    change(port, entropy, steps)?;
-    Ok((new, names))
+    change(asker, steps)?;
+    for vdisk in names {
+        tracing::warn!("{vdisk}: what only the lost write buffer held is gone, as accepted");
+    }
+    Ok(new)
 }
 
 /// Moves a folder that is not ours out of the way rather than delete what may be somebody's data.
-fn remove_foreign_buffer(directory: &Directory) -> Result<(), Failure> {
-    let folder = directory.write_buffer();
+fn remove_foreign_buffer(layout: &Layout) -> Result<(), Failure> {
+    let folder = layout.write_buffer();
     if !folder.exists() {
         return Ok(());
     }
-    let aside =
-        (0..).map(|n| directory.root().join(format!("write-buffer.replaced-{n}"))).find(|p| !p.exists());
+    let aside = (0..).map(|n| layout.root().join(format!("write-buffer.replaced-{n}"))).find(|p| !p.exists());
     let aside = aside.expect("some number is free");
     std::fs::rename(&folder, &aside)
         .map_err(|error| Failure::system(&format!("moving {} aside", folder.display()), &error))
 }
 
-fn change(port: &mut Port, entropy: &mut Entropy, steps: Vec<KvStep>) -> Result<(), Failure> {
-    match ask::command(port, entropy.next_u64(), KvCommand::Sequence(steps))? {
+fn change(asker: &mut Asker, steps: Vec<KvStep>) -> Result<(), Failure> {
+    match asker.command(KvCommand::Sequence(steps))? {
         KvAnswer::Done(_) => Ok(()),
-        answer => {
-            Err(Failure::new(ExitCode::Failed, format!("the KV refused to store the cluster: {answer:?}")))
-        }
+        answer => Err(not_stored(&answer)),
     }
 }

@@ -6,7 +6,7 @@ use formats::identity::{Folder, Identity};
 use formats::registry::{ClusterRecord, OsdRecord};
 use glossary::{BufferIdentity, ClusterIdentity, OsdId};
 
-use super::directory::{Claim, Directory, claim};
+use super::layout::{Claim, Layout, claim};
 use crate::failure::Failure;
 
 /// An ASD that can't start, and why.
@@ -17,27 +17,27 @@ pub(crate) struct Absent {
 }
 
 /// Makes every folder of a new cluster.
-pub(crate) fn make_all(directory: &Directory, record: &ClusterRecord) -> Result<(), Failure> {
+pub(crate) fn make_all(layout: &Layout, record: &ClusterRecord) -> Result<(), Failure> {
     let cluster = record.identity;
     for osd in &record.osds {
         let folder = Folder::Asd { osd: osd.osd, identity: osd.identity };
-        directory.make(&directory.asd(osd.osd), &Identity { cluster, folder })?;
+        layout.make(&layout.asd(osd.osd), &Identity { cluster, folder })?;
     }
-    make_write_buffer(directory, cluster, record.buffer)?;
-    directory.make(&directory.kv(), &Identity { cluster, folder: Folder::Kv })
+    make_write_buffer(layout, cluster, record.buffer)?;
+    layout.make(&layout.kv(), &Identity { cluster, folder: Folder::Kv })
 }
 
 pub(crate) fn make_write_buffer(
-    directory: &Directory,
+    layout: &Layout,
     cluster: ClusterIdentity,
     identity: BufferIdentity,
 ) -> Result<(), Failure> {
-    directory.make(&directory.write_buffer(), &Identity { cluster, folder: Folder::WriteBuffer { identity } })
+    layout.make(&layout.write_buffer(), &Identity { cluster, folder: Folder::WriteBuffer { identity } })
 }
 
 /// The KV's folder must be there and this cluster's: without it nothing is known of the rest.
-pub(crate) fn check_kv(directory: &Directory, cluster: ClusterIdentity) -> Result<(), Failure> {
-    let kv = directory.kv();
+pub(crate) fn check_kv(layout: &Layout, cluster: ClusterIdentity) -> Result<(), Failure> {
+    let kv = layout.kv();
     match claim(&kv)? {
         Claim::Is(Identity { cluster: of, folder: Folder::Kv }) if of == cluster => Ok(()),
         Claim::Is(_) => Err(Failure::refused(format!(
@@ -56,11 +56,11 @@ pub(crate) fn check_kv(directory: &Directory, cluster: ClusterIdentity) -> Resul
 
 /// The ASDs' folders that are there. What is in the wrong place, or another cluster's, is refused by what the folders
 /// say themselves.
-pub(crate) fn check_places(directory: &Directory, cluster: ClusterIdentity) -> Result<Vec<OsdId>, Failure> {
-    let mut asds = directory.asds()?;
+pub(crate) fn check_places(layout: &Layout, cluster: ClusterIdentity) -> Result<Vec<OsdId>, Failure> {
+    let mut asds = layout.asds()?;
     asds.sort_unstable();
     for osd in &asds {
-        let path = directory.asd(*osd);
+        let path = layout.asd(*osd);
         match claim(&path)? {
             Claim::Is(Identity { cluster: of, folder }) => check_place(&path, *osd, of == cluster, folder)?,
             Claim::Missing | Claim::Damaged(_) => {}
@@ -84,14 +84,18 @@ fn check_place(path: &Path, osd: OsdId, is_ours: bool, folder: Folder) -> Result
 }
 
 /// The ASDs that can't start. Folders that were swapped or copied, or that belong elsewhere, are refused.
-pub(crate) fn check_asds(directory: &Directory, record: &ClusterRecord) -> Result<Vec<Absent>, Failure> {
+pub(crate) fn check_asds(
+    layout: &Layout,
+    of: ClusterIdentity,
+    osds: &[OsdRecord],
+) -> Result<Vec<Absent>, Failure> {
     let mut absent = Vec::new();
-    for osd in &record.osds {
-        let path = directory.asd(osd.osd);
+    for osd in osds {
+        let path = layout.asd(osd.osd);
         match claim(&path)? {
             Claim::Is(Identity { cluster, folder: Folder::Asd { osd: number, identity } }) => {
                 let folder = Folder::Asd { osd: number, identity };
-                check_place(&path, osd.osd, cluster == record.identity, folder)?;
+                check_place(&path, osd.osd, cluster == of, folder)?;
                 if identity != osd.identity {
                     return Err(Failure::refused(format!(
                         "{} is a folder that asd-{number} had before: put the right one back",
@@ -100,7 +104,7 @@ pub(crate) fn check_asds(directory: &Directory, record: &ClusterRecord) -> Resul
                 }
             }
             Claim::Is(Identity { cluster, folder }) => {
-                check_place(&path, osd.osd, cluster == record.identity, folder)?;
+                check_place(&path, osd.osd, cluster == of, folder)?;
             }
             Claim::Missing => absent.push(Absent { osd: *osd, why: "its folder is missing".into() }),
             Claim::Damaged(why) => absent.push(Absent { osd: *osd, why }),
@@ -117,11 +121,8 @@ pub(crate) enum BufferState {
     Lost(String),
 }
 
-pub(crate) fn check_write_buffer(
-    directory: &Directory,
-    record: &ClusterRecord,
-) -> Result<BufferState, Failure> {
-    let path = directory.write_buffer();
+pub(crate) fn check_write_buffer(layout: &Layout, record: &ClusterRecord) -> Result<BufferState, Failure> {
+    let path = layout.write_buffer();
     Ok(match claim(&path)? {
         Claim::Is(Identity { cluster, folder: Folder::WriteBuffer { identity } })
             if cluster == record.identity && identity == record.buffer =>

@@ -1,6 +1,7 @@
-//! The roles of a cluster in one process, and the shards that they live on.
+//! The roles of a process that stores, and the shards that they live on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use formats::recording::RoleCard;
 use formats::registry::{ClusterRecord, OsdRecord};
@@ -8,10 +9,10 @@ use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId};
 use io::NodeSpec;
 use roles::Role;
 
-use super::directory::Directory;
 use super::folders::Absent;
-use super::ids;
-use super::record::Recorder;
+use super::layout::Layout;
+use super::nodes::Nodes;
+use super::recorder::Recorder;
 use super::settings::{CHECKPOINT_EVERY, SEGMENT_BYTES};
 
 /// Guests' I/O: gateway, Edge, volume driver.
@@ -23,16 +24,20 @@ pub(crate) const BACKEND_SHARD: usize = 1;
 /// How many shards there are.
 pub(crate) const SHARDS: usize = 2;
 
-/// Makes the specifications of roles.
-pub(crate) struct Casting<'a> {
-    pub(crate) directory: &'a Directory,
-    pub(crate) recorder: Option<&'a Recorder>,
+/// Makes the specifications of roles: who they are, where their folders lie, and where the KV is.
+pub(crate) struct Casting {
+    pub(crate) nodes: Nodes,
+    pub(crate) layout: Layout,
+    /// The members of the KV's group, in this process or in others.
+    pub(crate) kv: Vec<NodeId>,
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
-impl Casting<'_> {
+impl Casting {
+    /// A KV of this process that is a group of one.
     pub(crate) fn kv(&self, cluster: ClusterIdentity) -> NodeSpec<Role> {
         let card = RoleCard::Kv { cluster };
-        self.spec(ids::KV, "kv".into(), BACKEND_SHARD, Some(self.directory.kv()), &card)
+        self.spec(NodeId::kv_of(self.nodes.server), "kv".into(), BACKEND_SHARD, Some(self.layout.kv()), &card)
     }
 
     pub(crate) fn asd(&self, osd: &OsdRecord) -> NodeSpec<Role> {
@@ -42,29 +47,30 @@ impl Casting<'_> {
             segment: ByteCount(SEGMENT_BYTES),
             checkpoint_every: ByteCount(CHECKPOINT_EVERY),
         };
-        let folder = self.directory.asd(osd.osd);
-        self.spec(ids::asd(osd.osd), format!("asd-{}", osd.osd), BACKEND_SHARD, Some(folder), &card)
+        let folder = self.layout.asd(osd.osd);
+        self.spec(NodeId::asd(osd.osd), format!("asd-{}", osd.osd), BACKEND_SHARD, Some(folder), &card)
     }
 
     pub(crate) fn objects(&self, record: &ClusterRecord, absent: &[Absent]) -> NodeSpec<Role> {
-        let osds = record.osds.iter().map(|osd| (*osd, ids::asd(osd.osd))).collect();
+        let osds = record.osds.iter().map(|osd| (*osd, NodeId::asd(osd.osd))).collect();
         let gone = absent.iter().map(|absent| absent.osd.osd).collect();
-        let card = RoleCard::ObjectsOfGroup { kv: vec![ids::KV], osds, gone };
-        self.spec(ids::OBJECTS, "objects".into(), BACKEND_SHARD, None, &card)
+        let card = RoleCard::ObjectsOfGroup { kv: self.kv.clone(), osds, gone };
+        self.spec(self.nodes.objects(), "objects".into(), BACKEND_SHARD, None, &card)
     }
 
     /// `accept_loss`: what the write buffer lost is accepted as lost.
     pub(crate) fn volume_driver(&self, accept_loss: bool) -> NodeSpec<Role> {
-        let (node, kv, objects) = (ids::VOLUME_DRIVER, vec![ids::KV], ids::OBJECTS);
+        let (node, kv, objects) = (self.nodes.volume_driver(), self.kv.clone(), self.nodes.objects());
         let card = RoleCard::VolumeDriverOfGroup { node, kv, objects, accept_loss };
-        let folder = Some(self.directory.write_buffer());
-        self.spec(ids::VOLUME_DRIVER, "volume-driver".into(), GUEST_SHARD, folder, &card)
+        let folder = Some(self.layout.write_buffer());
+        self.spec(node, "volume-driver".into(), GUEST_SHARD, folder, &card)
     }
 
     pub(crate) fn edge(&self) -> NodeSpec<Role> {
-        let card =
-            RoleCard::Edge { client: ClientId(u64::from(ids::EDGE.0)), volume_driver: ids::VOLUME_DRIVER };
-        self.spec(ids::EDGE, "edge".into(), GUEST_SHARD, None, &card)
+        let node = self.nodes.edge();
+        let client = ClientId(u64::from(node.0));
+        let card = RoleCard::Edge { client, volume_driver: self.nodes.volume_driver() };
+        self.spec(node, "edge".into(), GUEST_SHARD, None, &card)
     }
 
     fn spec(
@@ -75,7 +81,7 @@ impl Casting<'_> {
         folder: Option<PathBuf>,
         card: &RoleCard,
     ) -> NodeSpec<Role> {
-        let tap = self.recorder.map(|recorder| recorder.tap(id, card));
+        let tap = self.recorder.as_ref().map(|recorder| recorder.tap(id, card));
         // An ASD's log is read when the write buffer has let go of what is in it, which is much later.
         let past_page_cache = matches!(card, RoleCard::Asd { .. });
         NodeSpec { id, name, shard, folder, past_page_cache, machine: roles::cast(card, None), tap }
