@@ -79,8 +79,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         if self.device.is_table_busy || !self.groups.values().all(stands) {
             return;
         }
-        // Written anew, the table would lack what the log still speaks of.
-        if self.device.rewrites && self.device.dropped.len() > self.device.leaving {
+        // A group that was dropped since the log began anew: the log speaks of it, and goes on from what nobody can write to
+        // the table any more. What it follows upon stays, until the log begins again without it.
+        if self.device.dropped.len() > self.device.leaving {
             self.device.checkpoint_due = true;
             return;
         }
