@@ -229,3 +229,34 @@ fn a_server_that_crashes_when_a_group_has_just_begun_starts_again() {
     let mut world = Members::new(11_639_190_755_172_881_565, 2, None);
     assert_eq!(run(&mut world, 43), Ok(()));
 }
+
+/// Whoever asks a group that is dropped hears so; nothing else goes wrong.
+fn but_for_the_group(ended: Result<(), Violation>) {
+    assert!(ended.as_ref().err().is_none_or(|why| why.contains("NoGroup")), "{ended:?}");
+}
+
+#[test]
+fn a_group_that_is_dropped_in_the_middle_of_a_checkpoint_keeps_nobody_from_starting() {
+    for seed in 0..200 {
+        let mut world = Members::new(seed, 3, None);
+        world.pass(60).expect("nothing goes wrong");
+        world.make_groups(&["a"]).expect("nothing goes wrong");
+        for _ in 0..6 {
+            world.ask_for(GroupId(1));
+            world.pass(2).expect("nothing goes wrong");
+        }
+        let leader = world.leader().expect("one leads");
+        let drop = AdminBody::KvGroups(KvGroupsVerb::Drop { name: "a".into() });
+        world.ask_admin(leader, drop).expect("asked");
+        for step in 0..60 {
+            if step == seed % 40 {
+                for index in 0..3 {
+                    world.ask_admin(index, AdminBody::KvGroup(KvGroupVerb::Snapshot)).expect("asked");
+                }
+            }
+            but_for_the_group(world.happen_calmly());
+        }
+        (0..3).for_each(|index| world.restart(index));
+        but_for_the_group(world.pass(20));
+    }
+}
