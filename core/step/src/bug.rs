@@ -1,7 +1,7 @@
 //! Mistakes that a role can be told to make, so that the simulator can show that its checkers find them.
 
 /// A planted bug. Production never sets one; the simulator sets at most one per run, and each that guests can
-/// notice must be found by the promise checkers alone within 200 seeds.
+/// notice must be found by the promise checkers alone within 500 seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bug {
     /// The volume answers FLUSH before the sync completed.
