@@ -86,7 +86,7 @@ pub(crate) const STEPS: &[Step] = &[
             "simulator",
             "--",
             "--seeds",
-            "500",
+            "300",
             "--from",
             "1",
         ]),
