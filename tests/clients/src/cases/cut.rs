@@ -7,6 +7,7 @@ use crate::bed::{Bed, VDISK};
 use crate::history::Promise;
 use crate::pattern::ZERO;
 use crate::random::Random;
+use crate::server::Server;
 use crate::storm::{CLUSTERS, Storm, look};
 
 /// Kills after which everything acknowledged must stand, in one order.
@@ -21,6 +22,12 @@ pub(crate) fn cut_with_frames_keeps_what_was_acknowledged(bed: &Bed) -> Result<(
 
 fn cut(bed: &Bed, rounds: u64) -> Result<()> {
     let mut server = bed.up("64MiB")?;
+    kill_again_and_again(&mut server, rounds)?;
+    server.stop()
+}
+
+/// A server of a new vDisk is killed in the middle of writes, and started again, so many times.
+pub(super) fn kill_again_and_again(server: &mut Server, rounds: u64) -> Result<()> {
     let mut before = vec![ZERO; usize::try_from(CLUSTERS)?];
     let mut first_tag = 1;
     for round in 1..=rounds {
@@ -39,8 +46,7 @@ fn cut(bed: &Bed, rounds: u64) -> Result<()> {
         server.start_again(&[])?;
         let seen = look(server.port(), VDISK)?;
         history.explain(&before, &seen, Promise::Acknowledged).with_context(|| format!("round {round}"))?;
-        before = seen;
-        first_tag = next_tag;
+        (before, first_tag) = (seen, next_tag);
     }
-    server.stop()
+    Ok(())
 }

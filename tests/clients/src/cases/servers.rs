@@ -3,17 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::process::{Signal, kill_process};
+
 use serde_json::Value;
 
+use super::cut::kill_again_and_again;
 use super::fio::{Job, fio, forget};
 use crate::bed::{Bed, VDISK, free_port};
-use crate::history::Promise;
-use crate::pattern::ZERO;
 use crate::process::Program;
-use crate::random::Random;
 use crate::server::Server;
-use crate::storm::{CLUSTERS, Storm, look};
 
 /// Time for servers to find each other, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -198,26 +195,7 @@ impl Cluster<'_> {
 
 fn cuts_keep_what_was_acknowledged(guests: &mut Server) -> Result<()> {
     forget(guests)?;
-    let mut before = vec![ZERO; usize::try_from(CLUSTERS)?];
-    let mut first_tag = 1;
-    for round in 1..=CUTS {
-        let pid = guests.pid()?;
-        let storm = Storm {
-            port: guests.port(),
-            export: VDISK,
-            seed: round,
-            first_tag,
-            acknowledgements: 1 + Random::new(round).below(1200),
-            kill: &|| kill_process(pid, Signal::KILL).context("cannot kill the server"),
-        };
-        let (history, next_tag) = storm.rage()?;
-        guests.kill()?;
-        guests.start_again(&[])?;
-        let seen = look(guests.port(), VDISK)?;
-        history.explain(&before, &seen, Promise::Acknowledged).with_context(|| format!("round {round}"))?;
-        (before, first_tag) = (seen, next_tag);
-    }
-    Ok(())
+    kill_again_and_again(guests, CUTS)
 }
 
 /// A server that the others have not heard of before is told why it may not.
