@@ -6,7 +6,7 @@ use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
 use formats::message::member::{MemberBody, MemberMessage, MemberOf};
-use formats::{Effect, Event, Message};
+use formats::{Effect, Event, Message, kv_level};
 use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
@@ -252,8 +252,15 @@ impl<F: Function, C: Group> Kv<F, C> {
         effects: &mut Effects<Effect>,
     ) {
         if let Phase::Serving(serving) = &mut self.phase {
+            if kv_level::of_message(&message.body) > self.config.level {
+                self.counters.add(Counter::Unknown, 1);
+                return;
+            }
             if message.cluster == self.config.cluster {
                 serving.liveness.hear(from);
+                if serving.on_levels(from, &message.body, effects) {
+                    return;
+                }
             }
             if let MemberBody::WantsLead { root } = message.body
                 && message.cluster == self.config.cluster

@@ -8,7 +8,6 @@ use core::time::Duration;
 use formats::Effect;
 use formats::kv_store::encode_records;
 use formats::message::member::MemberBody;
-use formats::message::standing::DiskRoom;
 use glossary::GroupId;
 use step::{Bug, DiskOperation, DiskResult, Effects, Function};
 
@@ -156,6 +155,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             serving.host_found(group, found, (config, seed))?;
         }
         serving.with_all(|hosted, _| hosted.pump(counters, effects))?;
+        serving.root().check_level()?;
         Ok(serving)
     }
 
@@ -252,8 +252,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         for group in disturbed.collect::<Vec<_>>() {
             self.with(group, |hosted, _| hosted.wake_up());
         }
-        let told = Told { root: &root, applied: self.root().replica.applied(), liveness: &liveness };
-        let ended = self.tick_awake(told, room, counters, effects);
+        let levels = if self.groups.len() > 1 { self.root().levels() } else { BTreeMap::new() };
+        let (applied, level) = (self.root().replica.applied(), self.root().level());
+        let told = Told { root: &root, applied, liveness: &liveness, room, level, levels: &levels };
+        let ended = self.tick_awake(told, counters, effects);
         self.liveness = liveness;
         ended
     }
@@ -261,7 +263,6 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn tick_awake(
         &mut self,
         told: Told<'_>,
-        room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
@@ -271,7 +272,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
         let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
         for group in groups.collect::<Vec<_>>() {
-            let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
+            let ended = self.with(group, |hosted, device| hosted.on_tick(told, device, counters, effects));
             ended.unwrap_or(Ok(()))?;
         }
         Ok(())
@@ -322,6 +323,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
         self.with_touched(|hosted, device| {
+            hosted.ask_levels(effects);
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
             device.checkpoint_due |= hosted.heal(counters)?;

@@ -1,5 +1,6 @@
 //! What the KV says of itself.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use formats::Message;
@@ -80,6 +81,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
                 .to_string(),
         ),
         Some(difference) => Some(difference),
+        None if root.unreadable.is_some() => root.unreadable_text(),
         None if serving.healing().is_some() => serving.healing().map(|group| serving.healing_text(group)),
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
@@ -90,6 +92,19 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
                 .to_string(),
         ),
         None => None,
+    }
+}
+
+impl<F: Function, C: Group> Hosted<F, C> {
+    /// That a state was given that can't be read here, in words.
+    pub(crate) fn unreadable_text(&self) -> Option<String> {
+        self.unreadable.map(|member| {
+            format!(
+                "member {member} gives it a state with rows that this program can't read: a newer program wrote them, or they \
+                 are damaged there; start the newest program of the group's servers here, or compare members (ovs kv \
+                 verify)"
+            )
+        })
     }
 }
 

@@ -68,4 +68,6 @@ pub enum Bug {
     KvHealingForgets,
     /// A checkpoint of the KV that is gathered over several steps has pairs as they are when they are gathered.
     CheckpointOfManyMoments,
+    /// A leader of the KV's group takes its own level for the group's, whatever the other members know.
+    KvRaisesEarly,
 }
