@@ -109,7 +109,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         let me = self.replica.me();
-        let steps = alloc::vec![KvStep::Set { key: knows_key(me), value: kv_store::encode_knows(&self.known()) }];
+        let steps =
+            alloc::vec![KvStep::Set { key: knows_key(me), value: kv_store::encode_knows(&self.known()) }];
         if leader == me {
             // What is refused now is tried again.
             let _ = self.say(steps, device, counters, effects);

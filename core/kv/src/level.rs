@@ -60,7 +60,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
     pub(crate) fn levels(&self) -> BTreeMap<Member, u32> {
         let range = KvRange::prefix(KNOWS_PREFIX);
         let written = self.state.map.range(&range);
-        let level = |(key, value): (&[u8], &[u8])| Some((member_of_knows(key)?, level_in(&decode_knows(value)?)));
+        let level =
+            |(key, value): (&[u8], &[u8])| Some((member_of_knows(key)?, level_in(&decode_knows(value)?)));
         written.filter_map(level).collect()
     }
 
@@ -123,7 +124,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return None;
         }
         if !self.sees_all() {
-            return wait("who leads has only begun to, and doesn't know yet what is under way; ask again".to_string());
+            return wait(
+                "who leads has only begun to, and doesn't know yet what is under way; ask again".to_string(),
+            );
         }
         // A higher one may be under way.
         let group = self.level().max(self.levels.raised);
@@ -177,7 +180,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
 
 impl<F: Function, C: Group> Serving<F, C> {
     /// Another server says something of levels; whether that is all that it says. It need not be a member.
-    pub(crate) fn on_levels(&mut self, from: NodeId, body: &MemberBody, effects: &mut Effects<Effect>) -> bool {
+    pub(crate) fn on_levels(
+        &mut self,
+        from: NodeId,
+        body: &MemberBody,
+        effects: &mut Effects<Effect>,
+    ) -> bool {
         let root = &mut self.root_mut().replica;
         match body {
             MemberBody::AskLevel => {

@@ -75,13 +75,13 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
     };
     let (root, device) = (serving.root(), &serving.device);
     match root.difference() {
+        _ if root.unreadable.is_some() => root.unreadable_text(),
         _ if root.replica.has_others && !root.replica.is_member() => Some(
             "it does not belong to the KV's group: it was removed, and can be switched off, or it has not been added \
              yet"
                 .to_string(),
         ),
         Some(difference) => Some(difference),
-        None if root.unreadable.is_some() => root.unreadable_text(),
         None if serving.healing().is_some() => serving.healing().map(|group| serving.healing_text(group)),
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())

@@ -24,6 +24,8 @@ mod unknown;
 
 pub use decode::{Decoder, FrameError};
 pub use unknown::Unknown;
+#[cfg(any(test, feature = "samples"))]
+pub use unknown::of_newer;
 
 use alloc::vec::Vec;
 use bytes::Bytes;

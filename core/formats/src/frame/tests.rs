@@ -150,14 +150,6 @@ fn a_payload_for_a_message_without_one_makes_no_sense() {
     assert_eq!(decode(&bytes), Err(FrameError::Malformed));
 }
 
-/// A frame with this body, which proves itself.
-fn frame_of(body: &[u8]) -> Vec<u8> {
-    let (crcs, payload, request) = (0, 0, 7);
-    let body_check = crc32c(body);
-    let header = Header { from: FROM, to: TO, request, body: body.len() as u32, crcs, payload, body_check };
-    [&header.encode()[..], body].concat()
-}
-
 /// What a newer program may send: a variant that this one doesn't know, outermost or within, and more than it reads.
 #[test]
 fn a_message_of_a_newer_program_is_passed_over_and_the_stream_goes_on() {
@@ -169,7 +161,7 @@ fn a_message_of_a_newer_program_is_passed_over_and_the_stream_goes_on() {
     member.extend_from_slice(&[0xef; 16]);
     member.push(120);
     for (body, is_asked) in [(vec![120], false), (member, false), (vec![8, 5, 120], true), (longer, false)] {
-        let (mut decoder, unknown) = (Decoder::new(), frame_of(&body));
+        let (mut decoder, unknown) = (Decoder::new(), of_newer(FROM, TO, 7, &body));
         for _ in 0..2 {
             decoder.feed([&unknown[..], &known].concat().into());
             let Err(FrameError::Unknown(found)) = decoder.next() else { panic!("{body:?} is unknown") };

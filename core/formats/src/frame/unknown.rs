@@ -52,6 +52,14 @@ impl Unknown {
     }
 }
 
+/// A frame as a newer program may send it: whole, with any bytes for a message.
+#[cfg(any(test, feature = "samples"))]
+pub fn of_newer(from: NodeId, to: NodeId, request: u64, body: &[u8]) -> alloc::vec::Vec<u8> {
+    let (length, body_check) = (body.len() as u32, checksum::crc32c(body));
+    let header = Header { from, to, request, body: length, crcs: 0, payload: 0, body_check };
+    [&header.encode()[..], body].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! Several members under crashes at any effect, full disks, partitions, and a network that loses, doubles and reorders.
 
+mod levels;
+
 use super::Chance;
 use super::book::{Awaited, Book};
 use super::disk::{Disk, rot_table};
@@ -7,6 +9,7 @@ use super::tally::Tally;
 use consensus::{Member, Membership, RaftGroup, Role};
 use core::time::Duration;
 use formats::kv_client::KvClient;
+use formats::kv_level::LEVEL;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, KvGroupsVerb, RoleStatus};
 use formats::message::kv::{
     FunctionId, KvAnswer, KvBody, KvCommand, KvOf, KvQuery, KvReply, KvRequest, KvStep,
@@ -75,6 +78,10 @@ pub(crate) struct Members {
     pub(crate) installed: u64,
     /// Nobody but the members compares what they have.
     pub(crate) is_blind: bool,
+    /// At which level each server is held.
+    levels: Vec<u32>,
+    /// Rows of states that members give one another come out as no rows.
+    pub(crate) spoils_rows: bool,
 }
 
 impl Members {
@@ -116,6 +123,8 @@ impl Members {
             crashes: 0,
             installed: 0,
             is_blind: false,
+            levels: vec![LEVEL; count],
+            spoils_rows: false,
         };
         (0..count).for_each(|index| members.start(index));
         members
@@ -141,6 +150,7 @@ impl Members {
             me,
             first: first.contains(me).then_some(first),
             bug: self.bug,
+            level: self.levels[index],
             ..Config::new(ClusterIdentity([7; 16]), [(TALLY, Tally)].into())
         }
     }
@@ -434,7 +444,11 @@ impl Members {
         let server = &mut self.servers[index];
         for effect in effects.drain().take(carried_out) {
             match effect {
-                Effect::Send { to, message } => {
+                Effect::Send { to, mut message } => {
+                    levels::check(&self.levels, to, &message)?;
+                    if self.spoils_rows {
+                        levels::spoil(&mut message);
+                    }
                     if let Message::MemberOf(said) = &message {
                         *self.said_of.entry(said.group).or_default() += 1;
                     }
