@@ -15,7 +15,7 @@ use consensus::{Member, Role};
 use formats::Effect;
 use formats::kv_level::{self, LEVEL_KEY};
 use formats::kv_store::{KNOWS_PREFIX, decode_knows, member_of_knows};
-use formats::message::admin::AdminAnswer;
+use formats::message::admin::{AdminAnswer, KvLevels};
 use formats::message::kv::{FunctionId, KvStep};
 use formats::message::kv_range::KvRange;
 use formats::message::member::{MemberBody, server_of};
@@ -65,10 +65,21 @@ impl<F: Function, C: Group> Hosted<F, C> {
         written.filter_map(level).collect()
     }
 
+    /// What an operator is told.
+    pub(crate) fn told_levels(&self) -> KvLevels {
+        let (levels, membership) = (self.levels(), &self.replica.membership);
+        let all = membership.voters.iter().chain(&membership.learners);
+        let members = all.map(|member| (*member, levels.get(member).copied().unwrap_or_default()));
+        KvLevels { own: self.replica.level, group: self.level(), members: members.collect() }
+    }
+
     /// Whether this member's program, or what it is held at, can go on in this group.
     pub(crate) fn check_level(&self) -> Result<(), String> {
+        if self.replica.of() != GroupId::ROOT {
+            return Ok(());
+        }
         let (group, own) = (self.level(), self.replica.level);
-        if self.replica.of() != GroupId::ROOT || group <= own {
+        if group <= own {
             return Ok(());
         }
         Err(match own < kv_level::LEVEL {
@@ -161,9 +172,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
 
     /// A server says which level it knows.
     pub(crate) fn on_level(&mut self, from: NodeId, member: Member, level: u32) {
-        let is_it = self.replica.node_of(member) == from;
-        if is_it && self.leadership().role == Role::Leader && self.levels.heard.len() < NEWCOMERS_MAX {
-            self.levels.heard.insert(member, level);
+        if self.leadership().role != Role::Leader || self.replica.node_of(member) != from {
+            return;
+        }
+        self.levels.heard.insert(member, level);
+        if self.levels.heard.len() > NEWCOMERS_MAX {
+            self.levels.heard.pop_first();
         }
     }
 

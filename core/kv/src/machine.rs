@@ -195,12 +195,16 @@ impl<F: Function, C: Group> Kv<F, C> {
             (Phase::Serving(serving), AdminBody::KvStatusOf { name }) => {
                 Some(serving.status_of(&name, counters))
             }
+            (Phase::Serving(serving), AdminBody::KvLevels) => {
+                Some(AdminAnswer::KvLevels(serving.root().told_levels()))
+            }
             (
                 _,
                 AdminBody::KvGroup(_)
                 | AdminBody::KvGroups(_)
                 | AdminBody::KvGroupOf { .. }
-                | AdminBody::KvStatusOf { .. },
+                | AdminBody::KvStatusOf { .. }
+                | AdminBody::KvLevels,
             ) => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
             (Phase::Serving(serving), body) => {
                 Some(crate::status::answer(&body, Some(serving), counters, false))
