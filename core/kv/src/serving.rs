@@ -137,7 +137,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
-        let mut log = Log::open(config.cluster.0, config.bug, next, end, disk, effects);
+        let mut log =
+            Log::open((config.cluster.0, config.bug, config.log_ahead_bytes), next, end, disk, effects);
         log.grown = log_bytes;
         let mut room = Room::default();
         room.look(disk, effects);
@@ -401,11 +402,11 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut batch = self.take_unwritten(anew.as_ref());
         let device = &mut self.device;
         batch.begins = anew.and_then(|anew| anew.upon).map(|_| device.log.sequence());
-        let grown = device.log.grown;
-        device.log.write(batch, disk, effects);
-        let written = device.log.grown - grown;
-        counters.add(Counter::LogBytes, written);
-        if device.room.used(written, 2 * device.checkpoint_bytes()) {
+        let (grown, reserve) = (device.log.grown, 2 * device.checkpoint_bytes());
+        let may_fill = device.room.is_ample(device.log.ahead, reserve);
+        let used = device.log.write(batch, may_fill, disk, effects);
+        counters.add(Counter::LogBytes, device.log.grown - grown);
+        if device.room.used(used, reserve) {
             device.room.look(disk, effects);
         }
     }
