@@ -15,7 +15,7 @@ const REFUSED: i32 = 4;
 const TIMED_OUT: i32 = 8;
 
 /// Time for the group to agree, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The verb of a server, about the group.
 pub(super) fn of_server(bed: &Bed, server: u16, words: &str) -> Program {

@@ -1,12 +1,13 @@
 //! Servers whose programs are replaced one by one: levels, and what is refused.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::group::{init, of_client, of_server, start, wait_for, wait_for_voters};
+use super::group::{LIMIT, init, of_client, of_server, start, wait_for, wait_for_voters};
 use crate::bed::{Bed, free_port};
 use crate::server::Server;
 
@@ -24,15 +25,25 @@ fn levels(bed: &Bed, server: u16, is_good: impl Fn(&Value) -> bool) -> Result<Va
 }
 
 /// Somebody writes and reads all the while; every request must succeed.
-fn write_and_read(bed: &Bed, is_over: &AtomicBool) -> Result<u32> {
-    let mut count = 0;
+fn write_and_read(bed: &Bed, is_over: &AtomicBool, written: &AtomicU32) -> Result<()> {
     while !is_over.load(Ordering::Relaxed) {
-        count += 1;
+        let count = written.load(Ordering::Relaxed) + 1;
         of_client(bed, "user", &format!("set count {count} --timeout 60")).run()?;
         let read = of_client(bed, "user", "get count --timeout 60").run()?;
         ensure!(read == format!("{count}\n"), "{count} was written, and {read} is read");
+        written.store(count, Ordering::Relaxed);
     }
-    Ok(count)
+    Ok(())
+}
+
+/// Waits until some more was written and read back.
+fn wait_for_writes(written: &AtomicU32) -> Result<()> {
+    let (before, deadline) = (written.load(Ordering::Relaxed), Instant::now() + LIMIT);
+    while written.load(Ordering::Relaxed) < before + 3 {
+        ensure!(Instant::now() < deadline, "nothing more is written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// The group goes up with the last of its members, which nobody who writes notices; then there is no way back, and who is older
@@ -42,19 +53,22 @@ pub(crate) fn three_servers_are_upgraded_one_by_one(bed: &Bed) -> Result<()> {
     let config = |server: u16| bed.path(&format!("c/server-{server}/ovs.toml"));
     (1..=3).try_for_each(|server| hold(&config(server), true))?;
     let mut servers = start(bed, ports)?;
-    let is_over = AtomicBool::new(false);
-    let count = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write_and_read(bed, &is_over));
-        let upgraded = upgrade(bed, &mut servers, &config);
+    let (is_over, written) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write_and_read(bed, &is_over, &written));
+        let upgraded = upgrade(bed, &mut servers, &config, &written);
         is_over.store(true, Ordering::Relaxed);
-        let count = writer.join().expect("no panic")?;
-        upgraded.map(|()| count)
+        writer.join().expect("no panic").and(upgraded)
     })?;
-    ensure!(count > 5, "{count} writes");
     older_ones_are_refused(bed, &mut servers, &config)
 }
 
-fn upgrade(bed: &Bed, servers: &mut [Server], config: &dyn Fn(u16) -> std::path::PathBuf) -> Result<()> {
+fn upgrade(
+    bed: &Bed,
+    servers: &mut [Server],
+    config: &dyn Fn(u16) -> PathBuf,
+    written: &AtomicU32,
+) -> Result<()> {
     for (server, process) in (1..=3).zip(servers) {
         let before = levels(bed, server, |said| said["leader"].is_u64())?;
         ensure!((&before["level"], &before["group_level"]) == (&json!(0), &json!(0)), "{before}");
@@ -65,21 +79,18 @@ fn upgrade(bed: &Bed, servers: &mut [Server], config: &dyn Fn(u16) -> std::path:
         let is_told = |said: &Value| said["level"] == 1 && said["older_members"] == json!(older);
         let said = levels(bed, server, is_told)?;
         ensure!(server == 3 || said["group_level"] == 0, "{said}");
+        wait_for_writes(written)?;
     }
     (1..=3).try_for_each(|server| levels(bed, server, |said| said["group_level"] == 1).map(drop))
 }
 
-fn older_ones_are_refused(
-    bed: &Bed,
-    servers: &mut [Server],
-    config: &dyn Fn(u16) -> std::path::PathBuf,
-) -> Result<()> {
+fn older_ones_are_refused(bed: &Bed, servers: &mut [Server], config: &dyn Fn(u16) -> PathBuf) -> Result<()> {
     let second = servers.get_mut(1).context("three servers")?;
     second.stop()?;
-    let serve = || bed.ovs("serve --config").arg(config(2));
-    let why = serve().words("--kv-level 9").refused_with(2)?;
+    let serve = |words: &str| bed.ovs("serve").words(words).arg("--config").arg(config(2));
+    let why = serve("--kv-level 9").refused_with(2)?;
     ensure!(why.contains("this program knows levels up to 1"), "{why}");
-    let why = serve().words("--kv-level 0").refused()?;
+    let why = serve("--kv-level 0").refused()?;
     ensure!(why.contains("has level 1, and this server is held at level 0"), "{why}");
     second.start_again(&[])?;
 
