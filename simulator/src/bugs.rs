@@ -21,7 +21,7 @@ pub struct Planted {
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 32] = [
+pub const ALL: [Planted; 33] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -97,6 +97,14 @@ pub const ALL: [Planted; 32] = [
         about: "a KV's checkpoint is gathered as it goes",
         members: Some(1),
         groups: Some(2),
+    },
+    // Only in a group of two nobody else can lead for long.
+    Planted {
+        bug: Bug::KvHealingServes,
+        name: "kv-healing-serves",
+        about: "a KV member that leads without its state answers",
+        members: Some(2),
+        groups: None,
     },
 ];
 

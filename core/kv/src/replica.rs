@@ -47,7 +47,7 @@ pub(crate) struct Replica<C> {
     pub(crate) unwritten: Unwritten,
     /// The next batch begins the log anew with this.
     begins: Option<Anew>,
-    /// It stands for no election: it has nothing to answer from.
+    /// It asks for no votes: it has nothing to answer from.
     pub(crate) is_mute: bool,
     /// Bytes of entries that were applied and are still in memory.
     kept_bytes: usize,

@@ -68,4 +68,6 @@ pub enum Bug {
     KvHealingForgets,
     /// A checkpoint of the KV that is gathered over several steps has pairs as they are when they are gathered.
     CheckpointOfManyMoments,
+    /// A member of the KV's group that leads without its state, to hand over, answers questions meanwhile.
+    KvHealingServes,
 }

@@ -1,7 +1,7 @@
 //! States that are damaged on the disk: another member gives them anew, or who is alone stops and says why.
 
 use crate::support::members::Members;
-use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb};
+use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, KvGroupsVerb};
 
 /// A group with a table at every member, and log behind it.
 fn group(seed: u64, servers: usize) -> Members {
@@ -99,5 +99,76 @@ fn who_waits_for_its_states_makes_checkpoints_that_lose_nothing() {
         world.cut_off(&[]);
         world.pass(300).expect("nothing goes wrong");
         assert_eq!(world.settle(), Ok(()), "{seed}");
+    }
+}
+
+/// Members of which the one that leads gets entries that others lack, and then finds its table damaged. Where told so, it
+/// makes a checkpoint before, which takes them out of its log.
+fn ahead_and_damaged(seed: u64, servers: usize, makes_checkpoint: bool) -> (Members, usize) {
+    let mut world = group(seed, servers);
+    world.is_calm = true;
+    world.pass(60).expect("nothing goes wrong");
+    let leader = world.leader().expect("one leads");
+    world.cut_off(&[(leader + 1) % servers]);
+    (0..6).for_each(|number| world.set(leader, b"ahead", vec![number]).expect("it is asked"));
+    world.pass(3).expect("nothing goes wrong");
+    if makes_checkpoint {
+        let request = world.ask_admin(leader, AdminBody::KvGroup(KvGroupVerb::Snapshot)).expect("asked");
+        world.pass(40).expect("nothing goes wrong");
+        assert_eq!(world.answer(request), Some(&AdminAnswer::Done), "{seed}");
+    }
+    world.rot_table(leader, [Some(40), None][seed as usize % 2]);
+    (world, leader)
+}
+
+/// Its log is the longer one, so nobody else can be elected, and it can't answer.
+#[test]
+fn who_alone_has_the_last_entries_leads_without_a_state_until_another_can() {
+    for seed in 0..4 {
+        let (mut world, damaged) = ahead_and_damaged(seed, 2, false);
+        // Nobody gives it a state meanwhile: it has nothing but its log.
+        world.loses_pages = true;
+        world.cut_off(&[]);
+        world.pass(150).expect("nothing goes wrong");
+        assert_eq!(world.leader(), Some(1 - damaged), "{seed}");
+        world.loses_pages = false;
+        world.pass(100).expect("nothing goes wrong");
+        assert!(world.counter(damaged, "healed").expect("it answers") > 0, "{seed}");
+        assert_eq!(world.settle(), Ok(()), "{seed}");
+    }
+}
+
+/// Of three one is away for long, and the one that is left beside the damaged one lacks entries.
+#[test]
+fn entries_of_a_damaged_member_reach_who_lacks_them() {
+    for (seed, makes_checkpoint) in [(0, false), (1, false), (2, true), (3, true)] {
+        let (mut world, damaged) = ahead_and_damaged(seed, 3, makes_checkpoint);
+        let away = (damaged + 2) % 3;
+        world.cut_off(&[away]);
+        world.pass(150).expect("nothing goes wrong");
+        // What its log has no more can't be had from one that has no state: both wait for the third.
+        assert_eq!(world.leader().is_none(), makes_checkpoint, "{seed}");
+        world.cut_off(&[]);
+        world.pass(100).expect("nothing goes wrong");
+        assert!(world.counter(damaged, "healed").expect("it answers") > 0, "{seed}");
+        assert_eq!(world.settle(), Ok(()), "{seed}");
+    }
+}
+
+#[test]
+fn who_leads_without_a_state_makes_no_group_and_names_none() {
+    let (mut world, damaged) = ahead_and_damaged(1, 2, false);
+    world.loses_pages = true;
+    world.pass(5).expect("nothing goes wrong");
+    for verb in [
+        AdminBody::KvGroups(KvGroupsVerb::List),
+        AdminBody::KvGroups(KvGroupsVerb::Drop { name: "abm-1".into() }),
+        AdminBody::KvStatusOf { name: "abm-1".into() },
+    ] {
+        let request = world.ask_admin(damaged, verb.clone()).expect("asked");
+        world.pass(2).expect("nothing goes wrong");
+        let answer = world.answer(request);
+        let is_right = |why: &str| why.contains("the root group is damaged") && why.contains("ask another");
+        assert!(matches!(answer, Some(AdminAnswer::NotYet(why)) if is_right(why)), "{verb:?}: {answer:?}");
     }
 }

@@ -11,7 +11,7 @@ use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb,
 use formats::message::kv::{
     FunctionId, KvAnswer, KvBody, KvCommand, KvOf, KvQuery, KvReply, KvRequest, KvStep,
 };
-use formats::message::member::member_of;
+use formats::message::member::{MemberBody, MemberOf, member_of};
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, GroupId, NodeId, ServerId};
 use kv::{COUNTERS, Config, Kv};
@@ -68,6 +68,8 @@ pub(crate) struct Members {
     pub(crate) effort: Effort,
     /// The network neither loses nor doubles anything.
     pub(crate) is_calm: bool,
+    /// No state gets from one member to another.
+    pub(crate) loses_pages: bool,
     now: Timestamp,
     bug: Option<Bug>,
     crash_soon: Option<usize>,
@@ -110,6 +112,7 @@ impl Members {
             said_of: BTreeMap::new(),
             effort: Effort::default(),
             is_calm: false,
+            loses_pages: false,
             now: Timestamp(1),
             bug,
             crash_soon: None,
@@ -554,6 +557,9 @@ impl Members {
         if self.is_calm || !self.chance.one_in(20) {
             self.network.swap_remove(chosen);
         }
+        if self.loses_pages && is_page(&message) {
+            return Ok(());
+        }
         if to == OPERATOR {
             if let Message::AdminReply(reply) = message {
                 self.answers.insert(reply.request, reply.body);
@@ -613,6 +619,13 @@ impl Members {
         let place = COUNTERS.iter().position(|(counter, _)| *counter == name).expect("a counter");
         Ok(counters[place])
     }
+}
+
+fn is_page(message: &Message) -> bool {
+    let (Message::Member(said) | Message::MemberOf(MemberOf { message: said, .. })) = message else {
+        return false;
+    };
+    matches!(said.body, MemberBody::Page { .. })
 }
 
 /// The node of a member: members are counted from 1, and their nodes are the KVs of servers of these numbers.
