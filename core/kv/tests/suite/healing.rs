@@ -34,8 +34,10 @@ fn a_state_is_given_anew_whatever_of_the_table_is_damaged() {
             world.happen_calmly().expect("nothing goes wrong");
         }
         world.pass(300).expect("nothing goes wrong");
-        let count = world.counter(index, "healed").expect("it answers");
-        assert!(damage.is_some() || count == 2, "{seed}: both groups had their states there");
+        // Who is far behind is given a state by its leader anyway.
+        let [count, installed] =
+            ["healed", "installed"].map(|name| world.counter(index, name).expect("it answers"));
+        assert!(damage.is_some() || count + installed == 2, "{seed}: both groups had their states there");
         healed += count;
         assert_eq!(world.settle(), Ok(()), "{seed}");
         // What it was given is in its table again.
@@ -64,7 +66,8 @@ fn who_is_alone_stops_and_says_why() {
 /// The start that finds a table of which nothing can be read deletes it. Found by the simulator, seed 278.
 #[test]
 fn a_start_that_is_cut_off_after_it_deleted_the_table_is_healed_all_the_same() {
-    for seed in 0..3 {
+    let mut healed = 0;
+    for seed in 0..4 {
         let mut world = group(seed, 3);
         world.cut_off(&[0]);
         world.rot_table(0, None);
@@ -74,9 +77,11 @@ fn a_start_that_is_cut_off_after_it_deleted_the_table_is_healed_all_the_same() {
         world.cut_off(&[]);
         world.pass(300).expect("nothing goes wrong");
         let given = ["healed", "installed"].map(|name| world.counter(0, name).expect("it answers"));
-        assert!(given.iter().sum::<u64>() >= 2 && given[0] > 0, "{seed}: {given:?}");
+        assert!(given.iter().sum::<u64>() >= 2, "{seed}: {given:?}");
+        healed += given[0];
         assert_eq!(world.settle(), Ok(()), "{seed}");
     }
+    assert!(healed >= 4, "{healed}");
 }
 
 #[test]
