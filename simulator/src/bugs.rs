@@ -52,7 +52,11 @@ pub const ALL: [Planted; 33] = [
         "edge-forgets-early",
         "the Edge forgets what is acknowledged but not stable",
     ),
-    planted(Bug::SessionsLostInSnapshot, "sessions-lost-in-snapshot", "a snapshot of the KV has no sessions"),
+    planted(
+        Bug::SessionsLostInCheckpoint,
+        "sessions-lost-in-checkpoint",
+        "a checkpoint of the KV has no sessions",
+    ),
     of_group(Bug::KvVotesBeforeSync, "kv-votes-before-sync", "a KV member votes before its vote is synced"),
     of_group(
         Bug::KvReadsWithoutQuorum,

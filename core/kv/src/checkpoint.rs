@@ -150,12 +150,12 @@ impl<F: Function, C: Group> Serving<F, C> {
             Err(error) => return Err(failure(error)),
         };
         if is_durable {
-            counters.add(Counter::Snapshots, 1);
+            counters.add(Counter::Checkpoints, 1);
             device.dropped.drain(..dropped);
             device.leaving = 0;
             device.delete_before(sequence, disk, effects);
         } else {
-            counters.add(Counter::SnapshotsGivenUp, 1);
+            counters.add(Counter::CheckpointsGivenUp, 1);
             device.log.grown += replaced;
             device.rewrites |= is_whole;
             device.room.look(disk, effects);
@@ -165,7 +165,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             if is_durable {
                 hosted.stale.clear();
                 if let Some(mark) = marks.get(&hosted.replica.of()) {
-                    hosted.replica.on_snapshot(mark);
+                    hosted.replica.on_state_kept(mark);
                     hosted.is_unwritten = false;
                 }
             }
@@ -239,7 +239,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let mut mark = self.replica.mark().filter(|mark| *mark != SnapshotMark::default())?;
         mark.index.0 += u64::from(bug == Some(Bug::CheckpointAheadOfLog));
         let mut head = self.state.head(mark.clone(), self.generation);
-        if bug == Some(Bug::SessionsLostInSnapshot) {
+        if bug == Some(Bug::SessionsLostInCheckpoint) {
             lose_sessions(&mut rows, &mut head);
         }
         if self.is_unwritten {

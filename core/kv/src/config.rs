@@ -6,8 +6,8 @@ use formats::message::kv::FunctionId;
 use glossary::{ClusterIdentity, NodeId};
 use step::Bug;
 
-/// How much log a snapshot replaces, where nothing else is said: a start reads at most about twice as much.
-pub const SNAPSHOT_LOG_BYTES: u64 = 32 << 20;
+/// How much log a checkpoint replaces, where nothing else is said: a start reads at most about twice as much.
+pub const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 
 /// How many pairs of a checkpoint are gathered in one step, where nothing else is said: less than a millisecond's work.
 const CHECKPOINT_ROWS: usize = 256;
@@ -20,8 +20,8 @@ pub struct Config<F> {
     /// The functions that it hosts. One that commands were logged for stays, and stays as it was: the log is
     /// applied anew at every start.
     pub functions: BTreeMap<FunctionId, F>,
-    /// Once the log has grown by so many bytes, a snapshot replaces it.
-    pub snapshot_log_bytes: u64,
+    /// Once the log has grown by so many bytes, a checkpoint replaces it.
+    pub checkpoint_log_bytes: u64,
     /// So many pairs of a checkpoint are gathered in one step.
     pub checkpoint_rows: usize,
     /// This member of the group that keeps the KV.
@@ -31,7 +31,7 @@ pub struct Config<F> {
     pub first: Option<Membership>,
     /// Where the members are, others than this one, that are not the KVs of their servers ([`NodeId::kv_of`]).
     pub nodes: BTreeMap<Member, NodeId>,
-    /// Entries before a snapshot that are kept in memory, for members that are a little behind.
+    /// Entries before a checkpoint that are kept in memory, for members that are a little behind.
     pub kept_entries: u64,
     /// A planted bug, for the simulator.
     pub bug: Option<Bug>,
@@ -44,7 +44,7 @@ impl<F> Config<F> {
         Config {
             cluster,
             functions,
-            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             checkpoint_rows: CHECKPOINT_ROWS,
             me,
             first: Some(Membership::of_voters([me])),

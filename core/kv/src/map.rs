@@ -313,7 +313,7 @@ mod tests {
             prop_assert_ne!(map.hash(), before);
         }
 
-        /// Whatever changes while a snapshot is read, it holds what was there when it began.
+        /// Whatever changes while a frozen map is read, it gives what was there when it began.
         #[test]
         fn a_frozen_map_reads_as_it_was(
             start in proptest::collection::btree_map(0_u8..40, any::<u8>(), 0..30),

@@ -107,13 +107,13 @@ impl<C: Group> Replica<C> {
         self.membership = membership;
     }
 
-    /// What a snapshot of the state stands for, as it is now.
+    /// What the state stands for, as it is now.
     pub(crate) fn mark(&self) -> Option<SnapshotMark> {
         self.group.mark(self.unwritten.applied())
     }
 
-    /// A snapshot is durable.
-    pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
+    /// A checkpoint is durable, or a state is kept for others: it stands for what is before it.
+    pub(crate) fn on_state_kept(&mut self, mark: &SnapshotMark) {
         let kept = if self.has_others { self.kept_entries } else { 0 };
         // It is refused where a group of one has forgotten more by itself.
         let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
@@ -158,7 +158,7 @@ impl<C: Group> Replica<C> {
         if !self.has_others && self.kept_bytes >= FORGET_BYTES {
             self.kept_bytes = 0;
             if let Some(mark) = self.mark() {
-                // The files have them. A member that joins needs a snapshot of its own.
+                // The files have them. A member that joins needs a state of its own.
                 let _ = self.group.compact(&mark, mark.index);
             }
         }

@@ -36,8 +36,8 @@ pub enum Bug {
     LiveScoDeleted,
     /// The KV answers before its log is synced.
     KvAnswersBeforeSync,
-    /// The KV forgets its sessions in a snapshot, so that a command sent again is applied again.
-    SessionsLostInSnapshot,
+    /// The KV forgets its sessions in a checkpoint, so that a command sent again is applied again.
+    SessionsLostInCheckpoint,
     /// The Edge forgets a change when it is acknowledged instead of when it is stable.
     EdgeForgetsEarly,
     /// A member of the KV's group says for whom it votes before that is synced.

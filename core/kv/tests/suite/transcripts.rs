@@ -19,9 +19,9 @@ struct Script {
 }
 
 impl Script {
-    fn new(disk: Disk, snapshot_log_bytes: u64) -> Self {
+    fn new(disk: Disk, checkpoint_log_bytes: u64) -> Self {
         let functions = [(FunctionId(9), Tally)].into();
-        let config = Config { snapshot_log_bytes, ..Config::new(ClusterIdentity([7; 16]), functions) };
+        let config = Config { checkpoint_log_bytes, ..Config::new(ClusterIdentity([7; 16]), functions) };
         Script { kv: Kv::new(config), disk, operations: Vec::new(), text: String::new() }
     }
 
@@ -417,7 +417,7 @@ fn it_says_how_it_is() {
     script.check(include_str!("testdata/it_says_how_it_is.txt"));
 }
 
-/// A KV on a disk of its own, which has 320 KiB: what it logs is let go of by snapshots, and those always fit.
+/// A KV on a disk of its own, which has 320 KiB: what it logs is let go of by checkpoints, and those always fit.
 fn on_a_small_disk() -> Script {
     let mut script = Script::new(Disk::default(), 64 << 20);
     script.disk.room = Some(320 << 10);
