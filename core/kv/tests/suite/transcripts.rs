@@ -3,13 +3,15 @@
 use crate::support::disk::Disk;
 use crate::support::tally::Tally;
 use consensus::RaftGroup;
-use formats::message::admin::{AdminBody, AdminRequest};
+use formats::message::admin::{AdminBody, AdminRequest, KvGroupVerb};
 use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvQuery, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, NodeId};
 use kv::{Config, Kv};
 use std::fmt::Write;
-use step::{DiskError, DiskOperation, DiskResult, Effects, Machine, OperationId, Timestamp};
+use step::{
+    DiskError, DiskOperation, DiskResult, Effects, Machine, OperationId, TableChange, TimerId, Timestamp,
+};
 
 struct Script {
     kv: Kv<Tally, RaftGroup>,
@@ -23,6 +25,44 @@ impl Script {
         let functions = [(FunctionId(9), Tally)].into();
         let config = Config { checkpoint_log_bytes, ..Config::new(ClusterIdentity([7; 16]), functions) };
         Script { kv: Kv::new(config), disk, operations: Vec::new(), text: String::new() }
+    }
+
+    /// The same, which gathers one pair of a checkpoint in a step.
+    fn in_pieces() -> Self {
+        let functions = [(FunctionId(9), Tally)].into();
+        let config = Config { checkpoint_rows: 1, ..Config::new(ClusterIdentity([7; 16]), functions) };
+        let mut script = Script { kv: Kv::new(config), ..Script::new(Disk::default(), 1 << 20) };
+        script.event("start", Event::Start { seed: [0; 32] });
+        script.run();
+        let set = |key: u8| KvStep::Set { key: vec![key], value: vec![key] };
+        script.command(1, (0..6).map(set).collect());
+        script.turn();
+        script.run();
+        script
+    }
+
+    /// Has a checkpoint made, in whose middle nothing else happens: how often its timer ran out, and what it commits.
+    fn gather(&mut self) -> (usize, Vec<TableChange>) {
+        let body = AdminBody::KvGroup(KvGroupVerb::Snapshot);
+        let message = Message::Admin(AdminRequest { request: 90, body });
+        self.text.clear();
+        self.event("asked", Event::Message { from: NodeId(3), message });
+        self.turn();
+        let mut timers = 0;
+        loop {
+            if let Some((_, DiskOperation::Commit { changes, .. })) = self.operations.first() {
+                return (timers, changes.clone());
+            }
+            if self.operations.is_empty() {
+                assert!(self.text.contains("timer 4 in"), "nothing would happen any more:\n{}", self.text);
+                self.text.clear();
+                self.event("timer 4", Event::Timer(TimerId(4)));
+                timers += 1;
+            } else {
+                self.end(None);
+            }
+            self.turn();
+        }
     }
 
     /// A KV that has started in an empty folder.
@@ -265,6 +305,29 @@ fn a_checkpoint_replaces_the_log_while_commands_go_on() {
     script.run();
     script.check(include_str!("testdata/a_checkpoint_replaces_the_log_while_commands_go_on.txt"));
     assert_eq!(script.disk.names(), ["log-0000000000000002", "table"]);
+}
+
+#[test]
+fn a_checkpoint_is_gathered_piece_by_piece_though_nothing_else_happens() {
+    let mut script = Script::in_pieces();
+    let (timers, changes) = script.gather();
+    assert!(timers >= 4, "{timers} pieces of {} changes", changes.len());
+    assert!(changes.len() > 6);
+}
+
+/// What makes no sense in a table, or is left of a state that is damaged, goes with the first checkpoint that is whole.
+#[test]
+fn a_checkpoint_of_all_that_finds_no_room_is_one_of_all_again() {
+    let mut script = Script::in_pieces();
+    let is_whole = |changes: &[TableChange]| matches!(changes.first(), Some(TableChange::DeletePrefix { prefix }) if prefix.is_empty());
+    let (_, first) = script.gather();
+    script.end(Some(Err(DiskError::Full)));
+    script.run();
+    let (_, second) = script.gather();
+    script.run();
+    let (_, third) = script.gather();
+    assert_eq!([&first, &second, &third].map(|changes| is_whole(changes)), [true, true, false]);
+    assert!(second.len() >= first.len() && third.len() < 6, "{} {}", second.len(), third.len());
 }
 
 #[test]
