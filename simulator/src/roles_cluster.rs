@@ -67,6 +67,7 @@ struct Sizes {
     checkpoint_every: u64,
     checkpoint_log_bytes: u64,
     checkpoint_rows: usize,
+    log_ahead_bytes: u64,
     /// Whether everything but the ASDs is on one machine.
     together: bool,
     retry: Duration,
@@ -115,6 +116,7 @@ impl Sizes {
             kept_entries: *group.pick(&[4, 64]),
             groups: groups.unwrap_or(Random::stream(seed, "groups").weighted(&[6, 2, 1, 1])),
             checkpoint_rows: *Random::stream(seed, "checkpoints").pick(&[1, 4, 256]),
+            log_ahead_bytes: *Random::stream(seed, "log ahead").pick(&[0, 64, 256]) << 10,
         }
     }
 
@@ -288,8 +290,8 @@ impl RolesCluster {
     /// The settings of a member of the KV's group.
     fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
         let usual = roles::kv_config(CLUSTER, self.bug);
-        let Sizes { checkpoint_log_bytes, checkpoint_rows, .. } = self.sizes;
-        let config = kv::Config { checkpoint_log_bytes, checkpoint_rows, ..usual };
+        let Sizes { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, .. } = self.sizes;
+        let config = kv::Config { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, ..usual };
         if self.sizes.is_one() {
             return config;
         }

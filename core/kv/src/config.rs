@@ -9,6 +9,9 @@ use step::Bug;
 /// How much log a checkpoint replaces, where nothing else is said: a start reads at most about twice as much.
 pub const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 
+/// How far the log is filled with zeros ahead of what is written, where nothing else is said: some 256 small commands.
+const LOG_AHEAD_BYTES: u64 = 1 << 20;
+
 /// How many pairs of a checkpoint are gathered in one step, where nothing else is said: less than a millisecond's work.
 const CHECKPOINT_ROWS: usize = 256;
 
@@ -22,6 +25,8 @@ pub struct Config<F> {
     pub functions: BTreeMap<FunctionId, F>,
     /// Once the log has grown by so many bytes, a checkpoint replaces it.
     pub checkpoint_log_bytes: u64,
+    /// The log is filled with zeros so far ahead of what is written, a multiple of 4 KiB; 0: not at all.
+    pub log_ahead_bytes: u64,
     /// So many pairs of a checkpoint are gathered in one step.
     pub checkpoint_rows: usize,
     /// This member of the group that keeps the KV.
@@ -45,6 +50,7 @@ impl<F> Config<F> {
             cluster,
             functions,
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
+            log_ahead_bytes: LOG_AHEAD_BYTES,
             checkpoint_rows: CHECKPOINT_ROWS,
             me,
             first: Some(Membership::of_voters([me])),

@@ -3,6 +3,9 @@
 //! A file that could not be written for lack of room is left as it is (L4): its successor names where the last
 //! batch that was synced ends, and with that cuts the rest off for ever; then the batch goes to the successor.
 //! So a command that was under way is neither lost nor doubled, and it is not answered until room is back.
+//!
+//! Small batches go where zeros were written before: a file system syncs what it overwrites without a word to its own
+//! journal, in little more than half the time where several servers share a disk. To a start zeros are an end.
 
 use alloc::string::String;
 use alloc::vec;
@@ -10,6 +13,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use formats::Effect;
 use formats::journal::{FileHeader, Kind, Mark, Predecessor, Writer};
+use formats::payload::zero_pieces;
 use glossary::GroupId;
 use step::{Bug, DiskError, DiskOperation, DiskResult, Effects};
 
@@ -34,9 +38,17 @@ pub(crate) struct Log {
     is_fresh: bool,
     /// The highest number that a file was given.
     last: u64,
-    /// Bytes written since this was last set to 0.
+    /// Bytes written since this was last set to 0, without zeros ahead.
     pub(crate) grown: u64,
+    /// Where the file ends that is open, zeros ahead included.
+    filled: u64,
+    /// So many zeros are written ahead.
+    pub(crate) ahead: u64,
 }
+
+/// A batch of at most this part of what would be written ahead has zeros written behind it. A larger one takes long in any
+/// case, and they would be used up at once.
+const SMALL_PART: u64 = 16;
 
 /// A batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,8 +98,7 @@ pub(crate) enum Progress {
 impl Log {
     /// Opens a file that continues a log at `end`.
     pub(crate) fn open(
-        owner: [u8; 16],
-        bug: Option<Bug>,
+        (owner, bug, ahead): ([u8; 16], Option<Bug>, u64),
         next: u64,
         end: Option<Predecessor>,
         disk: &mut Disk,
@@ -97,7 +108,22 @@ impl Log {
         let (writer, _) = begin(owner, next, end);
         let stage = Stage::Creating;
         let (full, batch, is_fresh, last) = (false, None, true, sequence);
-        let mut log = Log { owner, bug, sequence, writer, end, stage, full, batch, is_fresh, last, grown: 0 };
+        let (grown, filled) = (0, 0);
+        let mut log = Log {
+            owner,
+            bug,
+            sequence,
+            writer,
+            end,
+            stage,
+            full,
+            batch,
+            is_fresh,
+            last,
+            grown,
+            filled,
+            ahead,
+        };
         log.create(disk, effects);
         log
     }
@@ -144,24 +170,40 @@ impl Log {
         self.create(disk, effects);
     }
 
-    /// Writes a batch.
-    pub(crate) fn write(&mut self, batch: Writing, disk: &mut Disk, effects: &mut Effects<Effect>) {
+    /// Writes a batch; behind it zeros, where there are none left and `may_fill`. Says how many bytes in all.
+    pub(crate) fn write(
+        &mut self,
+        batch: Writing,
+        may_fill: bool,
+        disk: &mut Disk,
+        effects: &mut Effects<Effect>,
+    ) -> u64 {
         assert!(self.is_ready() && self.batch.is_none(), "one batch at a time");
         self.batch = Some(batch);
-        self.write_again(disk, effects);
+        self.write_batch(may_fill, disk, effects)
     }
 
     /// Writes the batch that met no room to the file that was opened since.
     pub(crate) fn write_again(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.write_batch(false, disk, effects);
+    }
+
+    fn write_batch(&mut self, may_fill: bool, disk: &mut Disk, effects: &mut Effects<Effect>) -> u64 {
         let body = self.batch.as_ref().expect("a batch waits").body.clone();
         self.is_fresh = false;
         let offset = self.writer.end().position;
         let synced = self.end.map_or(Mark::default(), |end| end.end);
-        let pieces = self.writer.batch(synced, vec![body]);
-        self.grown += self.writer.end().position - offset;
+        let mut pieces = self.writer.batch(synced, vec![body]);
+        let end = self.writer.end().position;
+        self.grown += end - offset;
+        let is_worth_it = end > self.filled && end - offset <= self.ahead / SMALL_PART;
+        let zeros = if may_fill && is_worth_it { self.ahead } else { 0 };
+        pieces.extend(zero_pieces(zeros as usize));
+        self.filled = self.filled.max(end + zeros);
         self.stage = Stage::BatchWrite;
         let what = DiskOperation::Write { file: log_name(self.sequence), offset, pieces };
         disk.start(Purpose::Log, what, effects);
+        end - offset + zeros
     }
 
     /// Looks whether there is room by now.
@@ -204,7 +246,7 @@ impl Log {
             Stage::Clearing => self.create(disk, effects),
             Stage::Creating => {
                 let (writer, page) = begin(self.owner, self.sequence, self.end);
-                self.writer = writer;
+                (self.writer, self.filled) = (writer, 0);
                 self.stage = Stage::HeaderWrite;
                 let (file, pieces) = (log_name(self.sequence), vec![page]);
                 disk.start(Purpose::Log, DiskOperation::Write { file, offset: 0, pieces }, effects);

@@ -60,6 +60,11 @@ impl Room {
         self.written >= LOOK_AFTER_BYTES.min(margin / 4)
     }
 
+    /// Whether so many bytes are known to fit while `reserve` bytes stay: for what can be done without.
+    pub(crate) fn is_ample(&self, bytes: u64, reserve: u64) -> bool {
+        self.free.is_some() && self.has(bytes, reserve)
+    }
+
     /// Whether so many bytes can be written and `reserve` bytes stay, as far as is known.
     pub(crate) fn has(&self, bytes: u64, reserve: u64) -> bool {
         self.free.is_none_or(|free| free >= bytes.saturating_add(reserve).saturating_add(self.written))

@@ -132,7 +132,8 @@ impl<F: Function, C: Group> Serving<F, C> {
         for file in needless {
             disk.start(Purpose::Forget, DiskOperation::Delete { file }, effects);
         }
-        let mut log = Log::open(config.cluster.0, config.bug, next, end, disk, effects);
+        let mut log =
+            Log::open((config.cluster.0, config.bug, config.log_ahead_bytes), next, end, disk, effects);
         log.grown = log_bytes;
         let mut room = Room::default();
         room.look(disk, effects);

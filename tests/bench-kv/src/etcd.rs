@@ -56,8 +56,18 @@ fn spawn(folder: &Path, server: usize) -> Result<Child> {
     let log = std::fs::File::create(folder.join(format!("s{server}.log")))?;
     Command::new("etcd")
         .args(["--name", &format!("s{server}"), "--initial-cluster", &all.join(",")])
-        .args(["--listen-client-urls", &url(PORTS.0, server), "--advertise-client-urls", &url(PORTS.0, server)])
-        .args(["--listen-peer-urls", &url(PORTS.1, server), "--initial-advertise-peer-urls", &url(PORTS.1, server)])
+        .args([
+            "--listen-client-urls",
+            &url(PORTS.0, server),
+            "--advertise-client-urls",
+            &url(PORTS.0, server),
+        ])
+        .args([
+            "--listen-peer-urls",
+            &url(PORTS.1, server),
+            "--initial-advertise-peer-urls",
+            &url(PORTS.1, server),
+        ])
         .args(["--quota-backend-bytes", "8589934592", "--logger", "zap"])
         .arg("--data-dir")
         .arg(folder.join(format!("s{server}")))
@@ -112,7 +122,9 @@ impl Store for Etcd {
 
     fn footprint(&self) -> Result<Footprint> {
         let memory = self.servers.iter().map(|server| memory_of(server.id())).sum::<Result<u64>>()?;
-        let disk = (0..SERVERS).map(|server| disk_of(&self.folder.join(format!("s{server}")))).sum::<Result<u64>>()?;
+        let disk = (0..SERVERS)
+            .map(|server| disk_of(&self.folder.join(format!("s{server}"))))
+            .sum::<Result<u64>>()?;
         Ok(Footprint { memory, disk })
     }
 }
@@ -147,7 +159,8 @@ impl Client for EtcdClient {
     }
 
     fn sequence(&mut self, keys: &[Vec<u8>], value: &[u8]) -> Result<()> {
-        let exist: Vec<_> = keys.iter().map(|key| Compare::version(key.clone(), CompareOp::Greater, 0)).collect();
+        let exist: Vec<_> =
+            keys.iter().map(|key| Compare::version(key.clone(), CompareOp::Greater, 0)).collect();
         let sets: Vec<_> = keys.iter().map(|key| TxnOp::put(key.clone(), value, None)).collect();
         let answer = self.runtime.block_on(self.client.txn(Txn::new().when(exist).and_then(sets)))?;
         ensure!(answer.succeeded(), "the keys are there");

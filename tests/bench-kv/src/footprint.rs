@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -23,4 +24,13 @@ pub fn disk_of(folder: &Path) -> Result<u64> {
         bytes += if about.is_dir() { disk_of(&entry.path())? } else { about.blocks() * 512 };
     }
     Ok(bytes)
+}
+
+/// What a process used of processors since it began, to a hundredth of a second, which is what the kernel counts here.
+pub fn cpu_of(process: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name before it, in brackets, may have spaces.
+    let (_, rest) = stat.rsplit_once(')').context("a process has a name")?;
+    let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
 }

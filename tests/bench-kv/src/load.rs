@@ -40,7 +40,9 @@ impl Load {
     /// All loads, as the report names them.
     pub fn all() -> Vec<Load> {
         let linearizable = Work::Get(Consistency::Linearizable);
-        let of = |work, clients: &[usize]| clients.iter().map(move |&clients| Load { work, clients }).collect::<Vec<_>>();
+        let of = |work, clients: &[usize]| {
+            clients.iter().map(move |&clients| Load { work, clients }).collect::<Vec<_>>()
+        };
         [
             of(Work::Set, &[1, 16, 256]),
             of(linearizable, &[1, 16, 256]),
@@ -52,7 +54,8 @@ impl Load {
     }
 
     pub fn name(&self) -> String {
-        let clients = if self.clients == 1 { "1 client".to_owned() } else { format!("{} clients", self.clients) };
+        let clients =
+            if self.clients == 1 { "1 client".to_owned() } else { format!("{} clients", self.clients) };
         match self.work {
             Work::Set => format!("set, {clients}"),
             Work::Get(Consistency::Linearizable) => format!("linearizable get, {clients}"),

@@ -5,6 +5,7 @@
 mod etcd;
 mod floor;
 mod footprint;
+mod idle;
 mod load;
 mod ovs;
 mod report;
@@ -17,6 +18,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use etcd::Etcd;
+use floor::Floor;
+use idle::Idle;
 use load::{KEYS, Load, Measured};
 use ovs::Ovs;
 use report::{CatchUp, Report, Row};
@@ -40,6 +43,9 @@ struct Arguments {
     /// Keys for memory and disk, and for catching up; 0 leaves that out.
     #[arg(long, default_value_t = 300_000)]
     keys: usize,
+    /// Groups that are measured idle; 0 leaves that out.
+    #[arg(long, default_value_t = 300)]
+    groups: usize,
     /// Where the servers keep their data.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -62,7 +68,11 @@ fn main() -> Result<()> {
 }
 
 fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report> {
-    let floor = floor::latency(folder)?;
+    let floor = Floor::measure(folder)?;
+    let idle = match arguments.groups {
+        0 => None,
+        groups => Some(Idle::measure(&arguments.ovs, &folder.join("idle"), groups).context("idle groups")?),
+    };
     let mut ours = Ovs::start(&arguments.ovs, &folder.join("ovs")).context("ovs")?;
     let mut etcd = Etcd::start(&folder.join("etcd")).context("etcd")?;
     for store in [&ours as &dyn Store, &etcd] {
@@ -76,7 +86,8 @@ fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report> {
         0 => None,
         keys => Some((grow(&mut ours, keys)?, grow(&mut etcd, keys)?)),
     };
-    Ok(Report { etcd: Etcd::version()?, floor, rows, growth, rounds: arguments.rounds, seconds: arguments.seconds })
+    let (rounds, seconds) = (arguments.rounds, arguments.seconds);
+    Ok(Report { etcd: Etcd::version()?, floor, rows, growth, idle, rounds, seconds })
 }
 
 fn in_turns(load: Load, arguments: &Arguments, ours: &dyn Store, etcd: &dyn Store) -> Result<Row> {

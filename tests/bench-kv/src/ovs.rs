@@ -56,6 +56,21 @@ impl Ovs {
         Ok(cluster)
     }
 
+    /// A client that finds the leader by itself.
+    pub fn connect(&self, number: usize) -> Result<kv_client::Client> {
+        let credentials = Credentials::load(&self.root.join("clients/bench/certificates"))?;
+        let servers = (1..=SERVERS).map(|server| (ServerId(server), address(server))).collect();
+        let dial = TlsDial::new(credentials, servers).beginning_with(ServerId(number as u16 % SERVERS + 1));
+        let mut client = kv_client::Client::connect(Box::new(dial))?;
+        client.wait_for(Duration::from_secs(30));
+        Ok(client)
+    }
+
+    /// The processes of the servers, in their order.
+    pub fn processes(&self) -> impl Iterator<Item = u32> {
+        self.servers.values().map(Child::id)
+    }
+
     fn config(&self, server: u16) -> String {
         self.root.join(format!("server-{server}/ovs.toml")).display().to_string()
     }
@@ -70,7 +85,10 @@ impl Ovs {
     fn spawn(&self, server: u16) -> Result<Child> {
         let log = std::fs::File::create(self.root.join(format!("server-{server}.log")))?;
         let mut command = Command::new(&self.ovs);
-        command.args(["serve", "--config", &self.config(server)]).stdin(Stdio::null()).stdout(log.try_clone()?);
+        command
+            .args(["serve", "--config", &self.config(server)])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?);
         command.stderr(log).spawn().context("the binary (--ovs)")
     }
 
@@ -98,12 +116,7 @@ impl Store for Ovs {
 
     /// Every client finds the leader by itself; a stale read asks the server that it began with.
     fn client(&self, number: usize) -> Result<Box<dyn Client>> {
-        let credentials = Credentials::load(&self.root.join("clients/bench/certificates"))?;
-        let servers = (1..=SERVERS).map(|server| (ServerId(server), address(server))).collect();
-        let dial = TlsDial::new(credentials, servers).beginning_with(ServerId(number as u16 % SERVERS + 1));
-        let mut client = kv_client::Client::connect(Box::new(dial))?;
-        client.wait_for(Duration::from_secs(30));
-        Ok(Box::new(OvsClient(client)))
+        Ok(Box::new(OvsClient(self.connect(number)?)))
     }
 
     fn kill_follower(&mut self) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::support::disk::Disk;
 use crate::support::tally::Tally;
 use consensus::RaftGroup;
+use formats::journal::PAGE;
 use formats::message::admin::{AdminBody, AdminRequest, KvGroupVerb};
 use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvQuery, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
@@ -22,8 +23,14 @@ struct Script {
 
 impl Script {
     fn new(disk: Disk, checkpoint_log_bytes: u64) -> Self {
+        Script::filled_ahead(disk, checkpoint_log_bytes, 0)
+    }
+
+    /// A KV whose log is filled with so many zeros ahead.
+    fn filled_ahead(disk: Disk, checkpoint_log_bytes: u64, log_ahead_bytes: u64) -> Self {
         let functions = [(FunctionId(9), Tally)].into();
-        let config = Config { checkpoint_log_bytes, ..Config::new(ClusterIdentity([7; 16]), functions) };
+        let usual = Config::new(ClusterIdentity([7; 16]), functions);
+        let config = Config { checkpoint_log_bytes, log_ahead_bytes, ..usual };
         Script { kv: Kv::new(config), disk, operations: Vec::new(), text: String::new() }
     }
 
@@ -573,5 +580,47 @@ fn many_starts_leave_few_files() {
         assert_eq!(script.insist(life, &large(life % 3), 1), Some(1));
         disk = std::mem::take(&mut script.disk);
         assert!(disk.names().len() <= 10, "{:?}", disk.names());
+    }
+}
+
+#[test]
+fn small_batches_go_where_zeros_are_while_there_is_room_to_spare() {
+    const AHEAD: u64 = 64 << 10;
+    let mut script = Script::filled_ahead(Disk::default(), 1 << 20, AHEAD);
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.run();
+    // What a set writes to the log, and behind which end.
+    let mut requests = 1..;
+    let mut set = |script: &mut Script, bytes: usize| {
+        script.set(requests.next().expect("numbers"), &vec![7; bytes]);
+        script.turn();
+        let written = script.operations.iter().find_map(|(_, what)| match what {
+            DiskOperation::Write { offset, pieces, .. } => Some((*offset, pieces.concat().len() as u64)),
+            _ => None,
+        });
+        script.run();
+        written.unwrap_or_else(|| panic!("a set is logged: {}", script.text))
+    };
+    set(&mut script, 1);
+    let lengths: Vec<u64> = (0..34).map(|_| set(&mut script, 1).1).collect();
+    let fills: Vec<usize> = (0..34).filter(|at| lengths[*at] > PAGE).collect();
+    assert!(lengths.iter().all(|length| [PAGE, PAGE + AHEAD].contains(length)));
+    assert_eq!(fills.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>(), [17]);
+    let (offset, length) = set(&mut script, 100_000);
+    assert_eq!(length, 25 * PAGE, "a large batch is worth no zeros");
+    assert_eq!(set(&mut script, 1), (offset + length, PAGE + AHEAD));
+    for _ in 0..16 {
+        assert_eq!(set(&mut script, 1).1, PAGE);
+    }
+    // A start takes zeros for what they are. It finds room for commands, but none to spare.
+    script.disk.room = Some(script.disk.used() + (1 << 20));
+    let mut script = Script::filled_ahead(std::mem::take(&mut script.disk), 1 << 20, 1 << 20);
+    script.event("start", Event::Start { seed: [0; 32] });
+    script.run();
+    script.text.clear();
+    script.get(100);
+    assert!(script.text.contains("[7]"), "{}", script.text);
+    for _ in 0..4 {
+        assert_eq!(set(&mut script, 1).1, PAGE);
     }
 }

@@ -75,6 +75,7 @@ pub(crate) struct Members {
     pub(crate) loses_pages: bool,
     now: Timestamp,
     bug: Option<Bug>,
+    log_ahead_bytes: u64,
     crash_soon: Option<usize>,
     pub(crate) crashes: usize,
     pub(crate) installed: u64,
@@ -103,6 +104,7 @@ impl Members {
         };
         let mut members = Members {
             chance: Chance(seed),
+            log_ahead_bytes: [65_536, 0][seed as usize % 2],
             servers: (0..count).map(|_| server()).collect(),
             voters,
             disks_lost: vec![0; count],
@@ -143,6 +145,7 @@ impl Members {
         Config {
             checkpoint_log_bytes: 60_000,
             checkpoint_rows: 2,
+            log_ahead_bytes: self.log_ahead_bytes,
             kept_entries: 4,
             me,
             first: first.contains(me).then_some(first),

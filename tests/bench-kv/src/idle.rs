@@ -1,0 +1,46 @@
+//! What groups cost of which nobody asks anything: the processor time of each server in half a minute.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::footprint::cpu_of;
+use crate::ovs::Ovs;
+
+const TIME: Duration = Duration::from_secs(30);
+
+/// After so long everybody sleeps.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Parts of a core, by server.
+pub struct Idle {
+    pub groups: usize,
+    pub alone: Vec<f64>,
+    pub with_groups: Vec<f64>,
+}
+
+impl Idle {
+    /// With the root group alone, and with so many groups beside it.
+    pub fn measure(ovs: &Path, folder: &Path, groups: usize) -> Result<Self> {
+        let cluster = Ovs::start(ovs, folder)?;
+        let alone = parts(&cluster)?;
+        let mut client = cluster.connect(0)?;
+        for number in 0..groups {
+            client
+                .make_group(&format!("group-{number}"))
+                .with_context(|| format!("making group {number}"))?;
+        }
+        drop(client);
+        Ok(Idle { groups, alone, with_groups: parts(&cluster)? })
+    }
+}
+
+fn parts(cluster: &Ovs) -> Result<Vec<f64>> {
+    std::thread::sleep(SETTLE);
+    let all = || cluster.processes().map(cpu_of).collect::<Result<Vec<_>>>();
+    let before = all()?;
+    std::thread::sleep(TIME);
+    let used = all()?.into_iter().zip(before).map(|(after, before)| after - before);
+    Ok(used.map(|used| used.as_secs_f64() / TIME.as_secs_f64()).collect())
+}
