@@ -134,3 +134,48 @@ impl Frozen {
         (page, is_all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use formats::kv_store::LoggedCommand;
+    use formats::message::kv::{KvCommand, KvStep};
+    use step::OrderedMap;
+
+    /// Nobody calls it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct NoFunction;
+
+    impl Function for NoFunction {
+        fn apply(&self, _map: &mut dyn OrderedMap, _command: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+            Err(Vec::new())
+        }
+
+        fn query(&self, _map: &dyn OrderedMap, _query: &[u8]) -> Vec<u8> {
+            Vec::new()
+        }
+    }
+
+    /// A state with one pair, by one command of one session.
+    fn state(value: u8, session: u64) -> State<NoFunction> {
+        let mut state = State::new([].into());
+        let command = KvCommand::Sequence(vec![KvStep::Set { key: vec![1], value: vec![value] }]);
+        state.apply(&LoggedCommand { session, sequence: 1, answered_below: 1, command });
+        state
+    }
+
+    /// Each row may check for itself, and one be from another time.
+    #[test]
+    fn rows_that_do_not_add_up_to_the_head_are_no_state() {
+        let head = state(1, 1).head(SnapshotMark::default(), 1);
+        for (value, session, fits) in [(1, 1, true), (2, 1, false), (1, 2, false)] {
+            let mut other = state(value, session);
+            let (rows, is_all) =
+                Frozen::new(&mut other, SnapshotMark::default()).page(&other.map, &[], u64::MAX);
+            let mut restored = State::<NoFunction>::new([].into());
+            assert!(!is_all && rows.iter().all(|(key, value)| restored.restore_row(key, value)));
+            assert_eq!(restored.finish_restore(&head), fits, "{value} {session}");
+        }
+    }
+}
