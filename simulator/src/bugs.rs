@@ -94,6 +94,11 @@ pub const ALL: [Planted; 33] = [
         "kv-healing-forgets",
         "a KV member that is healed passes over what came meanwhile",
     ),
+    of_group(
+        Bug::KvRaisesEarly,
+        "kv-raises-early",
+        "a KV leader raises the group's level before all members know it",
+    ),
     // Askers of groups change the same few keys again and again; alone, nobody gives a state that is not whole anew.
     Planted {
         bug: Bug::CheckpointOfManyMoments,
