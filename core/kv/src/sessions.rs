@@ -223,6 +223,7 @@ mod tests {
     use super::*;
     use crate::limits::{MAX_SESSION_ANSWERS, MAX_SESSION_BYTES};
     use alloc::vec;
+    use formats::kv_table::decode_row;
     use formats::message::kv::KvCommand;
 
     const FORGOTTEN: Option<KvAnswer> = Some(KvAnswer::Failed(KvError::Forgotten));
@@ -306,5 +307,37 @@ mod tests {
             }
         }
         assert_eq!(restored, sessions);
+    }
+
+    /// Whatever is forgotten between two checkpoints, the table has what there is.
+    #[test]
+    fn the_rows_of_checkpoints_give_all_of_it() {
+        let (mut sessions, mut table) = (Sessions::default(), BTreeMap::new());
+        for index in 1..=3 * MAX_SESSIONS as u64 {
+            let (session, sequence) = (index / 2, 1 + index % 2);
+            record(&mut sessions, session, sequence, sequence, index);
+            if index.is_multiple_of(1000) || index == 3 * MAX_SESSIONS as u64 {
+                let mut rows = Vec::new();
+                sessions.begin_checkpoint(&mut rows);
+                for (key, value) in rows {
+                    match value {
+                        Some(value) => drop(table.insert(key, value)),
+                        None => drop(table.remove(&key)),
+                    }
+                }
+                sessions.end_checkpoint(true);
+            }
+        }
+        let mut restored = Sessions::default();
+        for (key, value) in &table {
+            match decode_row(key, value).expect("a row") {
+                Row::Session(number, row) => restored.restore_session(number, row),
+                Row::Answer(number, sequence, answer) => restored.restore_answer(number, sequence, answer),
+                Row::Forgotten(sessions) => restored.restore_forgotten(sessions),
+                Row::Pair(..) => panic!("sessions are no pairs"),
+            }
+        }
+        assert_eq!(restored, sessions);
+        assert_eq!(restored.answer(1, 1), FORGOTTEN, "two thousand were pushed out");
     }
 }

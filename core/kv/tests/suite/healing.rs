@@ -1,7 +1,8 @@
 //! States that are damaged on the disk: another member gives them anew, or who is alone stops and says why.
 
 use crate::support::members::Members;
-use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, KvGroupsVerb};
+use consensus::Term;
+use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, KvGroupsVerb, RoleStatus};
 
 /// A group with a table at every member, and log behind it.
 fn group(seed: u64, servers: usize) -> Members {
@@ -175,5 +176,32 @@ fn who_leads_without_a_state_makes_no_group_and_names_none() {
         let answer = world.answer(request);
         let is_right = |why: &str| why.contains("the root group is damaged") && why.contains("ask another");
         assert!(matches!(answer, Some(AdminAnswer::NotYet(why)) if is_right(why)), "{verb:?}: {answer:?}");
+    }
+}
+
+/// It could not ask for votes, and its new term would depose the leader all the same.
+#[test]
+fn who_has_no_state_takes_no_leadership_that_is_handed_to_it() {
+    let mut world = group(0, 3);
+    world.is_calm = true;
+    world.pass(60).expect("nothing goes wrong");
+    let leader = world.leader().expect("one leads");
+    let damaged = (leader + 1) % 3;
+    world.loses_pages = true;
+    world.rot_table(damaged, None);
+    world.pass(20).expect("nothing goes wrong");
+    let term = term(&mut world, leader);
+    let to = world.member(damaged);
+    world.ask_admin(leader, AdminBody::KvGroup(KvGroupVerb::Transfer { to })).expect("asked");
+    world.pass(60).expect("nothing goes wrong");
+    assert_eq!((world.leader(), self::term(&mut world, leader)), (Some(leader), term));
+    world.loses_pages = false;
+    assert_eq!(world.settle(), Ok(()));
+}
+
+fn term(world: &mut Members, index: usize) -> Term {
+    match world.status(index) {
+        Ok(RoleStatus::KvMember { term, .. }) => term,
+        other => panic!("{other:?}"),
     }
 }
