@@ -21,7 +21,7 @@ pub struct Planted {
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 33] = [
+pub const ALL: [Planted; 34] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -93,6 +93,11 @@ pub const ALL: [Planted; 33] = [
         Bug::KvHealingForgets,
         "kv-healing-forgets",
         "a KV member that is healed passes over what came meanwhile",
+    ),
+    of_group(
+        Bug::KvRaisesEarly,
+        "kv-raises-early",
+        "a KV leader raises the group's level before all members know it",
     ),
     // Askers of groups change the same few keys again and again; alone, nobody gives a state that is not whole anew.
     Planted {

@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use bytes::Bytes;
 use consensus::Member;
 use formats::work::{Done, Work};
-use formats::{Effect, Event, Message};
+use formats::{Effect, Event, Message, kv_level};
 use glossary::{GroupId, NodeId, VdiskName};
 use step::{FileName, Machine};
 
@@ -48,6 +48,14 @@ pub trait Cluster {
 
     /// A node lost its disk: it is another member from now on.
     fn lose_disk(&mut self, _node: NodeId) {}
+
+    /// The level that a member of the KV's group goes up to.
+    fn level_of(&self, _node: NodeId) -> u32 {
+        kv_level::LEVEL
+    }
+
+    /// A node's program is replaced by the newest; it is that from its next life on.
+    fn upgrade(&mut self, _node: NodeId) {}
 
     /// What a member of the KV's groups shows of each; nothing for others, and while it doesn't serve.
     fn looks(&self, _machine: &Self::Node) -> Vec<(GroupId, ::kv::Look)> {
@@ -98,6 +106,8 @@ pub struct Layout {
     pub askers: (usize, Vec<NodeId>),
     /// How many groups the operator makes beside the root group, each with askers of its own.
     pub groups: usize,
+    /// Those of the KV whose programs are older at the beginning, and are replaced one by one.
+    pub older: Vec<NodeId>,
     /// How often a member of the KV's group is away for longer than the others wait for it, beside what is drawn.
     pub members_away: usize,
     /// How many ASDs may hold damaged data at any time without any object becoming unreadable.

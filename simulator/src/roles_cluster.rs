@@ -2,12 +2,13 @@
 //! centre (a SCO is full, a TLog is published, a segment is compacted) happens often in a run.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use consensus::{Member, Membership};
 use formats::Message;
 use formats::frame::{self, Decoder};
 use formats::identity::{Folder, Identity};
+use formats::kv_level;
 use formats::message::admin::RoleStatus;
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
 use formats::message::member::member_of;
@@ -173,6 +174,8 @@ pub struct RolesCluster {
     bug: Option<Bug>,
     /// How often servers of the KV lost their disk.
     disks_lost: BTreeMap<NodeId, u32>,
+    /// Servers of the KV whose programs are older.
+    older: BTreeSet<NodeId>,
 }
 
 /// Makes clusters of roles, all with the same planted bug or none.
@@ -191,11 +194,21 @@ impl Factory for RolesFactory {
 
     fn make(&self, seed: u64) -> RolesCluster {
         let sizes = Sizes::draw(seed, self.members, self.groups);
-        RolesCluster { layout: layout(&sizes), sizes, bug: self.bug, disks_lost: BTreeMap::new() }
+        let layout = layout(&sizes, Random::stream(seed, "levels"));
+        let older = layout.older.iter().copied().collect();
+        RolesCluster { layout, sizes, bug: self.bug, disks_lost: BTreeMap::new(), older }
     }
 }
 
-fn layout(sizes: &Sizes) -> Layout {
+/// Servers of the KV that have an older program at first: in half of all runs, and then most of them.
+fn older(sizes: &Sizes, mut random: Random) -> Vec<NodeId> {
+    if sizes.is_one() || random.coin() {
+        return Vec::new();
+    }
+    (0..sizes.servers()).map(|index| sizes.member(index)).filter(|_| random.chance(7_500)).collect()
+}
+
+fn layout(sizes: &Sizes, levels: Random) -> Layout {
     let on = |host: u32| if sizes.together { 0 } else { host };
     let mut nodes = vec![
         node("kv".into(), Part::Kv, on(0), Some(Folder::Kv)),
@@ -225,6 +238,7 @@ fn layout(sizes: &Sizes) -> Layout {
         prologue: vec![(KV, found_cluster(sizes))],
         askers: (ASKERS, sizes.kv()),
         groups: sizes.groups,
+        older: older(sizes, levels),
         members_away: sizes.members_away,
         voters: usize::from(sizes.members),
         damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
@@ -300,7 +314,8 @@ impl RolesCluster {
         let first = (1..=self.sizes.members).map(|server| member_of(ServerId(server), 0));
         let first = Membership::of_voters(first);
         let first = first.contains(me).then_some(first);
-        kv::Config { me, first, kept_entries: self.sizes.kept_entries, ..config }
+        let level = self.level_of(node);
+        kv::Config { me, first, level, kept_entries: self.sizes.kept_entries, ..config }
     }
 
     /// The number of the server that a node of the KV is.
@@ -421,6 +436,14 @@ impl Cluster for RolesCluster {
 
     fn lose_disk(&mut self, node: NodeId) {
         *self.disks_lost.entry(node).or_default() += 1;
+    }
+
+    fn level_of(&self, node: NodeId) -> u32 {
+        kv_level::LEVEL - u32::from(self.older.contains(&node))
+    }
+
+    fn upgrade(&mut self, node: NodeId) {
+        self.older.remove(&node);
     }
 
     fn looks(&self, machine: &Role) -> Vec<(GroupId, kv::Look)> {

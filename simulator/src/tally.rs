@@ -64,11 +64,13 @@ pub enum Kind {
     Sleep,
     /// A member whose state was damaged was given it anew.
     Healing,
+    /// The program of a server of the KV was replaced by a newer one.
+    Upgrade,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 29] = [
+    pub const ALL: [Kind; 30] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -98,6 +100,7 @@ impl Kind {
         Kind::DroppedGroup,
         Kind::Sleep,
         Kind::Healing,
+        Kind::Upgrade,
     ];
 
     /// Whether it is a trouble other than a crash.

@@ -72,7 +72,12 @@ pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duratio
                 Some(AdminAnswer::Done) => return Ok(()),
                 Some(AdminAnswer::Failed(text) | AdminAnswer::NotYet(text)) => why = text,
                 Some(AdminAnswer::NotAllowed(text)) => return Err(Failure::refused(text)),
-                Some(AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_) | AdminAnswer::KvGroups(_))
+                Some(
+                    AdminAnswer::Status(_)
+                    | AdminAnswer::Fingerprint(_)
+                    | AdminAnswer::KvGroups(_)
+                    | AdminAnswer::KvLevels(_),
+                )
                 | None => {}
             }
         }

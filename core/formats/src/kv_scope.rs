@@ -14,8 +14,12 @@ use crate::message::kv_range::{KvRange, end_of};
 pub const USER_PREFIX: &[u8] = b"u/";
 
 /// The prefixes of keys about the servers and members that keep the map itself: of no use to another cluster.
-pub const GROUP_PREFIXES: [&[u8]; 3] =
-    [crate::kv_store::KNOWS_PREFIX, crate::kv_store::PREFERRED_KEY, crate::registry::SERVER_PREFIX];
+pub const GROUP_PREFIXES: [&[u8]; 4] = [
+    crate::kv_store::KNOWS_PREFIX,
+    crate::kv_store::PREFERRED_KEY,
+    crate::kv_level::LEVEL_KEY,
+    crate::registry::SERVER_PREFIX,
+];
 
 /// What a user names, as it is in the map.
 pub trait ToMap {

@@ -169,7 +169,13 @@ pub fn knows_key(member: Member) -> Vec<u8> {
     [KNOWS_PREFIX, &member.0.to_be_bytes()].concat()
 }
 
-/// Encodes which functions a member knows in another version than the first.
+/// The member that a key of what one knows is of; `None` when it is no such key.
+pub fn member_of_knows(key: &[u8]) -> Option<Member> {
+    Some(Member(u64::from_be_bytes(key.strip_prefix(KNOWS_PREFIX)?.try_into().ok()?)))
+}
+
+/// Encodes which functions a member knows in another version than the first, and the level of its program
+/// ([`FunctionId::LEVEL`]) where that is not 0.
 pub fn encode_knows(functions: &[(FunctionId, u32)]) -> Vec<u8> {
     postcard::to_extend(functions, alloc::vec![KNOWS_VERSION]).expect("numbers encode")
 }
@@ -323,6 +329,8 @@ mod tests {
         assert_eq!(decode_preferred(&[1, 3, 2]), Some(ServerId(0x0203)));
         assert_eq!([&[][..], &[1, 3], &[2, 3, 2], &[1, 3, 2, 0]].map(decode_preferred), [None; 4]);
         assert_eq!(knows_key(Member(258)), b"kv/knows/\0\0\0\0\0\0\x01\x02");
+        assert_eq!(member_of_knows(&knows_key(Member(258))), Some(Member(258)));
+        assert_eq!([&b"kv/knows/"[..], b"kv/knows/\0\0\0\0\0\0\x01\x02\0"].map(member_of_knows), [None; 2]);
         let known = [(FunctionId(1), 300), (FunctionId(2), 1)];
         let bytes = encode_knows(&known);
         assert_eq!(bytes, [1, 2, 1, 0xac, 2, 2, 1]);

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod kv_backup;
 pub mod kv_client;
 pub mod kv_groups;
+pub mod kv_level;
 pub mod kv_limits;
 pub mod kv_member;
 pub mod kv_route;

@@ -50,6 +50,11 @@ struct Waiter {
 }
 
 impl Changes {
+    /// Whether no entry is under way that an operator asked for.
+    pub(crate) fn is_none_proposed(&self) -> bool {
+        self.proposed.is_empty()
+    }
+
     /// Whether nothing is under way.
     pub(crate) fn are_settled(&self) -> bool {
         self.proposed.is_empty() && self.newcomers.is_empty()
@@ -135,7 +140,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
                         "server {} is in the group as member {other}; remove that first",
                         server_of(member)
                     )),
-                    None => Ok(MembershipChange::AddLearner(member)),
+                    None => match self.check_newcomer(member) {
+                        Some(refusal) => answer(refusal),
+                        None => Ok(MembershipChange::AddLearner(member)),
+                    },
                 }
             }
             KvGroupVerb::Remove { member } if members.is_led_by_none_but(member) => {
@@ -232,20 +240,25 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// This member begins to lead.
     pub(crate) fn begin_changes(&mut self) {
         self.changes.left.clear();
+        self.begin_levels();
         self.changes.made_up_to = self.replica.status().last;
     }
 
     /// Whether there are groups beside this one, or may be soon.
     fn may_have_groups(&self) -> bool {
         let named = self.state.map.range(&KvRange::prefix(GROUP_PREFIX)).next();
-        named.is_some() || self.replica.applied() < self.changes.made_up_to
+        named.is_some() || !self.has_applied_all()
     }
 
     /// Whether a member left that was removed since this member leads, so that no group can be made with it any more; none
     /// where that is not known yet.
     pub(crate) fn has_left(&self, member: Member) -> Option<bool> {
-        let knows = self.replica.applied() >= self.changes.made_up_to;
-        knows.then(|| self.changes.left.contains(&member))
+        self.has_applied_all().then(|| self.changes.left.contains(&member))
+    }
+
+    /// Whether, as leader, all is applied here that leaders before proposed.
+    pub(crate) fn has_applied_all(&self) -> bool {
+        self.replica.applied() >= self.changes.made_up_to
     }
 
     /// This member leads no more.

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use consensus::{Member, Membership};
+use formats::kv_level;
 use formats::message::kv::FunctionId;
 use glossary::{ClusterIdentity, NodeId};
 use step::Bug;
@@ -38,6 +39,9 @@ pub struct Config<F> {
     pub nodes: BTreeMap<Member, NodeId>,
     /// Entries before a checkpoint that are kept in memory, for members that are a little behind.
     pub kept_entries: u64,
+    /// The level that this member goes up to, [`formats::kv_level::LEVEL`] at most. Held at an older one, it says and takes
+    /// only what that knows.
+    pub level: u32,
     /// A planted bug, for the simulator.
     pub bug: Option<Bug>,
 }
@@ -56,6 +60,7 @@ impl<F> Config<F> {
             first: Some(Membership::of_voters([me])),
             nodes: BTreeMap::new(),
             kept_entries: 256,
+            level: kv_level::LEVEL,
             bug: None,
         }
     }

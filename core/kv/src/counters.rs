@@ -32,6 +32,7 @@ counters! {
     Installed: "installed", "States taken over from another member";
     Differed: "differed", "Times that another member had other pairs or sessions at the same entry; never without a fault";
     Healed: "healed", "States that were damaged on the disk, and were given anew by another member";
+    Unknown: "unknown", "Messages of other members that were dropped, as this member is held at an older level";
 }
 
 /// The values, since the start.

@@ -4,9 +4,11 @@
 //! A server that the root group removed need not hear of that: nobody sends it the root group's log any more. Where it leads
 //! a group, a member of the root group asks it to hand over.
 
+use alloc::collections::BTreeMap;
 use consensus::{LogIndex, Member, Membership, MembershipChange, Status};
-use formats::Effect;
 use formats::message::member::MemberBody;
+use formats::message::standing::DiskRoom;
+use formats::{Effect, kv_level};
 use glossary::{GroupId, NodeId};
 use step::{Effects, Function};
 
@@ -18,7 +20,7 @@ use crate::sleep::Liveness;
 /// A leader that should not lead is asked to hand over so often, in ticks: every second.
 const ASK_TICKS: u32 = 20;
 
-/// What is known of the root group, and of other servers, for all groups.
+/// What is known of the root group, of other servers and of the disk, for all groups.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told<'a> {
     /// The members of the root group.
@@ -26,6 +28,21 @@ pub(crate) struct Told<'a> {
     /// How far its log is applied here.
     pub(crate) applied: LogIndex,
     pub(crate) liveness: &'a Liveness,
+    /// What the disk here can take.
+    pub(crate) room: DiskRoom,
+    /// The group's level.
+    pub(crate) level: u32,
+    /// What members have written that they know, those that have left among them.
+    pub(crate) levels: &'a BTreeMap<Member, u32>,
+}
+
+impl Told<'_> {
+    /// Whether a message may be said to a member: the group has its level, and so has that one, which may have left before the
+    /// group had.
+    fn may_say(&self, body: &MemberBody, to: Member) -> bool {
+        let known = self.levels.get(&to).copied().unwrap_or_default();
+        kv_level::of_message(body) <= self.level.min(known)
+    }
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
@@ -82,8 +99,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         self.wanting = (self.wanting + 1) % ASK_TICKS;
-        if self.wanting == 0 {
-            self.replica.send(leader, MemberBody::WantsLead { root: told.applied }, effects);
+        let wants = MemberBody::WantsLead { root: told.applied };
+        if self.wanting == 0 && told.may_say(&wants, leader) {
+            self.replica.send(leader, wants, effects);
         }
     }
 

@@ -217,7 +217,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     }
 
     /// Proposes a command of this member's own; why not, where it can't. Its answer is for nobody.
-    fn say(
+    pub(crate) fn say(
         &mut self,
         steps: Vec<KvStep>,
         device: &mut Device,

@@ -2,9 +2,8 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use consensus::{Role, SnapshotMark};
+use consensus::{Member, Role, SnapshotMark};
 use formats::message::kv::{KvAnswer, KvReply};
-use formats::message::standing::DiskRoom;
 use formats::{Effect, Message};
 use glossary::{GroupId, NodeId};
 use step::{Effects, Function};
@@ -12,12 +11,13 @@ use step::{Effects, Function};
 use crate::asked::Queue;
 use crate::changes::Changes;
 use crate::counters::{Counter, Counters};
-use crate::device::Share;
+use crate::device::{Device, Share};
 use crate::follow::Told;
 use crate::found::Rest;
 use crate::group::Group;
 use crate::heal::Healing;
 use crate::knows::Announcing;
+use crate::level::Levels;
 use crate::look::Look;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
@@ -38,6 +38,7 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) waiting: Waiting,
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
+    pub(crate) levels: Levels,
     pub(crate) standings: Standings,
     /// A state that another member gives.
     pub(crate) transfer: Option<Transfer<F>>,
@@ -63,6 +64,8 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) idle: u32,
     /// Ticks since a leader that should not lead was asked to hand over.
     pub(crate) wanting: u32,
+    /// Who gave rows of a state that can't be read here, the last time that one was wanted.
+    pub(crate) unreadable: Option<Member>,
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
@@ -76,6 +79,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             waiting: Waiting::default(),
             announcing: Announcing::default(),
             changes: Changes::default(),
+            levels: Levels::default(),
             standings: Standings::default(),
             transfer: None,
             installed: false,
@@ -89,6 +93,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             is_asleep: false,
             idle: 0,
             wanting: 0,
+            unreadable: None,
         };
         hosted.pass_to(hosted.replica.applied());
         hosted
@@ -163,18 +168,20 @@ impl<F: Function, C: Group> Hosted<F, C> {
     pub(crate) fn on_tick(
         &mut self,
         told: Told<'_>,
-        room: DiskRoom,
+        device: &mut Device,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
+        self.check_level()?;
         self.replica.tick();
         self.tick_transfer(effects);
         if self.healing.is_some() {
             self.tick_healing(effects);
             return self.pump(counters, effects);
         }
-        self.announce(effects);
-        self.tell_standing(room, effects);
+        self.announce(device, counters, effects);
+        self.raise_level(device, counters, effects);
+        self.tell_standing(told.room, effects);
         self.promote();
         if self.replica.of() != GroupId::ROOT {
             self.follow(told, effects);

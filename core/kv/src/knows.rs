@@ -1,11 +1,12 @@
 //! Which versions of functions members know, so that no command is logged that one of them can't apply.
 //!
-//! A member whose functions are newer than the first writes so into the map, under a key of its own: it asks its leader as
-//! anybody would, and again until it has applied that itself. So what is known survives leaders and starts, is in every
-//! snapshot, and costs nothing after that. Who has written nothing knows the first versions.
+//! A member whose functions are newer than the first writes so into the map, under a key of its own, and in the root group
+//! the level of its program (`level.rs`): it asks its leader as anybody would, and again until it has applied that itself. So
+//! what is known survives leaders and starts, is in every snapshot, and costs nothing after that. Who has written nothing knows
+//! the first versions.
 
 use alloc::vec::Vec;
-use consensus::{Member, Role};
+use consensus::Member;
 use core::iter;
 use formats::kv_store::{self, knows_key};
 use formats::message::kv::{FunctionId, KvBody, KvCommand, KvError, KvOf, KvRequest, KvStep};
@@ -13,11 +14,13 @@ use formats::{Effect, Message};
 use glossary::GroupId;
 use step::{Effects, Function, OrderedMap};
 
+use crate::counters::Counters;
+use crate::device::Device;
 use crate::group::Group;
 use crate::hosted::Hosted;
 
 /// A member asks its leader again after so many ticks: it may have been lost on the way.
-const AGAIN_AFTER: u32 = 20;
+pub(crate) const AGAIN_AFTER: u32 = 20;
 
 /// What a member has said of itself to its leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,27 +82,42 @@ impl<F: Function, C: Group> Hosted<F, C> {
         (self.replica.seed ^ self.replica.me().0, self.announcing.sequence)
     }
 
+    /// What is known here, others than the first versions; in the root group the level too.
+    fn known(&self) -> Vec<(FunctionId, u32)> {
+        let mut known = self.state.versions();
+        if self.replica.of() == GroupId::ROOT && self.replica.level > 0 {
+            known.push((FunctionId::LEVEL, self.replica.level));
+        }
+        known
+    }
+
     /// Whether what is known here is in the map.
     pub(crate) fn has_announced(&self) -> bool {
-        self.announced(self.replica.me()) == self.state.versions()
+        self.announced(self.replica.me()) == self.known()
     }
 
     /// A tick is over: says to the leader what is known here, where that is not in the map.
-    pub(crate) fn announce(&mut self, effects: &mut Effects<Effect>) {
-        let leadership = self.leadership();
-        let Some(leader) = leadership.leader.filter(|_| leadership.role != Role::Leader) else { return };
-        let me = self.replica.me();
-        if self.has_announced() {
-            return;
-        }
-        let known = self.state.versions();
+    pub(crate) fn announce(
+        &mut self,
+        device: &mut Device,
+        counters: &mut Counters,
+        effects: &mut Effects<Effect>,
+    ) {
+        let Some(leader) = self.leadership().leader.filter(|_| !self.has_announced()) else { return };
         self.announcing.ticks = (self.announcing.ticks + 1) % AGAIN_AFTER;
         if self.announcing.ticks != 1 {
             return;
         }
+        let me = self.replica.me();
+        let steps =
+            alloc::vec![KvStep::Set { key: knows_key(me), value: kv_store::encode_knows(&self.known()) }];
+        if leader == me {
+            // What is refused now is tried again.
+            let _ = self.say(steps, device, counters, effects);
+            return;
+        }
         let (session, sequence) = self.next_command();
-        let set = KvStep::Set { key: knows_key(me), value: kv_store::encode_knows(&known) };
-        let command = KvCommand::Sequence(alloc::vec![set]);
+        let command = KvCommand::Sequence(steps);
         let body = KvBody::Command { session, sequence, answered_below: sequence, command };
         let request = KvRequest { request: sequence, body };
         let message = match self.replica.of() {

@@ -33,6 +33,7 @@ mod heal;
 mod held;
 mod hosted;
 mod knows;
+mod level;
 pub mod limits;
 mod log;
 mod log_files;

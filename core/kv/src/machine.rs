@@ -6,7 +6,7 @@ use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
 use formats::message::kv::{KvAnswer, KvError, KvOf, KvRequest};
 use formats::message::member::{MemberBody, MemberMessage, MemberOf};
-use formats::{Effect, Event, Message};
+use formats::{Effect, Event, Message, kv_level};
 use glossary::{GroupId, NodeId};
 use step::{DiskError, DiskResult, Effects, Function, Machine, TimerId, Timestamp};
 
@@ -195,12 +195,16 @@ impl<F: Function, C: Group> Kv<F, C> {
             (Phase::Serving(serving), AdminBody::KvStatusOf { name }) => {
                 Some(serving.status_of(&name, counters))
             }
+            (Phase::Serving(serving), AdminBody::KvLevels) => {
+                Some(AdminAnswer::KvLevels(serving.root().told_levels()))
+            }
             (
                 _,
                 AdminBody::KvGroup(_)
                 | AdminBody::KvGroups(_)
                 | AdminBody::KvGroupOf { .. }
-                | AdminBody::KvStatusOf { .. },
+                | AdminBody::KvStatusOf { .. }
+                | AdminBody::KvLevels,
             ) => Some(AdminAnswer::NotYet("the KV is reading its log; ask again".to_string())),
             (Phase::Serving(serving), body) => {
                 Some(crate::status::answer(&body, Some(serving), counters, false))
@@ -252,8 +256,15 @@ impl<F: Function, C: Group> Kv<F, C> {
         effects: &mut Effects<Effect>,
     ) {
         if let Phase::Serving(serving) = &mut self.phase {
+            if kv_level::of_message(&message.body) > self.config.level {
+                self.counters.add(Counter::Unknown, 1);
+                return;
+            }
             if message.cluster == self.config.cluster {
                 serving.liveness.hear(from);
+                if serving.on_levels(from, &message.body, effects) {
+                    return;
+                }
             }
             if let MemberBody::WantsLead { root } = message.body
                 && message.cluster == self.config.cluster

@@ -30,6 +30,8 @@ pub(crate) struct Replica<C> {
     pub(crate) group: C,
     pub(crate) cluster: ClusterIdentity,
     me: Member,
+    /// What it goes up to.
+    pub(crate) level: u32,
     /// Drawn at its start.
     pub(crate) seed: u64,
     bug: Option<Bug>,
@@ -74,6 +76,7 @@ impl<C: Group> Replica<C> {
             group: consensus,
             cluster: config.cluster,
             me: config.me,
+            level: config.level,
             seed,
             bug: config.bug,
             nodes: config.nodes.clone(),
@@ -238,12 +241,17 @@ impl<C: Group> Replica<C> {
 
     /// Sends to another member.
     pub(crate) fn send(&self, to: Member, body: MemberBody, effects: &mut Effects<Effect>) {
+        self.send_to_node(self.node_of(to), body, effects);
+    }
+
+    /// Sends to a server, whichever member that is.
+    pub(crate) fn send_to_node(&self, to: NodeId, body: MemberBody, effects: &mut Effects<Effect>) {
         let message = MemberMessage { cluster: self.cluster, body };
         let message = match self.of {
             GroupId::ROOT => Message::Member(message),
             group => Message::MemberOf(MemberOf { group, message }),
         };
-        effects.push(Effect::Send { to: self.node_of(to), message });
+        effects.push(Effect::Send { to, message });
     }
 
     /// Says something about the log to another member.

@@ -167,6 +167,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
             self.settle_changes(entry.position(), effects);
             return Ok(());
         }
+        // It goes on, and wants no state.
+        self.unreadable = None;
         match (&entry.body, own) {
             (EntryBody::Command(_), Some(asked)) => {
                 asked.into_iter().for_each(|asked| self.settle(asked, counters, effects));

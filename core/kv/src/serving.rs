@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use consensus::{Member, Membership};
 use formats::Effect;
 use formats::message::member::MemberBody;
-use formats::message::standing::DiskRoom;
 use glossary::GroupId;
 use step::{DiskOperation, DiskResult, Effects, Function};
 
@@ -151,6 +150,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             serving.host_found(group, found, (config, seed))?;
         }
         serving.with_all(|hosted, _| hosted.pump(counters, effects))?;
+        serving.root().check_level()?;
         Ok(serving)
     }
 
@@ -247,8 +247,10 @@ impl<F: Function, C: Group> Serving<F, C> {
         for group in disturbed.collect::<Vec<_>>() {
             self.with(group, |hosted, _| hosted.wake_up());
         }
-        let told = Told { root: &root, applied: self.root().replica.applied(), liveness: &liveness };
-        let ended = self.tick_awake(told, room, counters, effects);
+        let levels = if self.groups.len() > 1 { self.root().levels() } else { BTreeMap::new() };
+        let (applied, level) = (self.root().replica.applied(), self.root().level());
+        let told = Told { root: &root, applied, liveness: &liveness, room, level, levels: &levels };
+        let ended = self.tick_awake(told, counters, effects);
         self.liveness = liveness;
         ended
     }
@@ -256,7 +258,6 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn tick_awake(
         &mut self,
         told: Told<'_>,
-        room: DiskRoom,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
@@ -266,7 +267,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             |hosted: &Hosted<F, C>| (are_several || hosted.replica.has_others) && !hosted.is_asleep();
         let groups = self.groups.iter().filter(|(_, hosted)| passes(hosted)).map(|(group, _)| *group);
         for group in groups.collect::<Vec<_>>() {
-            let ended = self.with(group, |hosted, _| hosted.on_tick(told, room, counters, effects));
+            let ended = self.with(group, |hosted, device| hosted.on_tick(told, device, counters, effects));
             ended.unwrap_or(Ok(()))?;
         }
         Ok(())
@@ -317,6 +318,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
         self.with_touched(|hosted, device| {
+            hosted.ask_levels(effects);
             hosted.propose(can_write, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
             device.checkpoint_due |= hosted.heal(counters)?;

@@ -101,7 +101,8 @@ pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
             | NotYet { .. }
             | TooNew { .. }
             | NotAllowed
-            | NoGroup(_),
+            | NoGroup(_)
+            | KvError::Unknown,
         ) => 0,
         // No command is answered so.
         KvAnswer::Read { .. } => 0,

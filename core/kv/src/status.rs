@@ -1,5 +1,6 @@
 //! What the KV says of itself.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use formats::Message;
@@ -74,6 +75,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
     };
     let (root, device) = (serving.root(), &serving.device);
     match root.difference() {
+        _ if root.unreadable.is_some() => root.unreadable_text(),
         _ if root.replica.has_others && !root.replica.is_member() => Some(
             "it does not belong to the KV's group: it was removed, and can be switched off, or it has not been added \
              yet"
@@ -90,6 +92,19 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
                 .to_string(),
         ),
         None => None,
+    }
+}
+
+impl<F: Function, C: Group> Hosted<F, C> {
+    /// That a state was given that can't be read here, in words.
+    pub(crate) fn unreadable_text(&self) -> Option<String> {
+        self.unreadable.map(|member| {
+            format!(
+                "member {member} gives it a state with rows that this program can't read: a newer program wrote them, or they \
+                 are damaged there; start the newest program of the group's servers here, or compare members (ovs kv \
+                 verify)"
+            )
+        })
     }
 }
 

@@ -60,6 +60,15 @@ pub(crate) struct Transfer<F> {
     generation: Option<u64>,
 }
 
+/// Why a page is no part of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfit {
+    /// Pages don't follow each other, or don't add up.
+    Nonsense,
+    /// A row is none that this program reads.
+    Unreadable,
+}
+
 impl<F: Function> Transfer<F> {
     pub(crate) fn new(from: Member, mark: SnapshotMark, state: State<F>, heals: bool) -> Self {
         Transfer {
@@ -82,18 +91,21 @@ impl<F: Function> Transfer<F> {
         self.generation.is_some()
     }
 
-    /// Takes a page that follows what is here. Whether it makes sense.
-    fn take(&mut self, rows: Rows, head: Option<Box<GroupHead>>) -> bool {
+    /// Takes a page that follows what is here.
+    fn take(&mut self, rows: Rows, head: Option<Box<GroupHead>>) -> Result<(), Unfit> {
         for (key, value) in &rows {
-            if *key <= self.after || !self.state.restore_row(key, value) {
-                return false;
+            if *key <= self.after {
+                return Err(Unfit::Nonsense);
+            }
+            if !self.state.restore_row(key, value) {
+                return Err(Unfit::Unreadable);
             }
             self.after.clone_from(key);
         }
         self.rows.extend(rows);
-        let Some(head) = head else { return true };
+        let Some(head) = head else { return Ok(()) };
         self.is_complete = self.state.finish_restore(&head) && head.mark == self.mark;
-        self.is_complete
+        if self.is_complete { Ok(()) } else { Err(Unfit::Nonsense) }
     }
 }
 
@@ -190,7 +202,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         (transfer.mark, transfer.is_exact) = (mark, true);
-        if !transfer.take(rows, head) {
+        let taken = transfer.take(rows, head);
+        self.unreadable = (taken == Err(Unfit::Unreadable)).then_some(from);
+        if taken.is_err() {
             self.give_up();
             return;
         }

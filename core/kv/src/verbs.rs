@@ -68,7 +68,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     fn trouble_of(&self, group: GroupId) -> Option<String> {
         let hosted = &self.groups[&group];
         let of_state = hosted.healing.as_ref().map(|_| self.healing_text(group));
-        of_state.or_else(|| hosted.difference())
+        hosted.unreadable_text().or(of_state).or_else(|| hosted.difference())
     }
 
     /// The first group whose state is damaged.

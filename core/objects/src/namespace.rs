@@ -47,7 +47,8 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
             | KvError::NotYet { .. }
             | KvError::TooNew { .. }
             | KvError::NotAllowed
-            | KvError::NoGroup(_),
+            | KvError::NoGroup(_)
+            | KvError::Unknown,
         )
         | KvAnswer::Value(_)
         | KvAnswer::Range { .. }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+use consensus::{Member, Membership};
 use formats::message::kv::FunctionId;
 use formats::recording::RoleCard;
 use formats::registry::OsdRecord;
@@ -62,6 +63,18 @@ fn driver_role(config: volume::Config, accept_loss: bool, bug: Option<Bug>) -> R
 pub fn kv_config(cluster: ClusterIdentity, bug: Option<Bug>) -> kv::Config<Hosted> {
     let functions = BTreeMap::from([(FunctionId::NAMESPACES, Hosted::Namespaces(Namespaces))]);
     kv::Config { bug, ..kv::Config::new(cluster, functions) }
+}
+
+/// The KV of a server, which is this member of its group. `first`: with whom the group begins. `level`: at which it is held,
+/// where not at its program's.
+pub fn kv_member(
+    cluster: ClusterIdentity,
+    me: Member,
+    first: Option<Membership>,
+    level: Option<u32>,
+) -> Role {
+    let usual = kv_config(cluster, None);
+    kv_role(kv::Config { me, first, level: level.unwrap_or(usual.level), ..usual })
 }
 
 /// The KV of these settings.

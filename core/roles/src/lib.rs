@@ -19,7 +19,7 @@ mod functions;
 mod work;
 
 #[cfg(not(target_os = "none"))]
-pub use cast::{cast, kv_config, kv_role};
+pub use cast::{cast, kv_config, kv_member, kv_role};
 pub use counters::counters_of;
 pub use folders::first_files;
 pub use functions::Hosted;

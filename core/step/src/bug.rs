@@ -70,4 +70,6 @@ pub enum Bug {
     CheckpointOfManyMoments,
     /// A member of the KV's group that leads without its state, to hand over, answers questions meanwhile.
     KvHealingServes,
+    /// A leader of the KV's group takes its own level for the group's, whatever the other members know.
+    KvRaisesEarly,
 }

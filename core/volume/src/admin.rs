@@ -47,6 +47,7 @@ impl VolumeDriver {
             AdminBody::KvGroup(_)
             | AdminBody::KvGroups(_)
             | AdminBody::KvStatusOf { .. }
+            | AdminBody::KvLevels
             | AdminBody::KvGroupOf { .. } => Some(AdminAnswer::Failed(
                 "a volume driver has no say in the KV's group; ask a KV".to_string(),
             )),

@@ -51,6 +51,12 @@ pub enum Error {
     /// A member's program is too old for the command.
     #[error("{0}: upgrade all members first")]
     TooNew(String),
+    /// A server's program is older than this one; nothing was changed.
+    #[error(
+        "a server's program is older than this one, and doesn't know what is asked: upgrade the servers first; nothing \
+         was changed"
+    )]
+    NotKnown,
     /// A hosted function refused, in its own format.
     #[error("the function refused, with {} bytes", .0.len())]
     Refused(Vec<u8>),
@@ -92,6 +98,7 @@ pub(crate) fn of(mut error: KvError, is_users: bool) -> Error {
         )),
         KvError::TooLarge(text) => Error::TooLarge(text),
         KvError::Forgotten => Error::Unknown,
+        KvError::Unknown => Error::NotKnown,
         KvError::TooNew { function, version, member } => {
             Error::TooNew(format!("member {member} lacks version {version} of function {}", function.0))
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ::io::{Context, Readiness, Received, SocketId};
 use certificates::CertificateError;
 use formats::Message;
+use formats::frame::Unknown;
 use formats::hello::{Hello, Refusal};
 use formats::message::admin::{AdminAnswer, AdminReply};
 use formats::message::kv::{KvAnswer, KvError, KvReply};
@@ -94,6 +95,8 @@ pub(crate) struct Incoming {
     refused: bool,
     /// It asked for something that it may not.
     was_refused: bool,
+    /// Messages that this program doesn't know.
+    unknown: u64,
     pub(crate) touched: bool,
 }
 
@@ -113,6 +116,7 @@ impl Incoming {
             ended: false,
             refused: false,
             was_refused: false,
+            unknown: 0,
             touched: false,
         }
     }
@@ -250,6 +254,10 @@ impl Incoming {
     fn on_frame(&mut self, frame: Frame, hall: &mut Hall, context: &mut Context<'_>) -> Result<(), Broken> {
         let Some(peer) = &self.peer else { return Ok(()) };
         let Frame { from, to, message, bytes } = frame;
+        let message = match message {
+            Ok(message) => message,
+            Err(unknown) => return self.on_unknown(unknown, hall),
+        };
         if !peer.may_send(&message) {
             return self.refuse_frame(&message, hall);
         }
@@ -276,6 +284,24 @@ impl Incoming {
         }
         context.send_from(self.node, to, message);
         Ok(())
+    }
+
+    /// A newer program says something that this one doesn't know. That is dropped, and nothing else: who asked is told so, and
+    /// a server goes on with what both know. It is logged once, as it may come again and again until this one is upgraded.
+    fn on_unknown(&mut self, unknown: Unknown, hall: &Hall) -> Result<(), Broken> {
+        self.unknown += 1;
+        if self.unknown == 1 {
+            let who = self.name();
+            tracing::warn!(
+                who,
+                "a newer program sends what this one doesn't know, which is dropped: upgrade this server"
+            );
+        }
+        let is_server = self.peer.as_ref().is_some_and(|peer| peer.server.is_some());
+        match unknown.answer().filter(|_| !is_server) {
+            Some(answer) => Ok(self.pipe.send(hall.settings.kv, self.node, &answer)?),
+            None => Ok(()),
+        }
     }
 
     /// Does not let a frame in. Clients are told so and go on: who asks for too much has made a mistake, and what else
@@ -382,6 +408,13 @@ impl Incoming {
 
     /// It is gone: what was held for it is free.
     pub(crate) fn abandon(&mut self, hall: &mut Hall) {
+        if self.unknown > 1 {
+            tracing::warn!(
+                who = self.name(),
+                dropped = self.unknown,
+                "messages of a newer program were dropped"
+            );
+        }
         hall.budget.give(std::mem::take(&mut self.reserved));
         self.requests.drain().into_iter().for_each(|request| hall.budget.give(request.bytes));
         hall.waiting.retain(|waiting| *waiting != self.id);

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use ::io::{Readiness, Received};
 use bytes::{Buf, Bytes, BytesMut};
 use formats::Message;
-use formats::frame::{self, Decoder, FrameError};
+use formats::frame::{self, Decoder, FrameError, Unknown};
 use formats::hello::{Hello, HelloError};
 use glossary::NodeId;
 use rustls::pki_types::CertificateDer;
@@ -39,7 +39,8 @@ pub(crate) struct Pipe {
 pub(crate) struct Frame {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
-    pub(crate) message: Message,
+    /// What it says, where this program knows that.
+    pub(crate) message: Result<Message, Unknown>,
     /// Its length.
     pub(crate) bytes: usize,
 }
@@ -81,7 +82,12 @@ impl Pipe {
     /// The next frame that is whole.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, PipeError> {
         let before = self.decoder.held();
-        let Some((from, to, message)) = self.decoder.next()? else { return Ok(None) };
+        let (from, to, message) = match self.decoder.next() {
+            Ok(None) => return Ok(None),
+            Ok(Some((from, to, message))) => (from, to, Ok(message)),
+            Err(FrameError::Unknown(unknown)) => (unknown.from, unknown.to, Err(unknown)),
+            Err(error) => return Err(error.into()),
+        };
         Ok(Some(Frame { from, to, message, bytes: before - self.decoder.held() }))
     }
 

@@ -138,6 +138,7 @@ impl Peer {
             | AdminBody::KvGroup(KvGroupVerb::Fingerprint { .. })
             | AdminBody::KvGroups(KvGroupsVerb::List)
             | AdminBody::KvStatusOf { .. }
+            | AdminBody::KvLevels
             | AdminBody::KvGroupOf { verb: KvGroupVerb::Fingerprint { .. }, .. } => self.rights.kv,
             AdminBody::KvGroup(
                 KvGroupVerb::Add { member }

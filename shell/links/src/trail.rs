@@ -11,7 +11,9 @@ const STEPS_MAX: usize = 8;
 /// What a client asks for, where that is written.
 pub(crate) fn asked(message: &Message) -> Option<String> {
     match message {
-        Message::Admin(request) if request.body != AdminBody::Status => Some(format!("{:?}", request.body)),
+        Message::Admin(request) if !matches!(request.body, AdminBody::Status | AdminBody::KvLevels) => {
+            Some(format!("{:?}", request.body))
+        }
         Message::Kv(KvRequest { body: body @ KvBody::Command { command, .. }, .. })
             if !kv_scope::is_users(body) =>
         {

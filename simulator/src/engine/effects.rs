@@ -1,7 +1,7 @@
 //! Carrying out what a step wants, one effect after another, with death between any two.
 
 use formats::message::member::{MemberBody, MemberMessage};
-use formats::{Effect, Message};
+use formats::{Effect, Message, kv_level};
 use glossary::{GroupId, NodeId};
 use step::Effects;
 
@@ -52,6 +52,18 @@ impl<C: Cluster> Engine<C> {
         }
     }
 
+    /// No member is told what its program can't know, but one that is to join, which is asked for that.
+    fn check_level(&mut self, node: NodeId, to: NodeId, message: &Message) {
+        let (Some((_, said)), Some(to)) = (of_group(message), self.cluster.node_at(to)) else { return };
+        let level = kv_level::of_message(&said.body);
+        if level > self.cluster.level_of(to) && said.body != MemberBody::AskLevel {
+            self.complain(
+                Promise::P5,
+                format!("node {} tells {} what only level {level} knows", node.0, to.0),
+            );
+        }
+    }
+
     fn carry_out_one(&mut self, node: NodeId, effect: Effect) {
         let now = self.now;
         let life = self.node(node).life;
@@ -63,6 +75,7 @@ impl<C: Cluster> Engine<C> {
                 {
                     self.complain(Promise::P5, wrong);
                 }
+                self.check_level(node, to, &message);
                 self.send(node, to, message);
             }
             Effect::Disk { operation, what } => {

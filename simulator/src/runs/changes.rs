@@ -21,6 +21,8 @@ enum Wish {
     Snapshot(NodeId),
     /// The disk of a member that was removed is replaced by an empty one.
     Replace(NodeId),
+    /// The program of a server is replaced by a newer one, and started.
+    Upgrade(NodeId),
 }
 
 /// What the operator still wants.
@@ -38,6 +40,9 @@ pub(super) struct Changes {
 
 /// Tries after which a handing over or a snapshot is let be: the first may be to who is already gone.
 const TRIES_MAX: u32 = 20;
+
+/// Tries of anything after which another server gets its newer program first.
+const UPGRADE_TRIES: u32 = 8;
 
 impl Changes {
     /// Draws what will be wanted of a group that begins with so many members; others are spare.
@@ -66,7 +71,22 @@ impl Changes {
                 wishes.extend([Wish::Replace(leaving), Wish::Add(leaving)]);
             }
         }
+        // Programs are replaced at any time between.
+        let mut older = layout.older.clone();
+        random.shuffle(&mut older);
+        for node in older {
+            wishes.insert(random.below(wishes.len() as u64 + 1) as usize, Wish::Upgrade(node));
+        }
         Changes { wishes, ..Changes::default() }
+    }
+
+    fn put_upgrade_first(&mut self) {
+        let is_upgrade = |wish: &Wish| matches!(wish, Wish::Upgrade(_));
+        if let Some(place) = self.wishes.iter().position(is_upgrade) {
+            let wish = self.wishes.remove(place).expect("it is there");
+            self.wishes.push_front(wish);
+            self.tries = 0;
+        }
     }
 
     /// Whether nothing is left to be wanted.
@@ -86,8 +106,12 @@ impl Changes {
 }
 
 impl<C: Cluster> Run<C> {
-    /// Asks for the next change, or again for the one that is not done.
+    /// Asks for the next change, or again for the one that is not done. What takes long may wait for a newer program: a server
+    /// that joins must have it, and of members that left the others say so only when they have.
     pub(super) fn change(&mut self) {
+        if self.changes.tries % UPGRADE_TRIES == UPGRADE_TRIES - 1 {
+            self.changes.put_upgrade_first();
+        }
         let Some(wish) = self.changes.wishes.front().copied() else { return };
         let after = self.random.microseconds(50_000, 600_000);
         self.alarm(after, Alarm::Change);
@@ -96,6 +120,7 @@ impl<C: Cluster> Run<C> {
         let mut to = *self.random.pick(&members);
         let verb = match wish {
             Wish::Replace(node) => return self.replace_disk(node),
+            Wish::Upgrade(node) => return self.upgrade(node),
             Wish::Remove(_) if self.changes.heir.is_some() => {
                 let heir = self.changes.heir.take().expect("there is one");
                 KvGroupVerb::Transfer { to: member(self, heir) }
@@ -151,6 +176,17 @@ impl<C: Cluster> Run<C> {
         }
         (self.changes.tries, self.changes.heir) = (0, None);
         self.engine.count(Kind::Change);
+    }
+
+    /// A server gets a newer program. Where it runs, it is stopped for that.
+    fn upgrade(&mut self, node: NodeId) {
+        self.engine.cluster.upgrade(node);
+        self.engine.say(|name| format!("=== {} gets a newer program", name(node)));
+        if self.engine.is_alive(node) {
+            self.engine.kill(node, Crash::Process);
+        }
+        self.engine.count(Kind::Upgrade);
+        self.next_change();
     }
 
     /// A server gets an empty disk and another number: what it was is gone for good.

@@ -63,6 +63,7 @@ impl Farewell {
             | AdminAnswer::NotYet(_)
             | AdminAnswer::NotAllowed(_)
             | AdminAnswer::KvGroups(_)
+            | AdminAnswer::KvLevels(_)
             | AdminAnswer::Fingerprint(_) => {}
         }
     }

@@ -68,6 +68,7 @@ impl Factory for ToyFactory {
             prologue: Vec::new(),
             askers: (0, Vec::new()),
             groups: 0,
+            older: Vec::new(),
             members_away: 0,
             voters: 0,
             damaged_asds_max: 0,

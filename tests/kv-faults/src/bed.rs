@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Make};
 use crate::network::Network;
 
 /// Room of a server's disk in a small cluster.
@@ -24,13 +24,20 @@ impl Bed {
 
     /// Three servers that serve.
     pub(crate) fn cluster(&self) -> Result<Cluster> {
-        Cluster::start(&self.ovs, &self.root(), &self.network, None).context("starting three servers")
+        Cluster::start(&self.ovs, &self.root(), &self.network, Make::default())
+            .context("starting three servers")
+    }
+
+    /// Three servers that are held at a level, as if they had an older program.
+    pub(crate) fn cluster_of_level(&self, level: u32) -> Result<Cluster> {
+        let make = Make { level: Some(level), ..Make::default() };
+        Cluster::start(&self.ovs, &self.root(), &self.network, make).context("starting three servers")
     }
 
     /// Three servers, each on a small disk of its own.
     pub(crate) fn small_cluster(&self) -> Result<Cluster> {
-        Cluster::start(&self.ovs, &self.root(), &self.network, Some(SMALL_DISK))
-            .context("starting three servers")
+        let make = Make { disk: Some(SMALL_DISK), ..Make::default() };
+        Cluster::start(&self.ovs, &self.root(), &self.network, make).context("starting three servers")
     }
 
     /// The network, to be cut.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use certificates::Credentials;
 use kv_client::{Client, TlsDial};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::network::{Network, SERVERS, address};
 use crate::server::Server;
@@ -30,6 +31,15 @@ pub(crate) struct Cluster {
     has_small_disks: bool,
 }
 
+/// How a cluster is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Make {
+    /// Each server's data lies on a disk of so many bytes, which is its own.
+    pub(crate) disk: Option<u64>,
+    /// All servers are held at this level.
+    pub(crate) level: Option<u32>,
+}
+
 /// What a server says of itself.
 struct Status {
     leads: bool,
@@ -38,8 +48,9 @@ struct Status {
 }
 
 impl Cluster {
-    /// Makes a cluster of three and starts it. With `disk`, each server's data lies on a disk of so many bytes.
-    pub(crate) fn start(ovs: &Path, root: &Path, network: &Network, disk: Option<u64>) -> Result<Self> {
+    /// Makes a cluster of three and starts it.
+    pub(crate) fn start(ovs: &Path, root: &Path, network: &Network, make: Make) -> Result<Self> {
+        let Make { disk, level } = make;
         let cluster = Cluster {
             ovs: ovs.into(),
             root: root.into(),
@@ -55,6 +66,7 @@ impl Cluster {
             if let Some(bytes) = disk {
                 cluster.mount(server, bytes)?;
             }
+            cluster.hold(server, level)?;
             cluster.ovs(&["kv", "init", "--config", &cluster.config(server), "--with", "1,2,3"])?;
             let log = root.join(format!("server-{server}.log"));
             let process = Server::new(ovs, cluster.config(server).into(), network.of(server), log);
@@ -84,10 +96,34 @@ impl Cluster {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// From its next start on a server is held at this level; at its program's, where none is named.
+    pub(crate) fn hold(&self, server: u16, level: Option<u32>) -> Result<()> {
+        let text = std::fs::read_to_string(self.config(server))?;
+        let line = level.map_or_else(|| "# level =".to_owned(), |level| format!("level = {level} #"));
+        let held = |old: &str| old.trim_start_matches("# ").starts_with("level =");
+        let lines = text.lines().map(|old| if held(old) { &line } else { old });
+        Ok(std::fs::write(self.config(server), lines.collect::<Vec<_>>().join("\n") + "\n")?)
+    }
+
+    /// A level of those that a server tells.
+    pub(crate) fn level(&self, server: u16, which: impl Fn(&Value) -> &Value) -> Result<u64> {
+        self.wait_for("a server doesn't tell a level", || which(&self.told(server)?).as_u64())
+    }
+
+    /// Waits until all servers say that the group has a level.
+    pub(crate) fn wait_for_level(&self, level: u64) -> Result<()> {
+        let has = |server: u16| self.told(server).is_some_and(|status| status["group_level"] == level);
+        self.wait_for("the group doesn't rise to the level", || (1..=SERVERS).all(has).then_some(()))
+    }
+
+    fn told(&self, server: u16) -> Option<Value> {
+        let text = self.ovs(&["kv", "status", "--json", "--config", &self.config(server)]).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// What a running server says; none where it says nothing.
     fn status(&self, server: u16) -> Option<Status> {
-        let text = self.ovs(&["kv", "status", "--json", "--config", &self.config(server)]).ok()?;
-        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let value = self.told(server)?;
         Some(Status {
             leads: value["role"] == "leader",
             applied: value["applied"].as_u64()?,

@@ -23,6 +23,17 @@ pub(crate) struct Serve {
     /// Go on without what the write buffer lost (all of it, when it is missing or foreign): for one start.
     #[arg(long)]
     pub(crate) accept_write_buffer_loss: bool,
+    /// Hold its KV at an older level than its program's, instead of what [kv] of the configuration says.
+    ///
+    /// As long as one member is held back, all may go back to the programs that they ran before an upgrade.
+    #[arg(long, value_name = "LEVEL", env = "OVS_KV_LEVEL", hide_env_values = true)]
+    kv_level: Option<u32>,
+}
+
+impl Serve {
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides { kv_level: self.kv_level, ..self.configured.overrides() }
+    }
 }
 
 /// A server's configuration, and what goes before what it says.
@@ -44,7 +55,12 @@ pub(crate) struct Configured {
 
 impl Configured {
     pub(crate) fn overrides(&self) -> Overrides {
-        Overrides { listen: self.listen, data: self.data.clone(), certificates: self.certificates.clone() }
+        Overrides {
+            listen: self.listen,
+            data: self.data.clone(),
+            certificates: self.certificates.clone(),
+            kv_level: None,
+        }
     }
 }
 

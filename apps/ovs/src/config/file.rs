@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use certificates::{Role, Roles};
+use formats::kv_level::LEVEL;
 use glossary::{ClusterIdentity, ServerId};
 use serde::Deserialize;
 
@@ -21,6 +22,15 @@ pub(crate) struct Overrides {
     pub(crate) data: Option<PathBuf>,
     /// Where the certificate lies, relative to where the program runs.
     pub(crate) certificates: Option<PathBuf>,
+    /// The level at which its KV is held.
+    pub(crate) kv_level: Option<u32>,
+}
+
+/// The section of the KV.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KvSection {
+    level: Option<u32>,
 }
 
 /// Everything that can stand in a file.
@@ -36,6 +46,7 @@ pub(super) struct File {
     data: Option<PathBuf>,
     roles: Option<Vec<String>>,
     votes: Option<bool>,
+    kv: Option<KvSection>,
     asd: Option<AsdSection>,
     #[serde(rename = "volume-driver")]
     volume_driver: Option<VolumeDriverSection>,
@@ -77,9 +88,21 @@ impl File {
         };
         let storage = sections.read(&roles)?;
         let votes = self.votes.unwrap_or(true);
+        let kv_level = kv_level(overrides.kv_level.or(self.kv.as_ref().and_then(|kv| kv.level)))?;
         let ClientConfig { cluster, certificates, servers } = self.client(path)?;
         let certificates = overrides.certificates.clone().unwrap_or(certificates);
-        Ok(ServerConfig { cluster, server, listen, data, certificates, roles, votes, storage, servers })
+        Ok(ServerConfig {
+            cluster,
+            server,
+            listen,
+            data,
+            certificates,
+            roles,
+            votes,
+            kv_level,
+            storage,
+            servers,
+        })
     }
 
     pub(super) fn client(&self, path: &Path) -> Result<ClientConfig, String> {
@@ -119,6 +142,15 @@ fn server_id(number: u16) -> Result<ServerId, String> {
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("listen = {text:?} is no address: it is such as 10.0.0.1:7410 or [::]:7410"))
+}
+
+fn kv_level(level: Option<u32>) -> Result<Option<u32>, String> {
+    match level.filter(|level| *level > LEVEL) {
+        Some(level) => Err(format!(
+            "[kv] level = {level}: this program knows levels up to {LEVEL}; leave it out, or start a newer one"
+        )),
+        None => Ok(level),
+    }
 }
 
 fn roles(names: &[String]) -> Result<Roles, String> {

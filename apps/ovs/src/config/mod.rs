@@ -42,6 +42,8 @@ pub(crate) struct ServerConfig {
     pub(crate) roles: Roles,
     /// Whether it has a vote in the KV's group once it has joined; without one it has all data, and counts for nothing.
     pub(crate) votes: bool,
+    /// The level at which its KV is held, in place of its program's.
+    pub(crate) kv_level: Option<u32>,
     /// What it stores, by its roles.
     pub(crate) storage: StorageConfig,
     /// Where servers are, itself included.

@@ -2,6 +2,7 @@ use certificates::Role;
 
 use super::*;
 use crate::storage::settings;
+use formats::kv_level::LEVEL;
 use glossary::ByteCount;
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -47,12 +48,26 @@ fn a_clients_file_is_no_servers() {
 }
 
 #[test]
+fn a_kv_is_held_at_a_level_that_its_program_knows() {
+    let at = |level: &str| example().replace(&format!("# level = {LEVEL}"), &format!("level = {level}"));
+    assert_eq!(load(&example()).unwrap().kv_level, None);
+    assert_eq!(load(&at("0")).unwrap().kv_level, Some(0));
+    assert_eq!(load(&server_text(&load(&at("0")).unwrap())).unwrap().kv_level, Some(0));
+    let why = load(&at("99")).unwrap_err();
+    assert!(
+        why.contains("level = 99: this program knows levels up to") && why.contains("leave it out"),
+        "{why}"
+    );
+}
+
+#[test]
 fn flags_go_before_the_file() {
     let (_folder, path) = written(&example());
     let overrides = Overrides {
         listen: Some("127.0.0.1:1".parse().unwrap()),
         data: Some("elsewhere".into()),
         certificates: Some("/secret".into()),
+        kv_level: Some(0),
     };
     let config = ServerConfig::load(&path, &overrides).unwrap();
     assert_eq!(config.listen, "127.0.0.1:1".parse().unwrap());
@@ -60,6 +75,7 @@ fn flags_go_before_the_file() {
         (config.data.as_path(), config.certificates.as_path()),
         (Path::new("elsewhere"), Path::new("/secret"))
     );
+    assert_eq!(config.kv_level, Some(0));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use certificates::{Role, Roles};
+use formats::kv_level::LEVEL;
 use glossary::{ByteCount, ClusterIdentity, ServerId};
 
 use super::{Address, AsdConfig, ClientConfig, EdgeConfig, ServerConfig, StorageConfig, VolumeDriverConfig};
@@ -11,7 +12,18 @@ use crate::storage::settings;
 
 /// A file for `ovs serve`.
 pub(crate) fn server_text(config: &ServerConfig) -> String {
-    let ServerConfig { cluster, server, listen, data, certificates, roles, votes, storage, servers } = config;
+    let ServerConfig {
+        cluster,
+        server,
+        listen,
+        data,
+        certificates,
+        roles,
+        votes,
+        storage,
+        servers,
+        kv_level,
+    } = config;
     let roles: Vec<_> = roles.iter().map(|role| format!("{:?}", role.name())).collect();
     let mut text = format!(
         "\
@@ -47,9 +59,22 @@ votes = {votes}
         certificates.display(),
         roles.join(", ")
     );
+    text.push_str(&kv_text(*kv_level));
     text.push_str(&storage_text(storage));
     text.push_str(&servers_text(servers.iter()));
     text
+}
+
+/// The section of the KV.
+fn kv_text(level: Option<u32>) -> String {
+    format!(
+        "
+# Its KV. Held at the level of an older program it says and writes only what that knows, and the group with it: until
+# this is taken out at the last server, all may go back to that program. (OVS_KV_LEVEL)
+[kv]
+{}",
+        line("level", level.map(|level| level.to_string()), &LEVEL.to_string())
+    )
 }
 
 /// The sections of what a server stores. What is as usual stands there as a comment.
@@ -166,6 +191,7 @@ pub(crate) fn example() -> String {
         storage: StorageConfig::usual(&roles),
         roles,
         votes: true,
+        kv_level: None,
         servers: [1, 2, 3].map(address).into(),
     })
 }

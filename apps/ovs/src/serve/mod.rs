@@ -16,7 +16,6 @@ use certificates::Credentials;
 use consensus::Member;
 use formats::kv_member::MemberFile;
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
-use formats::recording::RoleCard;
 use glossary::NodeId;
 use io::{Builder, GatewaySpec, Handle, NodeSpec, NodeState, Runtime, Settings};
 use links::{Addresses, Audit, Links, LocalSocket, Trust};
@@ -55,7 +54,7 @@ const LINKS_PLACE: u16 = 0xff00;
 /// Runs a server until a signal ends it.
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let configured = &arguments.configured;
-    let config = ServerConfig::load(&configured.config, &configured.overrides())?;
+    let config = ServerConfig::load(&configured.config, &arguments.overrides())?;
     let trust = Trust::new(credentials(&config)?);
     let listener = bind(config.listen)?;
     let guests = config.storage.edge.as_ref().map(|edge| bind(edge.nbd)).transpose()?;
@@ -202,19 +201,13 @@ fn start(
 }
 
 fn kv(config: &ServerConfig, member: &MemberFile, layout: &Layout, shard: usize) -> NodeSpec<Role> {
-    let card = RoleCard::KvMember {
-        cluster: config.cluster,
-        me: member.member,
-        first: member.first.clone(),
-        nodes: Vec::new(),
-    };
     NodeSpec {
         id: NodeId::kv_of(config.server),
         name: "kv".into(),
         shard,
         folder: Some(layout.kv()),
         past_page_cache: false,
-        machine: ::roles::cast(&card, None),
+        machine: ::roles::kv_member(config.cluster, member.member, member.first.clone(), config.kv_level),
         tap: None,
     }
 }

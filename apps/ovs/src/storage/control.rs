@@ -202,7 +202,8 @@ impl Control {
                     AdminAnswer::Done
                     | AdminAnswer::Status(_)
                     | AdminAnswer::Fingerprint(_)
-                    | AdminAnswer::KvGroups(_),
+                    | AdminAnswer::KvGroups(_)
+                    | AdminAnswer::KvLevels(_),
                 ) => return Ok(()),
                 Err(AskError::TimedOut(_)) => return late("no answer in time; it may still happen".into()),
                 Err(AskError::NotRunning(_)) => {

@@ -128,7 +128,13 @@ fn make_vdisk(started: &Started, name: &VdiskName, size: ByteCount) -> Result<()
             Ok(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => {
                 return Err(Failure::refused(format!("vDisk {name}: {why}")));
             }
-            Ok(AdminAnswer::Status(_) | AdminAnswer::Fingerprint(_) | AdminAnswer::KvGroups(_)) | Err(_) => {}
+            Ok(
+                AdminAnswer::Status(_)
+                | AdminAnswer::Fingerprint(_)
+                | AdminAnswer::KvGroups(_)
+                | AdminAnswer::KvLevels(_),
+            )
+            | Err(_) => {}
         }
     }
     Err(Failure::new(

@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use glossary::{CLUSTER_BYTES, NodeId};
 
+use super::unknown::Unknown;
 use super::{HEADER_BYTES, Header, VERSION};
 use crate::{Message, Payload};
 
-/// Why a stream is no sequence of frames. Final: nothing that follows on the stream can be trusted.
+/// Why a stream is no sequence of frames. Final, as nothing that follows on the stream can be trusted; all but
+/// [`FrameError::Unknown`], which is about one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Not a frame at all.
@@ -40,6 +42,9 @@ pub enum FrameError {
     /// Whole, but no message of ours, or one whose parts contradict each other.
     #[error("a frame is whole but makes no sense")]
     Malformed,
+    /// A frame is whole, and its message is none that this program knows. Those behind it are read as ever.
+    #[error("a message is none that this program knows: a newer program sent it")]
+    Unknown(Unknown),
 }
 
 /// Turns what comes in on a stream into messages. Holds what was fed and not yet taken: at most one frame
@@ -70,12 +75,19 @@ impl Decoder {
 
     /// The next message, when all of it is there: from whom, to whom, what. The payload shares what was fed,
     /// and its checksums were compared.
+    ///
+    /// # Errors
+    /// Why there is none. After [`FrameError::Unknown`] the next call goes on behind that frame; any other error stays.
     #[expect(clippy::should_implement_trait, reason = "an iterator ends, a stream just has no more now")]
     pub fn next(&mut self) -> Result<Option<(NodeId, NodeId, Message)>, FrameError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        self.try_next().inspect_err(|error| *self = Decoder { failed: Some(*error), ..Decoder::default() })
+        self.try_next().inspect_err(|error| {
+            if !matches!(error, FrameError::Unknown(_)) {
+                *self = Decoder { failed: Some(*error), ..Decoder::default() };
+            }
+        })
     }
 
     /// How many more bytes the next message needs, as far as is known: the rest of a header, or of a frame.
@@ -132,9 +144,11 @@ impl Decoder {
 
 fn decode_message(header: &Header, bytes: &[u8], payload: Vec<Bytes>) -> Result<Message, FrameError> {
     let (body, crcs) = bytes.split_at(header.body as usize);
-    let (mut message, rest) =
-        postcard::take_from_bytes::<Message>(body).map_err(|_| FrameError::Malformed)?;
-    if !rest.is_empty() || message.request() != header.request {
+    let decoded = postcard::take_from_bytes::<Message>(body).ok().filter(|(_, rest)| rest.is_empty());
+    let Some((mut message, _)) = decoded else {
+        return Err(FrameError::Unknown(Unknown::of(header, body)));
+    };
+    if message.request() != header.request {
         return Err(FrameError::Malformed);
     }
     if header.payload > 0 {

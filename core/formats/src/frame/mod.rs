@@ -14,13 +14,18 @@
 //!
 //! The header proves itself before any length in it is believed. The payload is covered by the checksums that
 //! it got where it entered, and by no new ones: who receives a frame checks them and passes them on (F1, P6).
-//! The request's number stands in the header too, so that a trace can be read without decoding bodies.
+//! The request's number stands in the header too, so that a trace can be read without decoding bodies, and so that who
+//! asks for something that this program doesn't know can be told.
 
 mod decode;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 pub use decode::{Decoder, FrameError};
+pub use unknown::Unknown;
+#[cfg(any(test, feature = "samples"))]
+pub use unknown::of_newer;
 
 use alloc::vec::Vec;
 use bytes::Bytes;

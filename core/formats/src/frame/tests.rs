@@ -150,6 +150,29 @@ fn a_payload_for_a_message_without_one_makes_no_sense() {
     assert_eq!(decode(&bytes), Err(FrameError::Malformed));
 }
 
+/// What a newer program may send: a variant that this one doesn't know, outermost or within, and more than it reads.
+#[test]
+fn a_message_of_a_newer_program_is_passed_over_and_the_stream_goes_on() {
+    let samples = samples::messages();
+    let known = frame(&samples[0]);
+    let mut longer = known[HEADER_BYTES..].to_vec();
+    longer.push(0);
+    let mut member = vec![12];
+    member.extend_from_slice(&[0xef; 16]);
+    member.push(120);
+    for (body, is_asked) in [(vec![120], false), (member, false), (vec![8, 5, 120], true), (longer, false)] {
+        let (mut decoder, unknown) = (Decoder::new(), of_newer(FROM, TO, 7, &body));
+        for _ in 0..2 {
+            decoder.feed([&unknown[..], &known].concat().into());
+            let Err(FrameError::Unknown(found)) = decoder.next() else { panic!("{body:?} is unknown") };
+            assert_eq!((found.from, found.to, found.request), (FROM, TO, 7));
+            assert_eq!(found.answer().is_some(), is_asked, "{body:?}");
+            assert_eq!(decoder.next(), Ok(Some((FROM, TO, samples[0].clone()))));
+            assert_eq!(decoder.next(), Ok(None));
+        }
+    }
+}
+
 #[test]
 fn after_an_error_nothing_is_believed() {
     let good = frame(&samples::messages()[0]);

@@ -64,6 +64,8 @@ pub enum AdminBody {
         /// What.
         verb: KvGroupVerb,
     },
+    /// Which levels the KV's group and its members have, as the member that is asked knows ([`crate::kv_level`]).
+    KvLevels,
 }
 
 /// What can be asked of a KV about its groups. Groups are made and dropped by the leader of the root group.
@@ -161,6 +163,19 @@ pub enum AdminAnswer {
     Fingerprint(Fingerprint),
     /// The groups of the KV beside the root group, in order of their names.
     KvGroups(Vec<KvGroupStatus>),
+    /// The levels of the KV's group and its members.
+    KvLevels(KvLevels),
+}
+
+/// Levels, as a member knows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvLevels {
+    /// What the member goes up to.
+    pub own: u32,
+    /// The group's.
+    pub group: u32,
+    /// What each member of the group has said that it goes up to; 0 for one that has not.
+    pub members: Vec<(Member, u32)>,
 }
 
 /// Whether a role or a vDisk serves.

@@ -87,6 +87,9 @@ pub struct FunctionId(pub u16);
 impl FunctionId {
     /// The namespace manager.
     pub const NAMESPACES: FunctionId = FunctionId(1);
+    /// None that can be hosted: where versions of functions are told, the level of a member's program stands beside them
+    /// under this number.
+    pub const LEVEL: FunctionId = FunctionId(u16::MAX);
 }
 
 /// A step of a sequence.
@@ -398,6 +401,8 @@ pub enum KvError {
     NotAllowed,
     /// There was such a group, and it was dropped.
     NoGroup(GroupId),
+    /// The program there is older than the asker's, and doesn't know what is asked.
+    Unknown,
 }
 
 /// Why a step came to nothing.

@@ -121,4 +121,13 @@ pub enum MemberBody {
         /// How far the sender has applied the root group's log.
         root: LogIndex,
     },
+    /// Asks a server that is to join the group for the level of its program. From level 1 on.
+    AskLevel,
+    /// The level of the sender's program ([`crate::kv_level`]).
+    Level {
+        /// Which member the sender is, or is to become.
+        member: Member,
+        /// Its level.
+        level: u32,
+    },
 }

@@ -9,8 +9,8 @@ use glossary::{ByteCount, ClientId, Generation, GroupId, OsdId, SessionId, Vdisk
 use super::{all, name, payload, size};
 use crate::Message;
 use crate::message::admin::{
-    AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupStatus, KvGroupVerb, KvGroupsVerb, OsdState,
-    RoleStatus, Serves, VdiskStatus,
+    AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupStatus, KvGroupVerb, KvGroupsVerb, KvLevels,
+    OsdState, RoleStatus, Serves, VdiskStatus,
 };
 use crate::message::edge::{EdgeAnswer, EdgeBody, EdgeError, EdgeReply, EdgeRequest, Opening};
 use crate::message::guest::{GuestAnswer, GuestBody, GuestError, GuestReply, GuestRequest};
@@ -36,6 +36,7 @@ pub(super) fn messages() -> Vec<Message> {
         AdminAnswer::NotAllowed("why".to_string()),
         AdminAnswer::Fingerprint(fingerprint),
         AdminAnswer::KvGroups(vec![kv_group()]),
+        AdminAnswer::KvLevels(KvLevels { own: 2, group: 1, members: vec![(Member(0x1_0003), 300)] }),
     ];
     let answers = answers.chain(last);
     messages.extend(answers.map(|body| Message::AdminReply(AdminReply { request: 5, body })));
@@ -161,7 +162,8 @@ fn admin_body(last: Option<&AdminBody>) -> Option<AdminBody> {
         Some(AdminBody::KvStatusOf { name }) => {
             AdminBody::KvGroupOf { name: name.clone(), verb: KvGroupVerb::Transfer { to: Member(3) } }
         }
-        Some(AdminBody::KvGroupOf { .. }) => return None,
+        Some(AdminBody::KvGroupOf { .. }) => AdminBody::KvLevels,
+        Some(AdminBody::KvLevels) => return None,
     })
 }
 
@@ -176,7 +178,8 @@ fn admin_answer(last: Option<&AdminAnswer>) -> Option<AdminAnswer> {
             | AdminAnswer::NotYet(_)
             | AdminAnswer::NotAllowed(_)
             | AdminAnswer::Fingerprint(_)
-            | AdminAnswer::KvGroups(_),
+            | AdminAnswer::KvGroups(_)
+            | AdminAnswer::KvLevels(_),
         ) => return None,
     })
 }

@@ -107,7 +107,9 @@ fn body(last: Option<&MemberBody>) -> Option<MemberBody> {
             sessions_hash: 7,
         }))),
         Some(MemberBody::Page { .. }) => MemberBody::WantsLead { root: LogIndex(300) },
-        Some(MemberBody::WantsLead { .. }) => return None,
+        Some(MemberBody::WantsLead { .. }) => MemberBody::AskLevel,
+        Some(MemberBody::AskLevel) => MemberBody::Level { member: Member(0x1_0003), level: 300 },
+        Some(MemberBody::Level { .. }) => return None,
     })
 }
 

@@ -31,6 +31,8 @@ pub(crate) fn decode_all(data: &[u8]) {
     let _ = sco::decode_trailer(data, glossary::ScoId(1));
     let _ = kv_store::decode_commands(data);
     let _ = kv_store::decode_part(data);
+    let _ = kv_store::decode_knows(data);
+    let _ = formats::kv_level::decode(data);
     let _ = registry::decode::<formats::manifest::Manifest>(data);
     let _ = registry::decode::<registry::ClusterRecord>(data);
     let _ = kv_backup::Backup::read(&bytes);
@@ -52,7 +54,9 @@ fn frames(pieces: &[&[u8]]) -> Vec<Result<formats::Message, frame::FrameError>> 
                 Ok(None) => break,
                 Err(error) => {
                     found.push(Err(error));
-                    return found;
+                    if !matches!(error, frame::FrameError::Unknown(_)) {
+                        return found;
+                    }
                 }
             }
         }

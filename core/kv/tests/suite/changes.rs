@@ -101,7 +101,7 @@ fn no_voter_goes_while_the_group_would_need_one_that_has_nothing() {
 #[test]
 fn one_that_is_removed_says_so_and_disturbs_nobody() {
     let mut world = group(3, 3);
-    world.pass(60).expect("nothing goes wrong");
+    world.pass(100).expect("nothing goes wrong");
     let leader = world.leader().expect("one leads");
     let gone = (leader + 1) % 3;
     let member = world.member(gone);

@@ -5,6 +5,7 @@ mod changes;
 mod crashes;
 mod groups;
 mod healing;
+mod levels;
 mod members;
 mod support;
 mod transcripts;

@@ -26,7 +26,7 @@ fn hard_state(vote: Member) -> HardState {
 }
 
 /// Entries up to 3 in a snapshot; those from 3 to 4 in the log that goes on from it, and a vote.
-fn old(membership: Membership, vote: Member) -> Disk {
+pub(crate) fn old(membership: Membership, vote: Member) -> Disk {
     let mut disk = Disk::default();
     let mark = SnapshotMark { index: LogIndex(3), term: Term(2), membership };
     let pairs = SnapshotPart::Pairs((1..=3).map(|key| (vec![key], vec![key; 9])).collect());

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use step::{Effects, Function, Machine, OrderedMap, TimerId, Timestamp};
 
 use crate::support::disk::Disk;
+use crate::version_2::old;
 
 /// A function of some version, which answers that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,16 @@ impl Group {
         let (events, replies, halted) = (VecDeque::new(), Vec::new(), Vec::new());
         let mut group = Group { servers, events, replies, halted, now: Timestamp(1), asked: 0 };
         (0..versions.len()).for_each(|index| group.start(index));
+        group
+    }
+
+    /// A group whose members have these folders.
+    fn of_disks(disks: Vec<Disk>) -> Self {
+        let mut group = Group::new(&vec![1; disks.len()]);
+        group.events.clear();
+        for (index, disk) in disks.into_iter().enumerate() {
+            group.servers[index].disk = disk;
+        }
         group
     }
 
@@ -195,4 +206,32 @@ fn an_older_program_does_not_skip_a_command() {
     let [(0, reason)] = &group.halted[..] else { panic!("{:?}", group.halted) };
     assert!(reason.contains("needs version 1 of function 9"), "{reason}");
     assert!(reason.ends_with("start that program"), "{reason}");
+}
+
+/// One server after another gets today's program on the folder that it has: the last of them finds the others in files of
+/// today, and far ahead.
+#[test]
+fn a_member_that_starts_from_an_older_folder_joins_those_that_did_before() {
+    let three = Membership::of_voters([1, 2, 3].map(Member));
+    let mut group = Group::of_disks((0..3).map(|_| old(three.clone(), Member(2))).collect());
+    (0..2).for_each(|index| group.start(index));
+    group.run();
+    for _ in 0..5 {
+        assert!(
+            matches!(group.ask(1), KvAnswer::Failed(KvError::TooNew { .. })),
+            "the third has said nothing yet"
+        );
+        assert!(matches!(group.ask(0), KvAnswer::Applied { .. }));
+    }
+    group.start(2);
+    group.run();
+    assert!(matches!(group.ask(1), KvAnswer::Applied { .. }));
+    group.run();
+    let pairs = |index: usize| {
+        let (applied, pairs) = group.servers[index].kv.pairs().expect("it serves");
+        (applied, pairs.map(|(key, value)| (key.to_vec(), value.to_vec())).collect::<Vec<_>>())
+    };
+    assert!(pairs(2) == pairs(0) && pairs(2) == pairs(1));
+    assert!(pairs(2).1.iter().any(|(key, _)| *key == [4]), "what was in the old folders is there");
+    assert_eq!(group.halted, []);
 }

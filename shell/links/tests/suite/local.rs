@@ -3,11 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 
 use formats::Message;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest};
-use formats::message::kv::{KvAnswer, KvReply};
+use formats::frame;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest};
+use formats::message::kv::{KvAnswer, KvError, KvReply};
+use glossary::NodeId;
 use links::Bounds;
 
-use crate::bed::{Bed, MUCH, trail_of};
+use crate::bed::{Bed, KV, MUCH, trail_of};
 use crate::client::{Client, bytes_of, get, rest_of, set};
 use std::io::Write;
 
@@ -104,6 +106,27 @@ fn what_a_local_client_may_not_say_ends_its_connection() {
     let mut client = Client::connect(&long);
     client.stream.write_all(&bytes_of(&set(1, 20_000))[..44]).unwrap();
     assert_eq!(rest_of(&mut client.stream), b"", "a length is judged before what it announces comes");
+}
+
+#[test]
+fn a_newer_client_is_told_that_its_question_is_not_known_here() {
+    let bed = Bed::new(Bounds::default());
+    let mut client = Client::connect(&bed);
+    for (request, body) in [(7, &[8, 7, 99][..]), (8, &[13, 1, 8, 99]), (9, &[10, 9, 99])] {
+        client.stream.write_all(&frame::of_newer(NodeId(3), KV, request, body)).unwrap();
+        let (from, answer) = client.receive();
+        assert_eq!((from, answer.request()), (KV, request));
+        match answer {
+            Message::KvReply(reply) => assert_eq!(reply.body, KvAnswer::Failed(KvError::Unknown)),
+            Message::AdminReply(AdminReply { body: AdminAnswer::Failed(why), .. }) => {
+                assert!(why.contains("older than the one that asks"), "{why}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // What can't be answered is dropped.
+    client.stream.write_all(&frame::of_newer(NodeId(3), KV, 0, &[99])).unwrap();
+    assert!(client.ask(10, "hello").ends_with(" hello"));
 }
 
 #[test]

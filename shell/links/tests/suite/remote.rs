@@ -209,6 +209,29 @@ fn a_server_speaks_for_its_own_nodes_alone_and_a_client_for_none() {
     }
 }
 
+/// Servers are upgraded one by one: what only newer ones know is dropped, and the link goes on with what both know.
+#[test]
+fn what_a_newer_server_says_is_dropped_and_its_link_goes_on() {
+    let mut world = World::new();
+    let server = world.start(1, Bounds::default());
+    world.issue_server(2, &[Role::Kv]);
+    let hello = Hello::new(Some(world.authority.cluster()), Some(ServerId(2)), Offers::KV);
+    let (mut link, _) = world.greet(&server, "server-2", &hello).unwrap();
+    let (from, kv) = (NodeId::at(ServerId(2), 9), NodeId::kv_of(ServerId(1)));
+    // A member's message, a question of a node, and what has no name yet.
+    let newer = [&[12, 1, 2][..], &[8, 5, 99], &[99]].map(|body| frame::of_newer(from, kv, 0, body));
+    for request in 1..=3 {
+        newer.iter().for_each(|bytes| link.stream.write_all(bytes).unwrap());
+        link.stream.write_all(&frame::encode(&get(request, "x"), from, kv).concat()).unwrap();
+    }
+    link.stream.flush().unwrap();
+    // What stands behind them on the stream is heard.
+    let asked = || server.bed.asked.load(std::sync::atomic::Ordering::SeqCst);
+    while asked() < 3 {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn who_is_revoked_is_cut_off_and_stays_out() {
     let mut world = World::new();

@@ -18,12 +18,12 @@ const TIMED_OUT: i32 = 8;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The verb of a server, about the group.
-fn of_server(bed: &Bed, server: u16, words: &str) -> Program {
+pub(super) fn of_server(bed: &Bed, server: u16, words: &str) -> Program {
     bed.ovs("kv").words(words).arg("--config").arg(bed.path(&format!("c/server-{server}/ovs.toml")))
 }
 
 /// The verb of a client, about keys.
-fn of_client(bed: &Bed, name: &str, words: &str) -> Program {
+pub(super) fn of_client(bed: &Bed, name: &str, words: &str) -> Program {
     bed.ovs("kv").words(words).arg("--config").arg(bed.path(&format!("c/clients/{name}/ovs.toml")))
 }
 
@@ -32,7 +32,7 @@ fn json(program: Program) -> Result<Value> {
 }
 
 /// Asks until it is as it should be, and gives what was said then.
-fn wait_for(ask: impl Fn() -> Program, is_good: impl Fn(&Value) -> bool) -> Result<Value> {
+pub(super) fn wait_for(ask: impl Fn() -> Program, is_good: impl Fn(&Value) -> bool) -> Result<Value> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let said = json(ask())?;
@@ -44,7 +44,8 @@ fn wait_for(ask: impl Fn() -> Program, is_good: impl Fn(&Value) -> bool) -> Resu
     }
 }
 
-fn start(bed: &Bed) -> Result<Vec<Server>> {
+/// Makes what three servers need; gives their ports.
+pub(super) fn init(bed: &Bed) -> Result<[u16; 3]> {
     let ports = [free_port()?, free_port()?, free_port()?];
     let at = ports.map(|port| format!("--address 127.0.0.1:{port}")).join(" ");
     let folder = bed.path("c");
@@ -53,6 +54,11 @@ fn start(bed: &Bed) -> Result<Vec<Server>> {
     for server in 1..=3 {
         of_server(bed, server, "init --with 1,2,3").run()?;
     }
+    Ok(ports)
+}
+
+pub(super) fn start(bed: &Bed, ports: [u16; 3]) -> Result<Vec<Server>> {
+    let folder = bed.path("c");
     let servers = (1..=3).zip(ports).map(|(server, port)| {
         let config = folder.join(format!("server-{server}/ovs.toml"));
         let log = bed.path(&format!("server-{server}.log"));
@@ -63,7 +69,7 @@ fn start(bed: &Bed) -> Result<Vec<Server>> {
 
 /// Verbs of the group do what they say, a client reaches keys of users alone, and a minority says why it refuses.
 pub(crate) fn three_servers_keep_one_kv(bed: &Bed) -> Result<()> {
-    let mut servers = start(bed)?;
+    let mut servers = start(bed, init(bed)?)?;
     of_client(bed, "user", "set colour green --timeout 60").run()?;
     let status = wait_for(|| of_server(bed, 1, "status --json"), |said| said["leader_server"].is_u64())?;
     ensure!(status["voters"] == serde_json::json!([1, 2, 3]), "{status}");
@@ -102,7 +108,7 @@ pub(crate) fn three_servers_keep_one_kv(bed: &Bed) -> Result<()> {
 }
 
 /// Waits until so many vote, and nobody belongs to the group who doesn't. An even number is warned of.
-fn wait_for_voters(bed: &Bed, count: usize) -> Result<()> {
+pub(super) fn wait_for_voters(bed: &Bed, count: usize) -> Result<()> {
     let is_so = |said: &Value| {
         said["members"]
             .as_array()

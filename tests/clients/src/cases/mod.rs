@@ -22,6 +22,7 @@ mod refusals;
 mod servers;
 mod stalled;
 mod start_stop;
+mod upgrade;
 mod verbs;
 
 use anyhow::{Context, Result, bail};
@@ -93,6 +94,7 @@ const CASES: &[Case] = &[
     case!(stalled::idle_takes_no_cpu, 120, OvsAlone, Both),
     case!(halted::damaged_log_halts_its_vdisk_alone, 120, OvsAlone, Plain),
     case!(group::three_servers_keep_one_kv, 240, OvsAlone, Plain),
+    case!(upgrade::three_servers_are_upgraded_one_by_one, 240, OvsAlone, Plain),
     case!(servers::one_server_has_every_role, 240, OvsAlone, Plain),
     case!(servers::guests_go_on_while_servers_of_the_kv_die, 400, OvsAlone, Plain),
     case!(servers::disks_of_other_servers_hold_what_guests_write, 400, OvsAlone, Plain),

@@ -15,7 +15,7 @@ pub(crate) struct Case {
     pub(crate) run: fn(&Bed) -> Result<()>,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     Case { name: "killed_leader", run: linearizable::killed_leader },
     Case { name: "killed_follower", run: linearizable::killed_follower },
     Case { name: "all_killed", run: linearizable::all_killed },
@@ -25,6 +25,7 @@ const CASES: [Case; 10] = [
     Case { name: "slow_disk", run: linearizable::slow_disk },
     Case { name: "full_disk", run: full::full_disk },
     Case { name: "rolling_restart", run: rolling::rolling_restart },
+    Case { name: "rolling_upgrade", run: rolling::rolling_upgrade },
     Case { name: "failover_times", run: failover::failover_times },
 ];
 

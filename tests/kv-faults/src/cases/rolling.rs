@@ -1,4 +1,4 @@
-//! Every server restarts, one after another, and no request fails.
+//! Every server restarts, or gets a newer program, one after another, and no request fails.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::bed::Bed;
-use crate::cluster::connect;
+use crate::clients::during;
+use crate::cluster::{Cluster, connect};
 use crate::network::SERVERS;
 
 /// How often each server restarts, and how long all are left alone between.
@@ -17,8 +18,49 @@ const BETWEEN: Duration = Duration::from_millis(500);
 /// Clients that write and read back while servers restart.
 const CLIENTS: u8 = 3;
 
+/// Answers that make a history worth judging.
+const LEAST: usize = 300;
+
 pub(crate) fn rolling_restart(bed: &Bed) -> Result<()> {
     let cluster = bed.cluster()?;
+    while_clients_work(bed, || {
+        (0..ROUNDS).flat_map(|_| 1..=SERVERS).try_for_each(|server| {
+            sleep(BETWEEN);
+            restart(&cluster, server)
+        })
+    })
+}
+
+/// From an older level to the newest, one server after another, the first of them twice there and back; the group follows
+/// with the last. What clients saw all the while is what one KV does.
+pub(crate) fn rolling_upgrade(bed: &Bed) -> Result<()> {
+    let cluster = bed.cluster_of_level(0)?;
+    let newest = cluster.level(1, |status| &status["level"])? + 1;
+    while_clients_work(bed, || {
+        let record = during(&bed.client(), || {
+            for (server, level) in [(1, None), (1, Some(0)), (1, None), (2, None), (3, None)] {
+                sleep(BETWEEN);
+                ensure!(
+                    cluster.level(2, |status| &status["group_level"])? == 0,
+                    "nobody is told what he can't know"
+                );
+                cluster.hold(server, level)?;
+                restart(&cluster, server)?;
+            }
+            cluster.wait_for_level(newest)
+        })?;
+        record.judge(LEAST)
+    })
+}
+
+fn restart(cluster: &Cluster, server: u16) -> Result<()> {
+    cluster.stop(server)?;
+    cluster.start_dead()?;
+    cluster.wait_until_whole()
+}
+
+/// Clients of which no request may fail.
+fn while_clients_work(bed: &Bed, act: impl FnOnce() -> Result<()>) -> Result<()> {
     let (is_over, config) = (AtomicBool::new(false), bed.client());
     std::thread::scope(|scope| {
         let run = |number| {
@@ -26,12 +68,7 @@ pub(crate) fn rolling_restart(bed: &Bed) -> Result<()> {
             scope.spawn(move || write_and_read(number, config, is_over))
         };
         let threads: Vec<_> = (0..CLIENTS).map(run).collect();
-        let restarted = (0..ROUNDS).flat_map(|_| 1..=SERVERS).try_for_each(|server| {
-            sleep(BETWEEN);
-            cluster.stop(server)?;
-            cluster.start_dead()?;
-            cluster.wait_until_whole()
-        });
+        let acted = act();
         is_over.store(true, Ordering::Relaxed);
         let mut requests = 0;
         for thread in threads {
@@ -39,7 +76,7 @@ pub(crate) fn rolling_restart(bed: &Bed) -> Result<()> {
         }
         println!("{requests} requests, none failed");
         ensure!(requests > 100, "only {requests} requests were made");
-        restarted
+        acted
     })
 }
 

@@ -105,6 +105,7 @@ impl Folder {
             storage: StorageConfig::usual(&roles),
             roles,
             votes: true,
+            kv_level: None,
             servers,
         };
         self.make(&holder, &server_text(&config), life)

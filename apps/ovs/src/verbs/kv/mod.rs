@@ -124,7 +124,11 @@ fn failure(error: Error) -> Failure {
         Error::Step { .. } | Error::NotAllowed | Error::NotManaged(_) => ExitCode::Refused,
         Error::NoGroup(_) => ExitCode::NotFound,
         Error::TooLarge(_) => ExitCode::Usage,
-        Error::TooNew(_) | Error::Refused(_) | Error::NoFunction(_) | Error::Nonsense(_) => ExitCode::Failed,
+        Error::TooNew(_)
+        | Error::NotKnown
+        | Error::Refused(_)
+        | Error::NoFunction(_)
+        | Error::Nonsense(_) => ExitCode::Failed,
     };
     Failure::new(code, error.to_string())
 }

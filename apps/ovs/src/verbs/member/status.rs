@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use consensus::Member;
 use formats::Message;
-use formats::message::admin::{AdminAnswer, AdminRequest, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, KvLevels, RoleStatus};
 use formats::message::member::server_of;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::local;
 use crate::cli::{Configured, MemberAsking, OfGroup};
@@ -14,8 +14,11 @@ use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
-    let (_, status) = ask(&asking.configured, &asking.of)?;
-    let value = value(&status);
+    let (config, status) = ask(&asking.configured, &asking.of)?;
+    let mut value = value(&status);
+    if let (Value::Object(fields), Some(levels)) = (&mut value, levels(&config)) {
+        fields.extend(of_levels(&levels));
+    }
     Ok(if asking.json { format!("{value}\n") } else { text(&value) })
 }
 
@@ -33,6 +36,25 @@ pub(super) fn ask(configured: &Configured, of: &OfGroup) -> Result<(ServerConfig
         AdminAnswer::Failed(why) | AdminAnswer::NotYet(why) => Err(Failure::new(ExitCode::Failed, why)),
         other => Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
     }
+}
+
+/// The levels of the group; none where the server's program is older than this one, and knows of none.
+fn levels(config: &ServerConfig) -> Option<KvLevels> {
+    let question = Message::Admin(AdminRequest { request: 2, body: AdminBody::KvLevels });
+    match local::ask(&config.data, config.cluster, config.server, &question, local::PATIENCE) {
+        Ok(Message::AdminReply(AdminReply { body: AdminAnswer::KvLevels(levels), .. })) => Some(levels),
+        _ => None,
+    }
+}
+
+/// What this member goes up to, what the group has, and who has said less than this member, so that the group waits.
+fn of_levels(KvLevels { own, group, members }: &KvLevels) -> Map<String, Value> {
+    let held_back = members.iter().filter(|(_, level)| level < own).map(|(member, _)| member.0);
+    let mut fields = Map::new();
+    fields.insert("level".into(), json!(own));
+    fields.insert("group_level".into(), json!(group));
+    fields.insert("older_members".into(), json!(held_back.collect::<Vec<_>>()));
+    fields
 }
 
 /// The status as JSON.
@@ -117,6 +139,13 @@ mod tests {
         assert!(text.contains("leader         3\n") && text.contains("voters         [1,2,3]\n"), "{text}");
         assert!(!text.contains("trouble"), "{text}");
         assert!(text.contains("writes         go to server 3, which leads\n"), "{text}");
+    }
+
+    #[test]
+    fn who_holds_the_group_back_is_named() {
+        let members = vec![(Member(1), 2), (Member(2), 2), (Member(0x1_0003), 1)];
+        let fields = Value::Object(of_levels(&KvLevels { own: 2, group: 1, members }));
+        assert_eq!(fields, json!({ "level": 2, "group_level": 1, "older_members": [0x1_0003] }));
     }
 
     #[test]

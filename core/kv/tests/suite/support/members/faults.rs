@@ -55,9 +55,19 @@ impl Members {
         self.cut = servers.iter().copied().collect();
     }
 
+    /// A server's process ends, and half the time its power goes.
     pub(super) fn crash(&mut self, index: usize) {
-        self.crashes += 1;
         let power = self.chance.one_in(2);
+        self.crash_with(index, power);
+    }
+
+    /// The room loses power.
+    pub(super) fn black_out(&mut self) {
+        (0..self.servers.len()).for_each(|index| self.crash_with(index, true));
+    }
+
+    fn crash_with(&mut self, index: usize, power: bool) {
+        self.crashes += 1;
         let server = &mut self.servers[index];
         server.kv = None;
         server.timers.clear();

@@ -2,6 +2,7 @@
 
 mod askers;
 mod faults;
+mod levels;
 mod operator;
 mod settle;
 
@@ -12,6 +13,7 @@ use super::tally::Tally;
 use consensus::{Member, Membership, RaftGroup, Role};
 use core::time::Duration;
 use formats::kv_client::KvClient;
+use formats::kv_level::LEVEL;
 use formats::message::admin::{AdminAnswer, KvGroupsVerb};
 use formats::message::kv::FunctionId;
 use formats::message::member::{MemberBody, MemberOf, member_of};
@@ -81,6 +83,10 @@ pub(crate) struct Members {
     pub(crate) installed: u64,
     /// Nobody but the members compares what they have.
     pub(crate) is_blind: bool,
+    /// At which level each server is held.
+    levels: Vec<u32>,
+    /// Rows of states that members give one another come out as no rows.
+    pub(crate) spoils_rows: bool,
 }
 
 impl Members {
@@ -124,6 +130,8 @@ impl Members {
             crashes: 0,
             installed: 0,
             is_blind: false,
+            levels: vec![LEVEL; count],
+            spoils_rows: false,
         };
         (0..count).for_each(|index| members.start(index));
         members
@@ -150,6 +158,7 @@ impl Members {
             me,
             first: first.contains(me).then_some(first),
             bug: self.bug,
+            level: self.levels[index],
             ..Config::new(ClusterIdentity([7; 16]), [(TALLY, Tally)].into())
         }
     }
@@ -215,8 +224,7 @@ impl Members {
             32..34 if self.askers.iter().any(|asker| asker.awaited.len() < 8) => self.ask(),
             34..36 => self.tick()?,
             36 if self.chance.one_in(20) => self.crash_soon = Some(index),
-            // The room loses power.
-            36 if self.chance.one_in(20) => (0..self.servers.len()).for_each(|index| self.crash(index)),
+            36 if self.chance.one_in(20) => self.black_out(),
             37 if self.chance.one_in(20) => {
                 self.cut = (0..self.servers.len()).filter(|_| self.chance.one_in(2)).collect();
             }
@@ -251,7 +259,11 @@ impl Members {
         let server = &mut self.servers[index];
         for effect in effects.drain().take(carried_out) {
             match effect {
-                Effect::Send { to, message } => {
+                Effect::Send { to, mut message } => {
+                    levels::check(&self.levels, to, &message)?;
+                    if self.spoils_rows {
+                        levels::spoil(&mut message);
+                    }
                     if let Message::MemberOf(said) = &message {
                         *self.said_of.entry(said.group).or_default() += 1;
                     }
