@@ -174,7 +174,8 @@ impl<C: Cluster> Run<C> {
             Some(Wish::Add(node)) => drop(self.changes.left.remove(&node)),
             _ => {}
         }
-        (self.changes.tries, self.changes.heir) = (0, None);
+        // An answer that comes twice is none to what is wanted next.
+        (self.changes.tries, self.changes.heir, self.changes.asked) = (0, None, 0);
         self.engine.count(Kind::Change);
     }
 
