@@ -21,7 +21,7 @@ pub struct Planted {
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 33] = [
+pub const ALL: [Planted; 34] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -52,7 +52,11 @@ pub const ALL: [Planted; 33] = [
         "edge-forgets-early",
         "the Edge forgets what is acknowledged but not stable",
     ),
-    planted(Bug::SessionsLostInSnapshot, "sessions-lost-in-snapshot", "a snapshot of the KV has no sessions"),
+    planted(
+        Bug::SessionsLostInCheckpoint,
+        "sessions-lost-in-checkpoint",
+        "a checkpoint of the KV has no sessions",
+    ),
     of_group(Bug::KvVotesBeforeSync, "kv-votes-before-sync", "a KV member votes before its vote is synced"),
     of_group(
         Bug::KvReadsWithoutQuorum,
@@ -102,6 +106,14 @@ pub const ALL: [Planted; 33] = [
         about: "a KV's checkpoint is gathered as it goes",
         members: Some(1),
         groups: Some(2),
+    },
+    // Only in a group of two nobody else can lead for long.
+    Planted {
+        bug: Bug::KvHealingServes,
+        name: "kv-healing-serves",
+        about: "a KV member that leads without its state answers",
+        members: Some(2),
+        groups: None,
     },
 ];
 

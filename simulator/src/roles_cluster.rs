@@ -66,7 +66,7 @@ struct Sizes {
     remember_bytes: u64,
     segment_bytes: u64,
     checkpoint_every: u64,
-    snapshot_log_bytes: u64,
+    checkpoint_log_bytes: u64,
     checkpoint_rows: usize,
     log_ahead_bytes: u64,
     /// Whether everything but the ASDs is on one machine.
@@ -107,7 +107,7 @@ impl Sizes {
             remember_bytes: *random.pick(&[1, 4]) << 20,
             segment_bytes: *random.pick(&[512, 1024]) << 10,
             checkpoint_every: *random.pick(&[128, 512]) << 10,
-            snapshot_log_bytes: *random.pick(&[64, 256, 1024]) << 10,
+            checkpoint_log_bytes: *random.pick(&[64, 256, 1024]) << 10,
             together: random.coin(),
             retry: Duration::from_millis(*random.pick(&[20, 100, 1000])),
             through_frames: random.chance(2_500),
@@ -304,8 +304,8 @@ impl RolesCluster {
     /// The settings of a member of the KV's group.
     fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
         let usual = roles::kv_config(CLUSTER, self.bug);
-        let Sizes { snapshot_log_bytes, checkpoint_rows, log_ahead_bytes, .. } = self.sizes;
-        let config = kv::Config { snapshot_log_bytes, checkpoint_rows, log_ahead_bytes, ..usual };
+        let Sizes { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, .. } = self.sizes;
+        let config = kv::Config { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, ..usual };
         if self.sizes.is_one() {
             return config;
         }

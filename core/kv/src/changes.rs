@@ -96,6 +96,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
             let why = status.refusal().unwrap_or_default();
             return Some(AdminAnswer::Failed(format!("the KV's group is changed by its leader: {why}")));
         }
+        if self.healing.is_some() && !matches!(verb, KvGroupVerb::Transfer { .. }) {
+            let why = "the leader's state is damaged, and it hands over to another; ask again";
+            return Some(AdminAnswer::NotYet(why.to_string()));
+        }
         match self.change(verb, &status.membership) {
             Ok(change) => match self.replica.group.propose_membership(change) {
                 Ok(position) => {

@@ -53,8 +53,8 @@ pub(crate) struct Checkpoint {
 #[derive(Debug, Default)]
 struct Gathering {
     changes: Vec<TableChange>,
-    /// Whose pairs are not gathered whole yet, with their generations.
-    left: VecDeque<(GroupId, u64)>,
+    /// Whose pairs are not gathered whole yet.
+    left: VecDeque<GroupId>,
     /// A timer runs for the next step.
     is_waiting: bool,
 }
@@ -100,7 +100,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         for (group, hosted) in &mut self.groups {
             if let Some(mark) = hosted.checkpoint(is_whole, config.bug, &mut changes) {
                 marks.insert(*group, mark);
-                left.push_back((*group, hosted.generation));
+                left.push_back(*group);
             }
         }
         let replaced = core::mem::take(&mut self.device.log.grown);
@@ -115,9 +115,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         let Some(checkpoint) = &mut self.device.checkpoint else { return };
         let Some(gathering) = &mut checkpoint.gathering else { return };
         let mut slice = Slice { rows: config.checkpoint_rows, bytes: SLICE_BYTES };
-        while let Some((group, generation)) = gathering.left.front().copied() {
-            let hosted = self.groups.get_mut(&group).expect("who goes is gathered before");
-            if !hosted.gather(&mut slice, generation, &mut gathering.changes) {
+        while let Some(group) = gathering.left.front() {
+            let hosted = self.groups.get_mut(group).expect("who goes is gathered before");
+            if !hosted.gather(&mut slice, &mut gathering.changes) {
                 break;
             }
             gathering.left.pop_front();
@@ -150,12 +150,12 @@ impl<F: Function, C: Group> Serving<F, C> {
             Err(error) => return Err(failure(error)),
         };
         if is_durable {
-            counters.add(Counter::Snapshots, 1);
+            counters.add(Counter::Checkpoints, 1);
             device.dropped.drain(..dropped);
             device.leaving = 0;
             device.delete_before(sequence, disk, effects);
         } else {
-            counters.add(Counter::SnapshotsGivenUp, 1);
+            counters.add(Counter::CheckpointsGivenUp, 1);
             device.log.grown += replaced;
             device.rewrites |= is_whole;
             device.room.look(disk, effects);
@@ -165,7 +165,7 @@ impl<F: Function, C: Group> Serving<F, C> {
             if is_durable {
                 hosted.stale.clear();
                 if let Some(mark) = marks.get(&hosted.replica.of()) {
-                    hosted.replica.on_snapshot(mark);
+                    hosted.replica.on_state_kept(mark);
                     hosted.is_unwritten = false;
                 }
             }
@@ -198,27 +198,26 @@ impl Checkpoint {
     /// A group goes: what is left of it is gathered now, as the checkpoint speaks of it.
     pub(crate) fn on_drop<F: Function, C: Group>(&mut self, group: GroupId, hosted: &mut Hosted<F, C>) {
         let Some(gathering) = &mut self.gathering else { return };
-        let is_it = |(left, _): &(GroupId, u64)| *left == group;
-        if let Some(place) = gathering.left.iter().position(is_it)
-            && let Some((_, generation)) = gathering.left.remove(place)
-        {
-            hosted.gather(&mut { Slice::ALL }, generation, &mut gathering.changes);
+        if let Some(place) = gathering.left.iter().position(|left| *left == group) {
+            gathering.left.remove(place);
+            hosted.gather(&mut { Slice::ALL }, &mut gathering.changes);
         }
     }
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
-    /// Adds pairs that changed, as far as the slice goes. Whether none is left.
-    fn gather(&mut self, slice: &mut Slice, generation: u64, changes: &mut Vec<TableChange>) -> bool {
+    /// Adds pairs, as far as the slice goes. Whether none is left. Its generation is that with which the checkpoint began:
+    /// another state comes only while none is under way.
+    fn gather(&mut self, slice: &mut Slice, changes: &mut Vec<TableChange>) -> bool {
         let mut rows = Vec::new();
         let is_all = self.state.map.gather(slice, &mut rows);
-        changes.extend(rows.into_iter().map(|row| self.written(generation, row)));
+        changes.extend(rows.into_iter().map(|row| self.written(row)));
         is_all
     }
 
     /// What a row means to the table.
-    fn written(&self, generation: u64, (row, value): Written) -> TableChange {
-        let key = row_key(self.replica.of(), generation, &row);
+    fn written(&self, (row, value): Written) -> TableChange {
+        let key = row_key(self.replica.of(), self.generation, &row);
         match value {
             Some(value) => TableChange::Set { key, value: value.into() },
             None => TableChange::Delete { key },
@@ -240,7 +239,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let mut mark = self.replica.mark().filter(|mark| *mark != SnapshotMark::default())?;
         mark.index.0 += u64::from(bug == Some(Bug::CheckpointAheadOfLog));
         let mut head = self.state.head(mark.clone(), self.generation);
-        if bug == Some(Bug::SessionsLostInSnapshot) {
+        if bug == Some(Bug::SessionsLostInCheckpoint) {
             lose_sessions(&mut rows, &mut head);
         }
         if self.is_unwritten {
@@ -248,7 +247,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         }
         changes.extend(self.stale.iter().map(|generation| delete_generation(self.replica.of(), *generation)));
         changes.push(TableChange::Delete { key: TableKey::Arrived(self.replica.of()).encode().into() });
-        changes.extend(rows.into_iter().map(|row| self.written(self.generation, row)));
+        changes.extend(rows.into_iter().map(|row| self.written(row)));
         let key = TableKey::Group(self.replica.of());
         changes.push(set_head(key, encode_head(key, &head)));
         Some(mark)

@@ -7,8 +7,8 @@ use formats::message::kv::FunctionId;
 use glossary::{ClusterIdentity, NodeId};
 use step::Bug;
 
-/// How much log a snapshot replaces, where nothing else is said: a start reads at most about twice as much.
-pub const SNAPSHOT_LOG_BYTES: u64 = 32 << 20;
+/// How much log a checkpoint replaces, where nothing else is said: a start reads at most about twice as much.
+pub const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 
 /// How far the log is filled with zeros ahead of what is written, where nothing else is said: some 256 small commands.
 const LOG_AHEAD_BYTES: u64 = 1 << 20;
@@ -24,8 +24,8 @@ pub struct Config<F> {
     /// The functions that it hosts. One that commands were logged for stays, and stays as it was: the log is
     /// applied anew at every start.
     pub functions: BTreeMap<FunctionId, F>,
-    /// Once the log has grown by so many bytes, a snapshot replaces it.
-    pub snapshot_log_bytes: u64,
+    /// Once the log has grown by so many bytes, a checkpoint replaces it.
+    pub checkpoint_log_bytes: u64,
     /// The log is filled with zeros so far ahead of what is written, a multiple of 4 KiB; 0: not at all.
     pub log_ahead_bytes: u64,
     /// So many pairs of a checkpoint are gathered in one step.
@@ -37,7 +37,7 @@ pub struct Config<F> {
     pub first: Option<Membership>,
     /// Where the members are, others than this one, that are not the KVs of their servers ([`NodeId::kv_of`]).
     pub nodes: BTreeMap<Member, NodeId>,
-    /// Entries before a snapshot that are kept in memory, for members that are a little behind.
+    /// Entries before a checkpoint that are kept in memory, for members that are a little behind.
     pub kept_entries: u64,
     /// The level that this member goes up to, [`formats::kv_level::LEVEL`] at most. Held at an older one, it says and takes
     /// only what that knows.
@@ -53,7 +53,7 @@ impl<F> Config<F> {
         Config {
             cluster,
             functions,
-            snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+            checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             log_ahead_bytes: LOG_AHEAD_BYTES,
             checkpoint_rows: CHECKPOINT_ROWS,
             me,

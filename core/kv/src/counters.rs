@@ -24,12 +24,12 @@ counters! {
     Batches: "batches", "Batches of commands written and synced";
     LogBytes: "log_bytes", "Bytes of batches written";
     Marks: "marks", "Marks written behind the last batch before a pause";
-    Snapshots: "snapshots", "Snapshots finished";
-    SnapshotsGivenUp: "snapshots_given_up", "Snapshots given up because the disk was full";
+    Checkpoints: "checkpoints", "Checkpoints finished";
+    CheckpointsGivenUp: "checkpoints_given_up", "Checkpoints, and states that other members gave, given up because the disk was full";
     Full: "full", "Times that the log met a full disk";
-    Refused: "refused", "Commands refused to keep the room that a snapshot needs";
+    Refused: "refused", "Commands refused to keep the room that a checkpoint needs";
     Rejected: "rejected", "Messages of other members, or of strangers, that were dropped";
-    Installed: "installed", "Snapshots taken over from another member";
+    Installed: "installed", "States taken over from another member";
     Differed: "differed", "Times that another member had other pairs or sessions at the same entry; never without a fault";
     Healed: "healed", "States that were damaged on the disk, and were given anew by another member";
     Unknown: "unknown", "Messages of other members that were dropped, as this member is held at an older level";

@@ -15,7 +15,7 @@ const PASSED_MAX: usize = 4096;
 /// What was had, and who had something else.
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprints {
-    /// In order; entries that a snapshot brought are not among them.
+    /// In order; entries that a state brought are not among them.
     passed: VecDeque<(LogIndex, u64)>,
     /// What members told of entries that are not applied here yet.
     awaited: BTreeMap<Member, (LogIndex, u64)>,
@@ -33,7 +33,7 @@ impl Fingerprints {
         let mut differ = 0;
         while let Some((member, at, told)) = self.reached(index) {
             self.awaited.remove(&member);
-            // What a snapshot passed over is not compared.
+            // What a state passed over is not compared.
             differ += u64::from(at == index && !self.compare(member, index, told == hash));
         }
         differ
@@ -129,7 +129,7 @@ mod tests {
         assert!(own.hear(Member(2), told(2, 0)));
         assert!(!own.hear(Member(2), Fingerprint { scheme: SCHEME + 1, ..told(3, 0) }));
         assert!(!own.hear(Member(3), told(5000, 0)));
-        assert_eq!(own.pass(LogIndex(6000), 1), 0, "a snapshot passed over it");
+        assert_eq!(own.pass(LogIndex(6000), 1), 0, "a state passed over it");
         assert_eq!((own.at(LogIndex(5000)), own.at(LogIndex(6000))), (None, Some(1)));
     }
 }

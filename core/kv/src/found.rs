@@ -9,7 +9,8 @@ use glossary::GroupId;
 use step::{Bug, DiskOperation, Effects, Function};
 
 use crate::disk::{Disk, Purpose};
-use crate::recover::{self, Folded, Refusal};
+use crate::recover::Folded;
+use crate::refusals::{self, Refusal};
 use crate::start::Start;
 use crate::state::State;
 use crate::table::{self, OfGroup, table_name};
@@ -123,7 +124,7 @@ impl<F: Function> Start<F> {
         let Some(Folded { recovered, has_arrived, lacks }) = folded else {
             // The log says of each group what it goes on from.
             return match held.and_then(|held| held.current) {
-                Some(_) if group == GroupId::ROOT => Err(recover::without_log()),
+                Some(_) if group == GroupId::ROOT => Err(refusals::without_log()),
                 _ => Ok(((None, None), None)),
             };
         };

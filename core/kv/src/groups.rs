@@ -144,6 +144,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> AdminAnswer {
+        if self.root().healing.is_some() {
+            return self.nameless();
+        }
         let name = match verb {
             KvGroupsVerb::List => return AdminAnswer::KvGroups(self.list()),
             KvGroupsVerb::Make { ref name } | KvGroupsVerb::Drop { ref name } => name,

@@ -101,7 +101,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) {
-        if self.replica.of() != GroupId::ROOT || self.leadership().role != Role::Leader || !self.sees_all() {
+        let is_whole = self.replica.of() == GroupId::ROOT && self.healing.is_none();
+        if !is_whole || self.leadership().role != Role::Leader || !self.sees_all() {
             return;
         }
         let (now, levels) = (self.level(), self.levels());

@@ -9,7 +9,7 @@ pub struct Look {
     pub applied: LogIndex,
     /// Hash of the state that this gives: pairs, sessions, and how many commands there were.
     pub hash: u64,
-    /// Snapshots of any group that it took over from others, in this life.
+    /// States of any group that it took over from others, in this life.
     pub installed: u64,
     /// How often another member had something else at the same entry, in this life.
     pub differed: u64,

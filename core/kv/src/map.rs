@@ -37,6 +37,8 @@ impl Slice {
 /// How far a checkpoint under way was gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Gathering {
+    /// It has all pairs, not only what changed.
+    is_whole: bool,
     /// Up to which key.
     gathered: Option<Vec<u8>>,
     /// What keys behind it had when the checkpoint began, of those that changed since.
@@ -145,36 +147,63 @@ impl Map {
     /// have so many bytes. None left: empty.
     pub(crate) fn frozen_after(&self, after: Option<&[u8]>, bytes: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
         let before = self.frozen.as_ref().expect("the map is frozen");
-        self.under(before, after, bytes)
-    }
-
-    /// The same of those that are there.
-    pub(crate) fn after(&self, after: Option<&[u8]>, bytes: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.under(&Changes::new(), after, bytes)
-    }
-
-    fn under(&self, changes: &Changes, after: Option<&[u8]>, bytes: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (mut page, mut size) = (Vec::new(), 0);
         while page.is_empty() || size < bytes {
             let passed = page.last().map(|(key, _): &(Vec<u8>, _)| key.as_slice()).or(after);
             let from = passed.map_or(Bound::Unbounded, Bound::Excluded);
             let live = |from: Bound<&[u8]>| first_of(&self.pairs, from);
-            let Some((key, value)) = overlay::first(live, changes, |_| None, from) else { break };
+            let Some((key, value)) = overlay::first(live, before, |_| None, from) else { break };
             size += (key.len() + value.len()) as u64;
             page.push((key.to_vec(), value.to_vec()));
         }
         page
     }
 
-    /// A checkpoint begins: what changed since the last one is gathered, as it is now; nothing where it has all anyway.
-    pub(crate) fn begin_checkpoint(&mut self, has_all: bool) {
-        let is_any = self.changed.begin().next().is_some();
-        self.gathering = (is_any && !has_all).then(Gathering::default);
+    /// A checkpoint begins: what changed since the last one is gathered, or all, as it is now.
+    pub(crate) fn begin_checkpoint(&mut self, is_whole: bool) {
+        let has_changed = self.changed.begin().next().is_some();
+        let is_any = if is_whole { !self.pairs.is_empty() } else { has_changed };
+        self.gathering = is_any.then(|| Gathering { is_whole, ..Gathering::default() });
     }
 
     /// Rows of the checkpoint under way that were not gathered yet, as far as the slice goes. Whether none is left.
     pub(crate) fn gather(&mut self, slice: &mut Slice, rows: &mut Vec<Written>) -> bool {
-        let Some(gathering) = &mut self.gathering else { return true };
+        let is_left = match &self.gathering {
+            None => return true,
+            Some(Gathering { is_whole: true, .. }) => self.gather_pairs(slice, rows),
+            Some(_) => self.gather_changes(slice, rows),
+        };
+        if !is_left {
+            self.gathering = None;
+        }
+        !is_left
+    }
+
+    /// The same of a checkpoint that has all pairs. Whether some are left.
+    fn gather_pairs(&mut self, slice: &mut Slice, rows: &mut Vec<Written>) -> bool {
+        let Some(gathering) = &mut self.gathering else { return false };
+        loop {
+            let from = gathering.gathered.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let live = |from: Bound<&[u8]>| first_of(&self.pairs, from);
+            let Some((key, value)) = overlay::first(live, &gathering.kept, |_| None, from) else {
+                return false;
+            };
+            if slice.is_used_up() {
+                break;
+            }
+            slice.use_up(key.len() + value.len());
+            rows.push(row(key, Some(value.to_vec())));
+            gathering.gathered = Some(key.to_vec());
+        }
+        if let Some(gathered) = &gathering.gathered {
+            gathering.kept = gathering.kept.split_off(gathered);
+        }
+        true
+    }
+
+    /// The same of one that has what changed.
+    fn gather_changes(&mut self, slice: &mut Slice, rows: &mut Vec<Written>) -> bool {
+        let Some(gathering) = &mut self.gathering else { return false };
         let mut last = None;
         for key in self.changed.writing_after::<[u8]>(gathering.gathered.as_deref()) {
             if slice.is_used_up() {
@@ -189,11 +218,7 @@ impl Map {
             rows.push(row(key, value));
         }
         gathering.gathered = last.cloned().or(gathering.gathered.take());
-        let is_left = self.changed.writing_after::<[u8]>(gathering.gathered.as_deref()).next().is_some();
-        if !is_left {
-            self.gathering = None;
-        }
-        !is_left
+        self.changed.writing_after::<[u8]>(gathering.gathered.as_deref()).next().is_some()
     }
 
     /// It is durable, or came to nothing.
@@ -216,7 +241,7 @@ impl Map {
         let key = key.to_vec();
         self.changed.note(&key, bytes, before.is_some(), is_there);
         if let Some(gathering) = &mut self.gathering
-            && self.changed.is_writing(&key)
+            && (gathering.is_whole || self.changed.is_writing(&key))
             && !self.keeps_nothing
         {
             gathering.keep(&key, &before);
@@ -288,7 +313,7 @@ mod tests {
             prop_assert_ne!(map.hash(), before);
         }
 
-        /// Whatever changes while a snapshot is read, it holds what was there when it began.
+        /// Whatever changes while a frozen map is read, it gives what was there when it began.
         #[test]
         fn a_frozen_map_reads_as_it_was(
             start in proptest::collection::btree_map(0_u8..40, any::<u8>(), 0..30),
@@ -318,26 +343,35 @@ mod tests {
         #[test]
         fn a_checkpoint_is_of_one_moment(
             rounds in proptest::collection::vec(
-                (proptest::collection::vec((0_u8..40, any::<Option<u8>>()), 0..60), any::<bool>()), 1..5),
+                (proptest::collection::vec((0_u8..40, any::<Option<u8>>()), 0..60), any::<bool>(), any::<bool>()),
+                1..5,
+            ),
             rows in 1_usize..6,
         ) {
             let (mut map, mut table) = (Map::default(), BTreeMap::new());
             let change = |map: &mut Map, (key, value): (u8, Option<u8>)| {
                 map.change(&[key], value.map(|value| alloc::vec![value]));
             };
-            for (changes, is_durable) in rounds.into_iter().chain([(Vec::new(), true)]) {
+            for (changes, is_durable, is_whole) in rounds.into_iter().chain([(Vec::new(), true, false)]) {
                 let (before, meanwhile) = changes.split_at(changes.len() / 2);
                 before.iter().for_each(|one| change(&mut map, *one));
                 let then: BTreeMap<_, _> =
                     map.pairs().map(|(key, value)| row(key, Some(value.to_vec()))).collect();
-                map.begin_checkpoint(false);
+                map.begin_checkpoint(is_whole);
                 let (mut gathered, mut meanwhile) = (Vec::new(), meanwhile.iter());
+                let mut had = 0;
                 while !map.gather(&mut Slice { rows, bytes: 4 }, &mut gathered) {
+                    prop_assert!((1..=rows).contains(&(gathered.len() - had)), "each step does a part");
+                    had = gathered.len();
                     meanwhile.by_ref().take(3).for_each(|one| change(&mut map, *one));
                 }
                 meanwhile.for_each(|one| change(&mut map, *one));
                 map.end_checkpoint(is_durable);
+                prop_assert!(gathered.len() - had <= rows);
                 if is_durable {
+                    if is_whole {
+                        table.clear();
+                    }
                     for (key, value) in gathered {
                         match value {
                             Some(value) => drop(table.insert(key, Some(value))),

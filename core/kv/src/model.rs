@@ -338,7 +338,7 @@ fn answers_of_steps_are_bounded() {
     assert_eq!(state.map.len(), 2);
     let one = apply(&mut state, KvCommand::Steps(vec![replace("a")]));
     assert!(matches!(one, KvAnswer::Applied { index: 2, .. }));
-    assert!(crate::sessions::answer_bytes(&one) > largest);
+    assert!(crate::session::answer_bytes(&one) > largest);
 }
 
 /// Commands from before there were paths are answered as they were.

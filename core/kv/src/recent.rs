@@ -1,5 +1,5 @@
 //! Which keys the last commands changed, for those who watch. Memory of this member alone: it begins anew with every
-//! start and every snapshot, and says how far it reaches back.
+//! start and every state that another member gives, and says how far it reaches back.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -49,7 +49,7 @@ pub(crate) struct Replica<C> {
     pub(crate) unwritten: Unwritten,
     /// The next batch begins the log anew with this.
     begins: Option<Anew>,
-    /// It stands for no election: it has nothing to answer from.
+    /// It asks for no votes: it has nothing to answer from.
     pub(crate) is_mute: bool,
     /// Bytes of entries that were applied and are still in memory.
     kept_bytes: usize,
@@ -110,13 +110,13 @@ impl<C: Group> Replica<C> {
         self.membership = membership;
     }
 
-    /// What a snapshot of the state stands for, as it is now.
+    /// What the state stands for, as it is now.
     pub(crate) fn mark(&self) -> Option<SnapshotMark> {
         self.group.mark(self.unwritten.applied())
     }
 
-    /// A snapshot is durable.
-    pub(crate) fn on_snapshot(&mut self, mark: &SnapshotMark) {
+    /// A checkpoint is durable, or a state is kept for others: it stands for what is before it.
+    pub(crate) fn on_state_kept(&mut self, mark: &SnapshotMark) {
         let kept = if self.has_others { self.kept_entries } else { 0 };
         // It is refused where a group of one has forgotten more by itself.
         let _ = self.group.compact(mark, LogIndex(mark.index.0.saturating_sub(kept)));
@@ -161,7 +161,7 @@ impl<C: Group> Replica<C> {
         if !self.has_others && self.kept_bytes >= FORGET_BYTES {
             self.kept_bytes = 0;
             if let Some(mark) = self.mark() {
-                // The files have them. A member that joins needs a snapshot of its own.
+                // The files have them. A member that joins needs a state of its own.
                 let _ = self.group.compact(&mark, mark.index);
             }
         }

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use consensus::{
-    Entry, EntryBody, Leadership, LogIndex, Member, MembershipChange, ReadAnswer, Ready, Refused, Rejected,
-    Role,
+    Entry, EntryBody, Leadership, LogIndex, Member, MembershipChange, MessageBody, ReadAnswer, Ready,
+    Refused, Rejected, Role,
 };
 use formats::Effect;
 use formats::kv_store::{decode_entry, encode_entry};
@@ -85,7 +85,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         message: consensus::Message,
         counters: &mut Counters,
     ) -> Result<(), String> {
-        if self.replica.is_asked_too_early(&message) {
+        // A member without its state would only disturb who leads.
+        let is_unable = self.healing.is_some() && message.body == MessageBody::TakeOver;
+        if is_unable || self.replica.is_asked_too_early(&message) {
             counters.add(Counter::Rejected, 1);
             return Ok(());
         }

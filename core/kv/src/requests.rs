@@ -26,7 +26,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Option<KvAnswer> {
-        if let Some(answer) = self.without_state() {
+        let is_bug = self.replica.has(Bug::KvHealingServes) && matches!(request.body, KvBody::Query(_));
+        if let Some(answer) = self.without_state().filter(|_| !is_bug) {
             counters.add(Counter::NotNow, 1);
             return Some(answer);
         }

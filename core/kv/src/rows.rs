@@ -21,15 +21,15 @@ pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 pub(crate) type Written = (Vec<u8>, Option<Vec<u8>>);
 
 impl<F: Function> State<F> {
-    /// The rows that changed since the last checkpoint, for the one that begins now: those of sessions; pairs follow, as
-    /// they are gathered. Or all.
-    pub(crate) fn begin_checkpoint(&mut self, all: bool) -> Vec<Written> {
+    /// The rows of sessions that changed since the last checkpoint, or all, for the one that begins now. Pairs follow, as
+    /// they are gathered.
+    pub(crate) fn begin_checkpoint(&mut self, is_whole: bool) -> Vec<Written> {
         let mut rows = Vec::new();
         self.sessions.begin_checkpoint(&mut rows);
-        self.map.begin_checkpoint(all);
-        if all {
-            let (every, _) = page(&self.sessions, &[], u64::MAX, |after, bytes| self.map.after(after, bytes));
-            rows = every.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        self.map.begin_checkpoint(is_whole);
+        if is_whole {
+            let every = self.sessions.rows_after(&[]).map(|row| encode_row(&row));
+            rows = every.map(|(key, value)| (key, Some(value))).collect();
         }
         rows
     }
@@ -112,35 +112,70 @@ impl Frozen {
 
     /// Its rows behind a key, at least one and no further one once they have so many bytes; and whether none follows.
     pub(crate) fn page(&self, map: &Map, after: &[u8], bytes: u64) -> (Rows, bool) {
-        page(&self.sessions, after, bytes, |after, bytes| map.frozen_after(after, bytes))
+        let (mut page, mut size) = (Vec::new(), 0_u64);
+        let is_first_pair = match RowKey::decode(after) {
+            Some(RowKey::Pair(_)) => false,
+            _ => {
+                for row in self.sessions.rows_after(after) {
+                    let (key, value) = encode_row(&row);
+                    size += (key.len() + value.len()) as u64;
+                    page.push((key, value));
+                    if size >= bytes {
+                        return (page, false);
+                    }
+                }
+                true
+            }
+        };
+        let from = after.get(1..).filter(|_| !is_first_pair);
+        let found = map.frozen_after(from, bytes.saturating_sub(size));
+        let is_all = found.is_empty();
+        page.extend(found.into_iter().map(|(key, value)| encode_row(&Row::Pair(key, value))));
+        (page, is_all)
     }
 }
 
-/// Rows of sessions, then of pairs, behind a key.
-fn page(
-    sessions: &Sessions,
-    after: &[u8],
-    bytes_max: u64,
-    pairs: impl Fn(Option<&[u8]>, u64) -> Rows,
-) -> (Rows, bool) {
-    let (mut page, mut bytes) = (Vec::new(), 0_u64);
-    let is_first_pair = match RowKey::decode(after) {
-        Some(RowKey::Pair(_)) => false,
-        _ => {
-            for row in sessions.rows_after(after) {
-                let (key, value) = encode_row(&row);
-                bytes += (key.len() + value.len()) as u64;
-                page.push((key, value));
-                if bytes >= bytes_max {
-                    return (page, false);
-                }
-            }
-            true
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use formats::kv_store::LoggedCommand;
+    use formats::message::kv::{KvCommand, KvStep};
+    use step::OrderedMap;
+
+    /// Nobody calls it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct NoFunction;
+
+    impl Function for NoFunction {
+        fn apply(&self, _map: &mut dyn OrderedMap, _command: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+            Err(Vec::new())
         }
-    };
-    let from = after.get(1..).filter(|_| !is_first_pair);
-    let found = pairs(from, bytes_max.saturating_sub(bytes));
-    let is_all = found.is_empty();
-    page.extend(found.into_iter().map(|(key, value)| encode_row(&Row::Pair(key, value))));
-    (page, is_all)
+
+        fn query(&self, _map: &dyn OrderedMap, _query: &[u8]) -> Vec<u8> {
+            Vec::new()
+        }
+    }
+
+    /// A state with one pair, by one command of one session.
+    fn state(value: u8, session: u64) -> State<NoFunction> {
+        let mut state = State::new([].into());
+        let command = KvCommand::Sequence(vec![KvStep::Set { key: vec![1], value: vec![value] }]);
+        state.apply(&LoggedCommand { session, sequence: 1, answered_below: 1, command });
+        state
+    }
+
+    /// Each row may check for itself, and one be from another time.
+    #[test]
+    fn rows_that_do_not_add_up_to_the_head_are_no_state() {
+        let head = state(1, 1).head(SnapshotMark::default(), 1);
+        for (value, session, fits) in [(1, 1, true), (2, 1, false), (1, 2, false)] {
+            let mut other = state(value, session);
+            let (rows, is_all) =
+                Frozen::new(&mut other, SnapshotMark::default()).page(&other.map, &[], u64::MAX);
+            let mut restored = State::<NoFunction>::new([].into());
+            assert!(!is_all && rows.iter().all(|(key, value)| restored.restore_row(key, value)));
+            assert_eq!(restored.finish_restore(&head), fits, "{value} {session}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Sessions: what was answered to commands that may be sent again, so that each is applied once.
 //!
-//! The table is part of the state: it changes by applied commands alone, and is in every snapshot. A command
+//! The table is part of the state: it changes by applied commands alone, and its rows are in every checkpoint. A command
 //! is known by its session and number. Its answer is kept until the asker says that it has it. All bounds
 //! work by forgetting the oldest, and what was forgotten is answered so; it is never applied again. That holds
 //! for a whole session too, as long as it is among the last that were forgotten
@@ -11,21 +11,16 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 use formats::kv_store::{LoggedCommand, SessionRecord};
 use formats::kv_table::{Row, RowKey, SessionRow, encode_row};
-use formats::message::kv::{KvAnswer, KvError, StepError};
+use formats::message::kv::{KvAnswer, KvError};
 
 use crate::changed::Changed;
 use crate::hash;
-use crate::limits::{
-    MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSION_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, STEP_BYTES,
-};
+use crate::limits::{MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSIONS};
 use crate::rows::Written;
-use crate::steps;
+use crate::session::{ANSWER_BYTES, Session, answer_bytes};
 
-/// What a session takes in a snapshot beside its answers, at most.
+/// What a session takes in a table beside its answers, at most.
 const SESSION_BYTES: usize = 64;
-
-/// What an answer counts for beside its bytes.
-const ANSWER_BYTES: usize = 32;
 
 /// All sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,16 +36,6 @@ pub(crate) struct Sessions {
     changed_forgotten: Changed<()>,
     /// A planted mistake: nothing is known to have been applied before.
     pub(crate) is_blind: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Session {
-    answered_below: u64,
-    used: u64,
-    answers: BTreeMap<u64, KvAnswer>,
-    bytes: usize,
-    /// The sum of the hashes of answers, of which it sees numbers and sizes: answers are what the map makes them.
-    hash: u64,
 }
 
 impl Sessions {
@@ -128,8 +113,8 @@ impl Sessions {
         self.sessions.len() as u64
     }
 
-    /// Bytes that the table takes in a snapshot, at most.
-    pub(crate) fn snapshot_bytes(&self) -> u64 {
+    /// Bytes of all its rows, at most.
+    pub(crate) fn whole_bytes(&self) -> u64 {
         (self.bytes + SESSION_BYTES * self.sessions.len() + 8 * self.forgotten.len()) as u64
     }
 
@@ -215,17 +200,17 @@ impl Sessions {
         (self.bytes, self.hash) = (self.bytes + session.bytes, self.hash.wrapping_add(session.hash(number)));
     }
 
-    /// Takes a session out of a snapshot.
+    /// Takes a session out of a snapshot of an older program.
     pub(crate) fn restore(&mut self, number: u64, record: SessionRecord) {
         let SessionRecord { answered_below, used, answers } = record;
-        let mut session = Session { answered_below, used, ..Session::default() };
+        let mut session = Session::new(SessionRow { answered_below, used });
         answers.into_iter().for_each(|(sequence, answer)| session.insert(sequence, answer));
         self.bytes += session.bytes;
         self.hash = self.hash.wrapping_add(session.hash(number));
         self.sessions.insert(number, session);
     }
 
-    /// Takes forgotten sessions out of a snapshot, the oldest first.
+    /// Takes forgotten sessions, the oldest first.
     pub(crate) fn restore_forgotten(&mut self, sessions: Vec<u64>) {
         let hashes = sessions.iter().map(|session| hash::mix([*session]));
         self.hash = hashes.fold(self.hash, u64::wrapping_add);
@@ -233,94 +218,12 @@ impl Sessions {
     }
 }
 
-impl Session {
-    fn row(&self) -> SessionRow {
-        SessionRow { answered_below: self.answered_below, used: self.used }
-    }
-
-    fn insert(&mut self, sequence: u64, answer: KvAnswer) {
-        self.bytes += answer_bytes(&answer);
-        self.hash = self.hash.wrapping_add(answer_hash(sequence, &answer));
-        self.answers.insert(sequence, answer);
-    }
-
-    fn hash(&self, number: u64) -> u64 {
-        hash::mix([number, self.answered_below, self.used, self.hash])
-    }
-
-    /// Forgets answers, and says which.
-    fn forget_below(&mut self, sequence: u64) -> Vec<u64> {
-        self.answered_below = self.answered_below.max(sequence);
-        let kept = self.answers.split_off(&self.answered_below);
-        let gone = core::mem::replace(&mut self.answers, kept);
-        for (sequence, answer) in &gone {
-            self.bytes -= answer_bytes(answer);
-            self.hash = self.hash.wrapping_sub(answer_hash(*sequence, answer));
-        }
-        gone.into_keys().collect()
-    }
-
-    fn keep_bounds(&mut self) -> Vec<u64> {
-        let mut gone = Vec::new();
-        while self.answers.len() > MAX_SESSION_ANSWERS
-            || (self.bytes > MAX_SESSION_BYTES && self.answers.len() > 1)
-        {
-            let (&oldest, _) = self.answers.first_key_value().expect("there are answers");
-            gone.extend(self.forget_below(oldest + 1));
-        }
-        gone
-    }
-}
-
-fn answer_hash(sequence: u64, answer: &KvAnswer) -> u64 {
-    hash::mix([sequence, answer_bytes(answer) as u64])
-}
-
-/// Bytes that an answer counts for.
-pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
-    use KvError::{
-        Assert, Forgotten, Full, NoFunction, NoGroup, NotAllowed, NotLeader, NotYet, Refused, Step, TooLarge,
-        TooNew, Unavailable,
-    };
-    let own = match answer {
-        KvAnswer::Done(bytes) | KvAnswer::Failed(Refused(bytes)) => bytes.len(),
-        KvAnswer::Value(value) => value.as_ref().map_or(0, Vec::len),
-        KvAnswer::Range { pairs, .. } => pairs.iter().map(|(key, value)| key.len() + value.len()).sum(),
-        KvAnswer::Applied { answers, .. } => {
-            answers.iter().map(|answer| STEP_BYTES + steps::answer_bytes(answer)).sum()
-        }
-        KvAnswer::Failed(Assert { key, .. }) => key.len(),
-        KvAnswer::Failed(Step { path, key, why }) => key.len() + 8 * path.len() + step_error_bytes(why),
-        KvAnswer::Failed(TooLarge(text)) => text.len(),
-        KvAnswer::Failed(
-            NoFunction(_)
-            | Forgotten
-            | Full
-            | Unavailable
-            | NotLeader { .. }
-            | NotYet { .. }
-            | TooNew { .. }
-            | NotAllowed
-            | NoGroup(_)
-            | KvError::Unknown,
-        ) => 0,
-        // No command is answered so.
-        KvAnswer::Read { .. } => 0,
-    };
-    own + ANSWER_BYTES
-}
-
-fn step_error_bytes(why: &StepError) -> usize {
-    match why {
-        StepError::Refused(said) => said.len(),
-        StepError::Value | StepError::Missing | StepError::Range | StepError::NoFunction(_) => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{MAX_SESSION_ANSWERS, MAX_SESSION_BYTES};
     use alloc::vec;
+    use formats::kv_table::decode_row;
     use formats::message::kv::KvCommand;
 
     const FORGOTTEN: Option<KvAnswer> = Some(KvAnswer::Failed(KvError::Forgotten));
@@ -404,5 +307,37 @@ mod tests {
             }
         }
         assert_eq!(restored, sessions);
+    }
+
+    /// Whatever is forgotten between two checkpoints, the table has what there is.
+    #[test]
+    fn the_rows_of_checkpoints_give_all_of_it() {
+        let (mut sessions, mut table) = (Sessions::default(), BTreeMap::new());
+        for index in 1..=3 * MAX_SESSIONS as u64 {
+            let (session, sequence) = (index / 2, 1 + index % 2);
+            record(&mut sessions, session, sequence, sequence, index);
+            if index.is_multiple_of(1000) || index == 3 * MAX_SESSIONS as u64 {
+                let mut rows = Vec::new();
+                sessions.begin_checkpoint(&mut rows);
+                for (key, value) in rows {
+                    match value {
+                        Some(value) => drop(table.insert(key, value)),
+                        None => drop(table.remove(&key)),
+                    }
+                }
+                sessions.end_checkpoint(true);
+            }
+        }
+        let mut restored = Sessions::default();
+        for (key, value) in &table {
+            match decode_row(key, value).expect("a row") {
+                Row::Session(number, row) => restored.restore_session(number, row),
+                Row::Answer(number, sequence, answer) => restored.restore_answer(number, sequence, answer),
+                Row::Forgotten(sessions) => restored.restore_forgotten(sessions),
+                Row::Pair(..) => panic!("sessions are no pairs"),
+            }
+        }
+        assert_eq!(restored, sessions);
+        assert_eq!(restored.answer(1, 1), FORGOTTEN, "two thousand were pushed out");
     }
 }

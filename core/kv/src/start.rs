@@ -21,7 +21,9 @@ use step::{Bug, DiskError, DiskOperation, DiskOutcome, DiskResult, Effects, File
 use crate::config::Config;
 use crate::disk::{Disk, Named, Purpose, log_name, named, new_file, snapshot_name};
 use crate::found::{Found, FoundTable, Rest, Table};
-use crate::recover::{self, Beginning, LogFile, Refusal, Replayed};
+use crate::log_files::{self, LogFile};
+use crate::recover::{self, Beginning, Replayed};
+use crate::refusals::{self, Refusal};
 use crate::state::State;
 use crate::table::{Loaded, Loading, OfGroup, table_name};
 use crate::unwritten::Anew;
@@ -259,7 +261,7 @@ impl<F: Function> Start<F> {
         if let (Table::Whole { .. }, Some(first)) = (&self.table, self.beginning.first)
             && !self.logs.contains_key(&first)
         {
-            return Err(recover::without_log());
+            return Err(refusals::without_log());
         }
         let needed: Vec<_> = self.logs.range(self.first_log()..).collect();
         self.awaited = needed.len();
@@ -293,14 +295,14 @@ impl<F: Function> Start<F> {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Result<Option<Started<F>>, Refusal> {
-        self.read.push(recover::read_log(bytes, &self.owner, sequence)?);
+        self.read.push(log_files::read_log(bytes, &self.owner, sequence)?);
         self.awaited -= 1;
         if self.awaited > 0 {
             return Ok(None);
         }
         self.read.sort_by_key(|log| log.sequence);
         if let Some(snapshot) = self.snapshot.filter(|_| self.beginning.has_mark()) {
-            let Some(first) = recover::upon(&self.read, snapshot) else {
+            let Some(first) = log_files::upon(&self.read, snapshot) else {
                 return self.pass_over(snapshot, disk, effects);
             };
             self.beginning.first = Some(first);
@@ -308,14 +310,14 @@ impl<F: Function> Start<F> {
         }
         if matches!(self.table, Table::None)
             && self.snapshot.is_none()
-            && recover::has_lost_its_begin(&self.read)
+            && log_files::has_lost_its_begin(&self.read)
         {
             // A start that deleted a table of which nothing could be read was cut off before there was another.
             self.table = Table::Lost { is_unreadable: false };
         }
         if matches!(self.table, Table::Lost { .. }) {
             // Whatever the table held, the last file that says all again says what its state stood for.
-            self.beginning.first = recover::last_anew(&self.read);
+            self.beginning.first = log_files::last_anew(&self.read);
             let first = self.first_log();
             self.read.retain(|log| log.sequence >= first);
         }
@@ -335,12 +337,12 @@ impl<F: Function> Start<F> {
         let recovered = self.choose_states(groups, disk, effects)?;
         // A file without a batch is that of a member that had nothing yet when it was given the snapshot.
         if self.is_ignored && recovered.is_none() && self.read.is_empty() {
-            return Err(recover::without_log());
+            return Err(refusals::without_log());
         }
         (self.end, self.recovered) = (judgement.end, recovered);
         let snapshot =
             self.snapshot.map(|sequence| (snapshot_name(sequence), 0, mem::take(&mut self.snapshot_bytes)));
-        let unmarked = recover::unmarked(&self.read, &judgement);
+        let unmarked = log_files::unmarked(&self.read, &judgement);
         for (file, offset, bytes) in
             unmarked.into_iter().chain(snapshot.filter(|(.., bytes)| !bytes.is_empty()))
         {
@@ -365,7 +367,7 @@ impl<F: Function> Start<F> {
         // A log may have been opened and nothing written to it yet.
         let is_begun = self.state.index > 0 || self.read.iter().any(|log| log.scan.is_ok());
         if !is_begun && !self.is_new {
-            return Err(recover::without_anything());
+            return Err(refusals::without_anything());
         }
         let first = self.first_log();
         let old_logs = self.logs.range(..first).map(|(sequence, _)| log_name(*sequence));

@@ -22,7 +22,7 @@ use crate::transaction::Transaction;
 const PAIR_BYTES: u64 = 16;
 
 /// Pages that a state takes whatever is in it.
-const SNAPSHOT_PAGES: u64 = 16;
+const WHOLE_PAGES: u64 = 16;
 
 /// The state that the log leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,8 +121,8 @@ impl<F: Function> State<F> {
     /// Bytes of all its rows, at most.
     pub(crate) fn whole_bytes(&self) -> u64 {
         let pairs = self.map.bytes() + PAIR_BYTES * self.map.len();
-        let all = pairs + self.sessions.snapshot_bytes();
-        all + all / 32 + SNAPSHOT_PAGES * PAGE
+        let all = pairs + self.sessions.whole_bytes();
+        all + all / 32 + WHOLE_PAGES * PAGE
     }
 }
 

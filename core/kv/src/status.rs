@@ -87,7 +87,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }
         None if !device.has_room() => Some(
-            "its disk is nearly full: it takes only commands that remove, to keep room for its snapshots; free \
+            "its disk is nearly full: it takes only commands that remove, to keep room for its checkpoints; free \
              space on its disk"
                 .to_string(),
         ),

@@ -11,7 +11,8 @@ use glossary::GroupId;
 use step::{DiskError, FileName, Function, TableChange};
 
 use crate::found::Rest;
-use crate::recover::{ADVICE, Refusal, Stands};
+use crate::recover::Stands;
+use crate::refusals::{ADVICE, Refusal};
 use crate::state::State;
 
 /// The table's name.

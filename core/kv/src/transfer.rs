@@ -110,7 +110,7 @@ impl<F: Function> Transfer<F> {
 }
 
 impl<F: Function, C: Group> Hosted<F, C> {
-    /// The leader offers a snapshot.
+    /// The leader offers a state.
     pub(crate) fn on_offered(&mut self, offer: SnapshotOffer, effects: &mut Effects<Effect>) {
         let SnapshotOffer { from, mark } = offer;
         match &mut self.transfer {
@@ -253,7 +253,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.frozen = Some(Frozen::new(&mut self.state, mark.clone()));
         if self.leadership().role == Role::Leader {
             // Who lacks entries is offered this one from now on. The log's files have what is forgotten in memory.
-            self.replica.on_snapshot(&mark);
+            self.replica.on_state_kept(&mark);
         }
     }
 
@@ -304,7 +304,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let is_taken = match result {
             Ok(_) => self.replica.group.snapshot_arrived(&transfer.mark),
             Err(DiskError::Full) => {
-                counters.add(Counter::SnapshotsGivenUp, 1);
+                counters.add(Counter::CheckpointsGivenUp, 1);
                 false
             }
             Err(error) => return Err(crate::table::failure(error)),
@@ -316,7 +316,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.pump(counters, effects)
     }
 
-    /// The group installs the snapshot that arrived: it is the state from here on.
+    /// The group installs the state that arrived: it is the state from here on.
     pub(crate) fn install(&mut self, mark: &SnapshotMark, counters: &mut Counters) {
         let transfer = self.transfer.take().filter(|transfer| transfer.mark == *mark);
         let transfer = transfer.expect("the group installs what arrived");

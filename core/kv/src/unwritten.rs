@@ -33,7 +33,7 @@ pub(crate) struct Taken {
 /// What a file begins with that says all again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Anew {
-    /// The number of the snapshot from which the file goes on, if one is, or will be, there.
+    /// The number of the checkpoint from which the file goes on, if one is, or will be, there.
     pub(crate) upon: Option<u64>,
     /// What the group begins with, or was given by another member.
     pub(crate) install: Option<SnapshotMark>,

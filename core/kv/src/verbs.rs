@@ -86,8 +86,16 @@ impl<F: Function, C: Group> Serving<F, C> {
         )
     }
 
+    /// What to say of names of groups while nobody here knows any.
+    pub(crate) fn nameless(&self) -> AdminAnswer {
+        AdminAnswer::NotYet(format!("{}; ask another server, or again", self.healing_text(GroupId::ROOT)))
+    }
+
     /// The group of a name, where it is hosted here.
     fn find(&self, name: &str) -> Result<GroupId, Box<AdminAnswer>> {
+        if self.root().healing.is_some() {
+            return Err(Box::new(self.nameless()));
+        }
         let Some((_, record)) = self.named().into_iter().find(|(named, _)| named == name) else {
             return Err(Box::new(AdminAnswer::Failed(format!(
                 "there is no group '{name}', as far as this member knows: list them (ovs kv group list)"

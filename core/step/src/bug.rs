@@ -36,8 +36,8 @@ pub enum Bug {
     LiveScoDeleted,
     /// The KV answers before its log is synced.
     KvAnswersBeforeSync,
-    /// The KV forgets its sessions in a snapshot, so that a command sent again is applied again.
-    SessionsLostInSnapshot,
+    /// The KV forgets its sessions in a checkpoint, so that a command sent again is applied again.
+    SessionsLostInCheckpoint,
     /// The Edge forgets a change when it is acknowledged instead of when it is stable.
     EdgeForgetsEarly,
     /// A member of the KV's group says for whom it votes before that is synced.
@@ -68,6 +68,8 @@ pub enum Bug {
     KvHealingForgets,
     /// A checkpoint of the KV that is gathered over several steps has pairs as they are when they are gathered.
     CheckpointOfManyMoments,
+    /// A member of the KV's group that leads without its state, to hand over, answers questions meanwhile.
+    KvHealingServes,
     /// A leader of the KV's group takes its own level for the group's, whatever the other members know.
     KvRaisesEarly,
 }

@@ -46,10 +46,10 @@ const KINDS: [(Draw, u32); 15] = [
     (Draw::Misdirect, 2),
 ];
 
-/// How often in 10,000 a table rots in a run, and how many voters a group must have for that: at no time are fewer than two
-/// others members.
+/// How often in 10,000 a table rots in a run, and how many voters a group must have for that: at no time are fewer than
+/// one other members.
 const TABLE_ROT: u64 = 3_000;
-const VOTERS_THAT_HEAL: usize = 3;
+const VOTERS_THAT_HEAL: usize = 2;
 
 /// Kinds that strike for certain: every run has [`KINDS_MIN`] of them.
 const CERTAIN: usize = 7;

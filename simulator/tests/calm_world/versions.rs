@@ -66,7 +66,7 @@ fn cast() -> Vec<Role> {
         checkpoint_every: ByteCount(8 << 10),
     });
     let mut roles = vec![
-        roles::kv_role(kv::Config { snapshot_log_bytes: 8 << 10, ..roles::kv_config(CLUSTER, None) }),
+        roles::kv_role(kv::Config { checkpoint_log_bytes: 8 << 10, ..roles::kv_config(CLUSTER, None) }),
         roles::cast(&RoleCard::Objects { kv: KV, osds: osds.clone(), gone: Vec::new() }, None),
         roles::cast(
             &RoleCard::VolumeDriver { node: VOLUME_DRIVER, kv: KV, objects: OBJECTS, accept_loss: false },

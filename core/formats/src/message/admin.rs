@@ -127,7 +127,7 @@ pub enum KvGroupVerb {
         /// Which.
         to: Member,
     },
-    /// The member that is asked, whichever, replaces its log by a snapshot.
+    /// The member that is asked, whichever, replaces its log by a checkpoint.
     Snapshot,
     /// The member that is asked, whichever, says what it has, in short. Who compares asks one member for what it has now,
     /// and the others for what they had at the same entry.

@@ -152,7 +152,7 @@ fn who_waits_for_a_change_is_answered_when_the_lead_is_lost() {
 }
 
 #[test]
-fn leadership_is_handed_over_and_snapshots_are_made() {
+fn leadership_is_handed_over_and_checkpoints_are_made() {
     let mut world = group(3, 3);
     world.pass(60).expect("nothing goes wrong");
     for to in [2, 0, 1] {

@@ -72,7 +72,7 @@ fn the_runs_crash_fill_the_disk_and_make_checkpoints() {
 #[test]
 fn planted_bugs_are_found() {
     assert!(finds(Bug::KvAnswersBeforeSync, run));
-    assert!(finds(Bug::SessionsLostInSnapshot, run));
+    assert!(finds(Bug::SessionsLostInCheckpoint, run));
     assert!(finds(Bug::CheckpointAheadOfLog, run));
     assert!(finds(Bug::CheckpointOfManyMoments, run));
     assert!(finds(Bug::TornTailAccepted, run));

@@ -23,7 +23,7 @@ proptest! {
 }
 
 #[test]
-fn the_runs_crash_and_hand_snapshots_over() {
+fn the_runs_crash_and_hand_states_over() {
     let mut worlds: Vec<_> = (0..10).map(|seed| Members::new(seed, 3, None)).collect();
     worlds.iter_mut().for_each(|world| assert_eq!(run(world, 6000), Ok(())));
     assert!(worlds.iter().map(|world| world.crashes).sum::<usize>() > 20);
@@ -34,5 +34,5 @@ fn the_runs_crash_and_hand_snapshots_over() {
 fn planted_bugs_are_found() {
     let finds = |bug| (0..100).any(|seed| run(&mut Members::new(seed, 3, Some(bug)), 4000).is_err());
     assert!(finds(Bug::KvAnswersBeforeSync));
-    assert!(finds(Bug::SessionsLostInSnapshot));
+    assert!(finds(Bug::SessionsLostInCheckpoint));
 }

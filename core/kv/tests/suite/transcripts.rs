@@ -4,13 +4,15 @@ use crate::support::disk::Disk;
 use crate::support::tally::Tally;
 use consensus::RaftGroup;
 use formats::journal::PAGE;
-use formats::message::admin::{AdminBody, AdminRequest};
+use formats::message::admin::{AdminBody, AdminRequest, KvGroupVerb};
 use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvQuery, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, NodeId};
 use kv::{Config, Kv};
 use std::fmt::Write;
-use step::{DiskError, DiskOperation, DiskResult, Effects, Machine, OperationId, Timestamp};
+use step::{
+    DiskError, DiskOperation, DiskResult, Effects, Machine, OperationId, TableChange, TimerId, Timestamp,
+};
 
 struct Script {
     kv: Kv<Tally, RaftGroup>,
@@ -20,16 +22,54 @@ struct Script {
 }
 
 impl Script {
-    fn new(disk: Disk, snapshot_log_bytes: u64) -> Self {
-        Script::filled_ahead(disk, snapshot_log_bytes, 0)
+    fn new(disk: Disk, checkpoint_log_bytes: u64) -> Self {
+        Script::filled_ahead(disk, checkpoint_log_bytes, 0)
     }
 
     /// A KV whose log is filled with so many zeros ahead.
-    fn filled_ahead(disk: Disk, snapshot_log_bytes: u64, log_ahead_bytes: u64) -> Self {
+    fn filled_ahead(disk: Disk, checkpoint_log_bytes: u64, log_ahead_bytes: u64) -> Self {
         let functions = [(FunctionId(9), Tally)].into();
         let usual = Config::new(ClusterIdentity([7; 16]), functions);
-        let config = Config { snapshot_log_bytes, log_ahead_bytes, ..usual };
+        let config = Config { checkpoint_log_bytes, log_ahead_bytes, ..usual };
         Script { kv: Kv::new(config), disk, operations: Vec::new(), text: String::new() }
+    }
+
+    /// The same, which gathers one pair of a checkpoint in a step.
+    fn in_pieces() -> Self {
+        let functions = [(FunctionId(9), Tally)].into();
+        let config = Config { checkpoint_rows: 1, ..Config::new(ClusterIdentity([7; 16]), functions) };
+        let mut script = Script { kv: Kv::new(config), ..Script::new(Disk::default(), 1 << 20) };
+        script.event("start", Event::Start { seed: [0; 32] });
+        script.run();
+        let set = |key: u8| KvStep::Set { key: vec![key], value: vec![key] };
+        script.command(1, (0..6).map(set).collect());
+        script.turn();
+        script.run();
+        script
+    }
+
+    /// Has a checkpoint made, in whose middle nothing else happens: how often its timer ran out, and what it commits.
+    fn gather(&mut self) -> (usize, Vec<TableChange>) {
+        let body = AdminBody::KvGroup(KvGroupVerb::Snapshot);
+        let message = Message::Admin(AdminRequest { request: 90, body });
+        self.text.clear();
+        self.event("asked", Event::Message { from: NodeId(3), message });
+        self.turn();
+        let mut timers = 0;
+        loop {
+            if let Some((_, DiskOperation::Commit { changes, .. })) = self.operations.first() {
+                return (timers, changes.clone());
+            }
+            if self.operations.is_empty() {
+                assert!(self.text.contains("timer 4 in"), "nothing would happen any more:\n{}", self.text);
+                self.text.clear();
+                self.event("timer 4", Event::Timer(TimerId(4)));
+                timers += 1;
+            } else {
+                self.end(None);
+            }
+            self.turn();
+        }
     }
 
     /// A KV that has started in an empty folder.
@@ -275,6 +315,29 @@ fn a_checkpoint_replaces_the_log_while_commands_go_on() {
 }
 
 #[test]
+fn a_checkpoint_is_gathered_piece_by_piece_though_nothing_else_happens() {
+    let mut script = Script::in_pieces();
+    let (timers, changes) = script.gather();
+    assert!(timers >= 4, "{timers} pieces of {} changes", changes.len());
+    assert!(changes.len() > 6);
+}
+
+/// What makes no sense in a table, or is left of a state that is damaged, goes with the first checkpoint that is whole.
+#[test]
+fn a_checkpoint_of_all_that_finds_no_room_is_one_of_all_again() {
+    let mut script = Script::in_pieces();
+    let is_whole = |changes: &[TableChange]| matches!(changes.first(), Some(TableChange::DeletePrefix { prefix }) if prefix.is_empty());
+    let (_, first) = script.gather();
+    script.end(Some(Err(DiskError::Full)));
+    script.run();
+    let (_, second) = script.gather();
+    script.run();
+    let (_, third) = script.gather();
+    assert_eq!([&first, &second, &third].map(|changes| is_whole(changes)), [true, true, false]);
+    assert!(second.len() >= first.len() && third.len() < 6, "{} {}", second.len(), third.len());
+}
+
+#[test]
 fn a_start_reads_table_and_log_and_makes_durable_what_no_mark_vouches_for() {
     let mut script = Script::new(Disk::default(), 12_288);
     script.event("start", Event::Start { seed: [0; 32] });
@@ -424,7 +487,7 @@ fn it_says_how_it_is() {
     script.check(include_str!("testdata/it_says_how_it_is.txt"));
 }
 
-/// A KV on a disk of its own, which has 320 KiB: what it logs is let go of by snapshots, and those always fit.
+/// A KV on a disk of its own, which has 320 KiB: what it logs is let go of by checkpoints, and those always fit.
 fn on_a_small_disk() -> Script {
     let mut script = Script::new(Disk::default(), 64 << 20);
     script.disk.room = Some(320 << 10);

@@ -64,7 +64,7 @@ fn a_member_of_several_keeps_its_vote() {
     assert_eq!((applied, pairs.count()), (LogIndex(4), 4), "what it knew to be committed is applied");
 
     // A file of today, with which all is said again.
-    life.snapshot();
+    life.checkpoint();
     let log = life.disk.last("log-").expect("there is a log");
     let scan = scan(&log, Kind::KV_LOG, &CLUSTER.0, 3).expect("it has a header");
     let records = decode_records(&scan.batches[0].body).expect("records of today");

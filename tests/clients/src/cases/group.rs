@@ -79,7 +79,7 @@ pub(crate) fn three_servers_keep_one_kv(bed: &Bed) -> Result<()> {
     let snapshot = json(of_server(bed, 1, "snapshot --json"))?;
     ensure!(snapshot == serde_json::json!({ "snapshot": 1 }), "{snapshot}");
     let since = json(of_server(bed, 1, "stats --json"))?;
-    ensure!(since["snapshots"].as_u64() > counted["snapshots"].as_u64(), "{counted} {since}");
+    ensure!(since["checkpoints"].as_u64() > counted["checkpoints"].as_u64(), "{counted} {since}");
     ensure!(of_server(bed, 1, "stats").run()?.contains("commands"));
 
     backups_are_taken_and_restored_into_nothing_else(bed)?;

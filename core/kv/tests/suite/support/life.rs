@@ -83,8 +83,8 @@ impl Life {
         self.answers.pop().expect("it is answered")
     }
 
-    /// Has a snapshot made.
-    pub(crate) fn snapshot(&mut self) {
+    /// Has a checkpoint made.
+    pub(crate) fn checkpoint(&mut self) {
         let body = AdminBody::KvGroup(KvGroupVerb::Snapshot);
         self.tell(Message::Admin(AdminRequest { request: 1, body }));
     }

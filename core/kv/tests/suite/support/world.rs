@@ -61,7 +61,7 @@ impl World {
     pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let functions = [(TALLY, Tally)].into();
         let mut config = Config::new(ClusterIdentity([7; 16]), functions);
-        config.snapshot_log_bytes = 60_000;
+        config.checkpoint_log_bytes = 60_000;
         config.checkpoint_rows = 1;
         config.log_ahead_bytes = [0, 65_536][seed as usize % 2];
         config.bug = bug;

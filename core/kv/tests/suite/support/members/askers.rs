@@ -1,0 +1,68 @@
+//! What askers send, and what comes back.
+
+use super::{Members, OPERATOR, TALLY, Violation};
+use formats::message::kv::{KvBody, KvCommand, KvOf, KvQuery, KvReply, KvRequest, KvStep};
+use formats::{Event, Message};
+use glossary::{GroupId, NodeId};
+
+impl Members {
+    /// Sets a key at the server that leads.
+    pub(crate) fn set(&mut self, index: usize, key: &[u8], value: Vec<u8>) -> Result<(), Violation> {
+        self.operations += 1;
+        let request = self.operations;
+        let command = KvCommand::Sequence(vec![KvStep::Set { key: key.to_vec(), value }]);
+        let body = KvBody::Command { session: 77, sequence: request, answered_below: request, command };
+        let message = Message::Kv(KvRequest { request, body });
+        self.step(index, Event::Message { from: OPERATOR, message })
+    }
+
+    /// Somebody asks something of a group.
+    pub(crate) fn ask_for(&mut self, group: GroupId) {
+        let index = self.askers.iter().position(|asker| asker.group == group).expect("it has an asker");
+        self.ask_as(index);
+    }
+
+    pub(super) fn ask(&mut self) {
+        let index = self.chance.below(self.askers.len());
+        self.ask_as(index);
+    }
+
+    pub(super) fn ask_as(&mut self, index: usize) {
+        let now = self.now;
+        let asker = &mut self.askers[index];
+        let book = self.books.get_mut(&asker.group).expect("its group was made");
+        let (asked, awaited) = if self.chance.below(10) < 6 {
+            let filler = "x".repeat(self.chance.below(8) * 700);
+            let (command, awaited) = book.issue(&filler);
+            let command = KvCommand::Function { function: TALLY, command };
+            (asker.client.command(now, command), awaited)
+        } else {
+            let query = KvQuery::Function { function: TALLY, query: Vec::new() };
+            (asker.client.query(now, query), book.count())
+        };
+        asker.awaited.insert(asked.1.request, awaited);
+        self.send(index, asked);
+    }
+
+    pub(super) fn resend(&mut self, asker: usize) {
+        for asked in self.askers[asker].client.resend_due(self.now) {
+            self.send(asker, asked);
+        }
+    }
+
+    pub(super) fn send(&mut self, asker: usize, (to, request): (NodeId, KvRequest)) {
+        let message = match self.askers[asker].group {
+            GroupId::ROOT => Message::Kv(request),
+            group => Message::KvOf(KvOf { group, request }),
+        };
+        self.network.push((NodeId(1 + asker as u32), to, message));
+    }
+
+    pub(super) fn on_reply(&mut self, index: usize, from: NodeId, reply: KvReply) -> Result<(), Violation> {
+        let taken = self.askers[index].client.on_reply(self.now, from, reply);
+        self.resend(index);
+        let (asker, Some((request, answer))) = (&mut self.askers[index], taken) else { return Ok(()) };
+        let awaited = asker.awaited.remove(&request).expect("it was asked");
+        self.books.get_mut(&asker.group).expect("its group was made").on_answer(&awaited, &answer)
+    }
+}
