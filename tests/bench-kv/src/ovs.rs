@@ -57,13 +57,18 @@ impl Ovs {
     }
 
     /// A client that finds the leader by itself.
-    pub fn connect(&self, number: usize) -> Result<kv_client::Client> {
+    fn connect(&self, number: usize) -> Result<kv_client::Client> {
         let credentials = Credentials::load(&self.root.join("clients/bench/certificates"))?;
         let servers = (1..=SERVERS).map(|server| (ServerId(server), address(server))).collect();
         let dial = TlsDial::new(credentials, servers).beginning_with(ServerId(number as u16 % SERVERS + 1));
         let mut client = kv_client::Client::connect(Box::new(dial))?;
         client.wait_for(Duration::from_secs(30));
         Ok(client)
+    }
+
+    /// Makes a group of keys, as an operator does.
+    pub fn make_group(&self, name: &str) -> Result<()> {
+        self.run(&["kv", "group", "create", name, "--config", &self.config(1)]).map(drop)
     }
 
     /// The processes of the servers, in their order.

@@ -155,6 +155,9 @@ impl Disk {
             }
             (None, _) if change.body == ChangeBody::Void => {}
             (None, None) => self.owed -= 1,
+            (None, Some(error @ (EdgeError::Io(_) | EdgeError::NoSpace))) => {
+                self.on_not_taken(&to_guest(error), context);
+            }
             (None, Some(error)) => {
                 self.owed -= 1;
                 let why = alloc::format!("a change that was acknowledged can't be written again: {error:?}");

@@ -26,13 +26,22 @@ impl Disk {
     /// The volume driver can't open the vDisk now. Guests are told; what they were told is safe is kept, and
     /// their next request tries again.
     pub(super) fn on_not_opened(&mut self, error: &GuestError, context: &mut Context<'_>) {
+        if self.state == State::Opened {
+            return self.on_not_taken(error, context);
+        }
         self.opening = None;
         self.refuse_attachers(error, context);
-        if self.state == State::Opened {
-            self.state = State::Another;
-            self.refuse_all(error, context);
-            self.forget(context);
-        }
+    }
+
+    /// The volume driver can't take now what was acknowledged. The same: its disk may be another's in its next life, or
+    /// have room again.
+    pub(super) fn on_not_taken(&mut self, error: &GuestError, context: &mut Context<'_>) {
+        self.opening = None;
+        self.refuse_attachers(error, context);
+        self.state = State::Another;
+        (self.owed, self.limbo) = (0, 0);
+        self.refuse_all(error, context);
+        self.forget(context);
     }
 
     pub(super) fn refuse_attachers(&mut self, error: &GuestError, context: &mut Context<'_>) {

@@ -81,7 +81,7 @@ fn a_failed_change_is_answered_and_its_number_comes_all_the_same() {
 }
 
 #[test]
-fn an_acknowledged_change_that_fails_when_sent_again_fails_the_vdisk() {
+fn an_acknowledged_change_that_fails_when_sent_again_is_kept_and_sent_once_more() {
     check(
         config(),
         "
@@ -100,9 +100,19 @@ fn an_acknowledged_change_that_fails_when_sent_again_fails_the_vdisk() {
         > #4 s2 g6 stable 0 opened v7 1048576 applied 0
             #2 s2 write 1 at 0 a*4096
         > #2 s2 g6 stable 0 failed no-space
-            9.3 error: a change that was acknowledged can't be written again: NoSpace
-        > 9.4 read 0+1
-            9.4 error: a change that was acknowledged can't be written again: NoSpace
+            9.3 no space
+        > 9.4 flush
+            #6 s3 open disk1 after s2 first 1 g6
+        > #6 s3 g6 stable 0 failed io why
+            9.4 error: why
+        > 9.5 flush
+            #8 s4 open disk1 after s2 first 1 g6
+        > #8 s4 g7 stable 0 opened v7 1048576 applied 0
+            #2 s4 write 1 at 0 a*4096
+        > #2 s4 g7 stable 0 done
+            #7 s4 flush
+        > #7 s4 g7 stable 1 done
+            9.5 done
         ",
     );
 }
