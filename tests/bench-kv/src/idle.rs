@@ -25,13 +25,7 @@ impl Idle {
     pub fn measure(ovs: &Path, folder: &Path, groups: usize) -> Result<Self> {
         let cluster = Ovs::start(ovs, folder)?;
         let alone = parts(&cluster)?;
-        let mut client = cluster.connect(0)?;
-        for number in 0..groups {
-            client
-                .make_group(&format!("group-{number}"))
-                .with_context(|| format!("making group {number}"))?;
-        }
-        drop(client);
+        (0..groups).try_for_each(|number| cluster.make_group(&format!("group-{number}")))?;
         Ok(Idle { groups, alone, with_groups: parts(&cluster)? })
     }
 }

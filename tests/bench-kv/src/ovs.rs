@@ -68,7 +68,8 @@ impl Ovs {
 
     /// Makes a group of keys, as an operator does.
     pub fn make_group(&self, name: &str) -> Result<()> {
-        self.run(&["kv", "group", "create", name, "--config", &self.config(1)]).map(drop)
+        let admin = self.root.join("clients/admin/ovs.toml").display().to_string();
+        self.run(&["kv", "group", "create", name, "--config", &admin]).map(drop)
     }
 
     /// The processes of the servers, in their order.
