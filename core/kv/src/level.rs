@@ -105,7 +105,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if !is_whole || self.leadership().role != Role::Leader || !self.sees_all() {
             return;
         }
-        let (now, levels) = (self.level(), self.levels());
+        let now = self.level();
+        if now >= self.replica.level {
+            return;
+        }
+        let levels = self.levels();
         let known = |member: &Member| levels.get(member).copied().unwrap_or_default();
         let membership = &self.replica.membership;
         let all = membership.voters.iter().chain(&membership.learners);

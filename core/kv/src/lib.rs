@@ -42,6 +42,8 @@ mod machine;
 mod map;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod no_function;
 mod overlay;
 mod preferred;
 mod proposals;

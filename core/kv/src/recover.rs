@@ -200,26 +200,13 @@ fn apply_batch<F: Function>(body: &[u8], state: &mut State<F>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::log_files::read_log;
+    use crate::no_function::NoFunction;
     use alloc::collections::BTreeMap;
     use alloc::vec;
     use formats::journal::{FileHeader, PAGE, Predecessor, Writer};
     use formats::kv_store::encode_part;
-    use step::OrderedMap;
 
     const OWNER: [u8; 16] = [4; 16];
-
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    struct NoFunction;
-
-    impl Function for NoFunction {
-        fn apply(&self, _map: &mut dyn OrderedMap, _command: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
-            Err(Vec::new())
-        }
-
-        fn query(&self, _map: &dyn OrderedMap, _query: &[u8]) -> Vec<u8> {
-            Vec::new()
-        }
-    }
 
     fn file(
         kind: Kind,

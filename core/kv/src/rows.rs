@@ -138,24 +138,10 @@ impl Frozen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::no_function::NoFunction;
     use alloc::vec;
     use formats::kv_store::LoggedCommand;
     use formats::message::kv::{KvCommand, KvStep};
-    use step::OrderedMap;
-
-    /// Nobody calls it.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    struct NoFunction;
-
-    impl Function for NoFunction {
-        fn apply(&self, _map: &mut dyn OrderedMap, _command: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
-            Err(Vec::new())
-        }
-
-        fn query(&self, _map: &dyn OrderedMap, _query: &[u8]) -> Vec<u8> {
-            Vec::new()
-        }
-    }
 
     /// A state with one pair, by one command of one session.
     fn state(value: u8, session: u64) -> State<NoFunction> {

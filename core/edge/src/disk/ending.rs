@@ -33,8 +33,8 @@ impl Disk {
         self.refuse_attachers(error, context);
     }
 
-    /// The volume driver can't take now what was acknowledged. The same: its disk may be another's in its next life, or
-    /// have room again.
+    /// The volume driver can't have now what was acknowledged and is sent again. Guests are told; the change is kept, and
+    /// goes with the session that their next request opens: the disk that failed or was full may be mended by then.
     pub(super) fn on_not_taken(&mut self, error: &GuestError, context: &mut Context<'_>) {
         self.opening = None;
         self.refuse_attachers(error, context);

@@ -4,6 +4,7 @@ pub(crate) mod book;
 pub(crate) mod disk;
 pub(crate) mod life;
 pub(crate) mod members;
+pub(crate) mod script;
 pub(crate) mod tally;
 pub(crate) mod world;
 
