@@ -11,7 +11,9 @@ use formats::message::admin::{
 };
 use glossary::{GroupId, NodeId};
 
-use super::run::{Alarm, OPERATOR, Run};
+use super::alarm::Alarm;
+use super::operator::OPERATOR;
+use super::run::Run;
 use crate::checkers::Promise;
 use crate::cluster::{Cluster, Layout, Part};
 use crate::faults::Fault;

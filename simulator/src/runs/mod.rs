@@ -1,10 +1,15 @@
 //! Runs: one seed, many seeds, and what is told of them.
 
+mod alarm;
 mod changes;
+mod due;
 mod farewell;
 mod groups;
+mod happenings;
+mod lives;
 mod many;
 mod one;
+mod operator;
 mod phases;
 mod report;
 mod run;
