@@ -16,6 +16,8 @@ pub(super) enum Alarm {
     Change,
     /// The operator makes and drops groups beside it.
     Group,
+    /// Something is aimed at a leader of the KV.
+    Aim,
     Deadline(u32),
 }
 
@@ -30,6 +32,7 @@ impl Alarm {
             Alarm::Asker(index) => (5, index as u32),
             Alarm::Change => (6, 0),
             Alarm::Group => (7, 0),
+            Alarm::Aim => (8, 0),
         };
         tag << 32 | u64::from(value)
     }
@@ -44,7 +47,8 @@ impl Alarm {
             4 => Alarm::Deadline(value),
             5 => Alarm::Asker(value as usize),
             6 => Alarm::Change,
-            _ => Alarm::Group,
+            7 => Alarm::Group,
+            _ => Alarm::Aim,
         }
     }
 }

@@ -126,6 +126,13 @@ impl<C: Cluster> Run<C> {
         first..first + ASKERS_EACH
     }
 
+    /// Groups that are made and not to be dropped, each with its askers.
+    pub(super) fn groups_with_askers(&self) -> impl Iterator<Item = (GroupId, core::ops::Range<usize>)> {
+        let asked = |(slot, made): (usize, &Slot)| made.group.map(|group| (group, self.askers_of(slot)));
+        let asked = self.groups.slots.iter().enumerate().filter_map(asked);
+        asked.filter(|(group, askers)| self.askers[askers.start].whose == Whose::Group(*group))
+    }
+
     /// Asks for what is wanted of groups, or again for what is not done.
     pub(super) fn change_groups(&mut self) {
         let after = self.random.microseconds(50_000, 600_000);

@@ -47,6 +47,7 @@ impl<C: Cluster> Run<C> {
             Alarm::Ask => self.ask(),
             Alarm::Change => self.change(),
             Alarm::Group => self.change_groups(),
+            Alarm::Aim => self.take_aim(),
             Alarm::Deadline(_) => {} // of a wait that ended well
         }
     }

@@ -1,5 +1,6 @@
 //! Runs: one seed, many seeds, and what is told of them.
 
+mod aims;
 mod alarm;
 mod changes;
 mod due;

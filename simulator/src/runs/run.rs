@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use formats::Message;
 use glossary::NodeId;
 
+use super::aims::Aims;
 use super::alarm::Alarm;
 use super::changes::{self, Changes};
 use super::farewell::Farewell;
@@ -49,6 +50,7 @@ pub(super) struct Run<C: Cluster> {
     pub(super) farewell: Farewell,
     pub(super) changes: Changes,
     pub(super) groups: Groups,
+    pub(super) aims: Aims,
     /// What is to be asked before all else, the first last.
     pub(super) prologue: Vec<(NodeId, Message)>,
     pub(super) requests: u64,
@@ -94,6 +96,7 @@ impl<C: Cluster> Run<C> {
         let asked = vec![KvHistory::new(); 1 + groups.count()];
         let members = layout.of(Part::Kv).len();
         let changes = Changes::draw(layout, layout.voters, Random::stream(seed, "changes"));
+        let aims = Aims::draw(layout, &plan, Random::stream(seed, "aims"));
         let prologue = layout.prologue.iter().rev().cloned().collect();
         let mut engine = Engine::new(cluster, seed, plan.weather);
         engine.trace = trace;
@@ -118,6 +121,7 @@ impl<C: Cluster> Run<C> {
             farewell: Farewell::default(),
             changes,
             groups,
+            aims,
             prologue,
             requests: 0,
             deadlines: 0,
@@ -163,6 +167,9 @@ impl<C: Cluster> Run<C> {
         if self.groups.count() > 0 {
             self.alarm(changes::FIRST, Alarm::Group);
         }
+        if !self.aims.is_done() {
+            self.alarm(changes::FIRST, Alarm::Aim);
+        }
     }
 
     /// Gives every asker so many calls.
@@ -174,6 +181,7 @@ impl<C: Cluster> Run<C> {
     pub(super) fn is_idle(&self) -> bool {
         self.changes.is_done()
             && self.groups.is_done()
+            && self.aims.is_done()
             && self.guests.iter().all(Guest::is_idle)
             && self.askers.iter().all(Asker::is_idle)
     }
