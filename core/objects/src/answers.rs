@@ -96,7 +96,7 @@ impl Life {
             }
             Owner::Orphan { key } => self.context(turn).discard(osd, key),
             Owner::Garbage => self.on_garbage(osd, result, turn.now),
-            Owner::Probe => self.hub.osds.get_mut(osd).probing = false,
+            Owner::Probe => self.on_probed(osd, result.is_ok().then(|| turn.now.since(call_sent))),
         }
     }
 

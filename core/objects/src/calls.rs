@@ -122,6 +122,12 @@ impl Calls {
         self.list.remove(&request)
     }
 
+    /// Since when somebody has been waiting for an OSD; who only asks whether it is there doesn't.
+    pub(crate) fn waits_since(&self, osd: usize) -> Option<Timestamp> {
+        let waits = |call: &&Call| call.osd == osd && call.owner != Owner::Probe;
+        self.list.values().filter(waits).map(|call| call.first_sent).min()
+    }
+
     /// Who waits.
     pub(crate) fn owners(&self) -> impl Iterator<Item = &Owner> {
         self.list.values().map(|call| &call.owner)

@@ -44,6 +44,11 @@ pub struct Settings {
     pub apply_patience: Duration,
     /// The same for all other requests.
     pub read_patience: Duration,
+    /// How long an OSD that somebody waits for may say nothing before it is asked whether it is there: 0.5 s.
+    pub doubt_after: Duration,
+    /// How long it may take to say so before it is asked once more, and as long again before it is down: 0.5 s. One that
+    /// is known to take longer gets as long as it took, up to `read_patience`.
+    pub probe_patience: Duration,
     /// How long a read waits for a fragment before it asks others too, while nothing is known of the OSD; then
     /// twice as long as nearly all its answers take.
     pub hedge_after: Duration,
@@ -93,6 +98,8 @@ impl Default for Settings {
             block_clusters: 4,
             apply_patience: Duration::from_secs(4),
             read_patience: Duration::from_secs(1),
+            doubt_after: Duration::from_millis(500),
+            probe_patience: Duration::from_millis(500),
             hedge_after: Duration::from_millis(20),
             hedge_shortest: Duration::from_millis(2),
             hedge_longest: Duration::from_millis(100),

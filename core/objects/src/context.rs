@@ -245,6 +245,12 @@ impl Context<'_> {
         let settings = &self.hub.config.settings;
         let is_apply = matches!(body, AsdBody::Apply { .. });
         let patience = if is_apply { settings.apply_patience } else { settings.read_patience };
+        self.watch(osd);
+        self.call_for(osd, owner, body, patience)
+    }
+
+    /// The same, with so much patience for the answer, and without doubts meanwhile.
+    pub(crate) fn call_for(&mut self, osd: usize, owner: Owner, body: AsdBody, patience: Duration) -> u64 {
         self.hub.last_request = self.hub.last_request.wrapping_add(1);
         let request = self.hub.last_request;
         self.send(osd, request, body.clone());
@@ -252,6 +258,13 @@ impl Context<'_> {
         self.hub.deadlines.insert(call.due, Due::Call { request });
         self.hub.calls.insert(request, call);
         request
+    }
+
+    /// Somebody waits for an OSD: if it says nothing it is asked whether it is there.
+    fn watch(&mut self, osd: usize) {
+        if !core::mem::replace(&mut self.hub.osds.get_mut(osd).is_watched, true) {
+            self.due_after(self.hub.config.settings.doubt_after, Due::Doubt { osd });
+        }
     }
 
     /// Sends a request that is in the list of calls.

@@ -18,6 +18,8 @@ pub(crate) enum Due {
     Slack { task: u64, chunk: u16 },
     /// An OSD is to be asked whether it is there.
     Probe { osd: usize },
+    /// An OSD that somebody waits for may have been silent for too long.
+    Doubt { osd: usize },
     /// Garbage that couldn't be deleted is to be tried again; the end of the turn does so.
     Garbage,
     /// It is time to look for what no object needs.

@@ -1,5 +1,6 @@
 //! Which OSDs answer, and what is done when one doesn't or does so again.
 
+use core::time::Duration;
 use formats::fragment::namespace_prefix;
 use formats::message::admin::OsdState;
 use formats::message::asd::{AsdAnswer, AsdBody, AsdKey};
@@ -7,6 +8,7 @@ use glossary::NamespaceId;
 use step::Timestamp;
 
 use crate::calls::{Call, Failure, Owner};
+use crate::config::Settings;
 use crate::counters::Counter;
 use crate::deadlines::Due;
 use crate::objects::{Life, Turn};
@@ -116,13 +118,48 @@ impl Life {
         }
     }
 
+    /// Somebody waits for an OSD, or did: where nothing was heard since it is asked whether it is there. A disk that is slow
+    /// says so at once, and is waited for; one that is dead does not cost every write its patience.
+    pub(crate) fn on_doubt_due(&mut self, osd: usize, turn: &mut Turn<'_>) {
+        let doubt_after = self.hub.config.settings.doubt_after;
+        let waits_since = self.hub.calls.waits_since(osd);
+        let state = self.hub.osds.get_mut(osd);
+        state.is_watched = waits_since.is_some();
+        let Some(waits_since) = waits_since else { return };
+        let silent_since = state.last_heard.map_or(waits_since, |heard| heard.max(waits_since));
+        let is_away = state.is_away();
+        let mut again = silent_since.after(doubt_after);
+        if again <= turn.now {
+            again = turn.now.after(doubt_after);
+            if !is_away {
+                self.probe(osd, turn);
+            }
+        }
+        self.hub.deadlines.insert(again, Due::Doubt { osd });
+    }
+
+    /// An OSD said that it is there, after so long; or it didn't. One that takes long, always, is not down: it gets the time
+    /// that it takes, so that it does not come and go.
+    pub(crate) fn on_probed(&mut self, osd: usize, took: Option<Duration>) {
+        let Settings { probe_patience, read_patience, .. } = self.hub.config.settings;
+        let state = self.hub.osds.get_mut(osd);
+        state.probing = false;
+        if let Some(took) = took {
+            state.probe_patience = took.clamp(probe_patience, read_patience.max(probe_patience));
+        }
+    }
+
     /// Asks an OSD whether it is there, unless that has been asked.
     fn probe(&mut self, osd: usize, turn: &mut Turn<'_>) {
-        if !core::mem::replace(&mut self.hub.osds.get_mut(osd).probing, true) {
+        let read_patience = self.hub.config.settings.read_patience;
+        let state = self.hub.osds.get_mut(osd);
+        // Nobody waits for one that is away: it may take its time.
+        let patience = if state.is_away() { read_patience } else { state.probe_patience };
+        if !core::mem::replace(&mut state.probing, true) {
             // Any answer will do; this one is found in memory.
             let prefix: AsdKey = namespace_prefix(NamespaceId(0));
             let body = AsdBody::List { from: prefix.clone(), prefix, limit: 1 };
-            self.context(turn).call(osd, Owner::Probe, body);
+            self.context(turn).call_for(osd, Owner::Probe, body, patience);
         }
     }
 

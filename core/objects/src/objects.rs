@@ -167,6 +167,7 @@ impl Life {
             match due {
                 Due::Call { request } => self.on_call_due(request, turn),
                 Due::Probe { osd } => self.on_probe_due(osd, turn),
+                Due::Doubt { osd } => self.on_doubt_due(osd, turn),
                 Due::Hedge { task, segment } => self.run(task, turn, |task, cx| match task {
                     Task::Get(get) => get.on_hedge(cx, segment),
                     _ => Next::Wait,

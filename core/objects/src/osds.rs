@@ -26,6 +26,10 @@ pub(crate) struct Osd {
     pub(crate) probe_pause: Duration,
     /// The question is on its way.
     pub(crate) probing: bool,
+    /// How long it may take to say that it is there.
+    pub(crate) probe_patience: Duration,
+    /// Somebody waits for it: a look at its silence is due.
+    pub(crate) is_watched: bool,
     /// Keys to delete, oldest first.
     pub(crate) garbage: VecDeque<AsdKey>,
     /// How many of them are in the request that is on its way.
@@ -53,7 +57,7 @@ impl Osds {
     /// All are expected to be there but those that are known to be gone.
     pub(crate) fn new(config: &Config) -> Self {
         let gone = &config.gone;
-        let Settings { hedge_after, hedge_longest, probe_first, .. } = config.settings;
+        let Settings { hedge_after, hedge_longest, probe_first, probe_patience, .. } = config.settings;
         let osd = |config: &OsdConfig| Osd {
             config: *config,
             state: if gone.contains(&config.osd) { OsdState::Gone } else { OsdState::Up },
@@ -62,6 +66,8 @@ impl Osds {
             probe_due: Timestamp(0),
             probe_pause: probe_first,
             probing: false,
+            probe_patience,
+            is_watched: false,
             garbage: VecDeque::new(),
             garbage_asked: 0,
             garbage_due: Timestamp(0),

@@ -5,5 +5,6 @@ mod away_disks;
 mod bed;
 mod follow_one_write;
 mod gone_disks;
+mod silent_disks;
 mod versions;
 mod world;

@@ -1,5 +1,6 @@
 //! An ASD in memory: what the client sees of one, and what a test does to it.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -15,6 +16,9 @@ pub(crate) struct FakeAsd {
     written: BTreeMap<Vec<u8>, Bytes>,
     /// Says nothing.
     pub(crate) dead: bool,
+    /// How long it takes for everything, and for writes beyond that.
+    pub(crate) late: Duration,
+    pub(crate) slow_writes: Duration,
     /// Says "not now" to whatever takes a disk, so many times.
     pub(crate) busy: u32,
     /// Says "not now" to everything.
@@ -41,6 +45,8 @@ impl FakeAsd {
             values: BTreeMap::new(),
             written: BTreeMap::new(),
             dead: false,
+            late: Duration::ZERO,
+            slow_writes: Duration::ZERO,
             busy: 0,
             stopped: false,
             unreadable: false,
@@ -51,6 +57,12 @@ impl FakeAsd {
             bytes_read: 0,
             lists: 0,
         }
+    }
+
+    /// How long it takes to answer this.
+    pub(crate) fn takes(&self, request: &AsdRequest) -> Duration {
+        let is_write = matches!(request.body, AsdBody::Apply { .. });
+        self.late + if is_write { self.slow_writes } else { Duration::ZERO }
     }
 
     pub(crate) fn answer(&mut self, request: AsdRequest) -> Option<AsdReply> {

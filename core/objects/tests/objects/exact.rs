@@ -91,8 +91,8 @@ fn a_put_and_a_get() {
         let body = AsdBody::List { prefix: prefix.clone(), from: prefix.clone(), limit: 1 };
         assert_eq!((*node, probe.osd, &probe.body), (osd.node, osd.identity, &body));
     }
-    let timer = Effect::SetTimer { timer: TimerId(0), after: Duration::from_secs(1) };
-    assert_eq!((effects.len(), &effects[3]), (4, &timer), "they get a second to answer");
+    let timer = Effect::SetTimer { timer: TimerId(0), after: Duration::from_millis(500) };
+    assert_eq!((effects.len(), &effects[3]), (4, &timer), "they get half a second to answer");
     for probe in &probes {
         let nothing = AsdAnswer::Keys { keys: Vec::new(), more: false };
         assert_eq!(bench.asd_reply(probe, nothing), []);

@@ -11,5 +11,6 @@ mod perform;
 mod placement;
 mod reads;
 mod seeds;
+mod silence;
 mod uploads;
 mod world;

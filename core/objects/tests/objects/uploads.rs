@@ -258,7 +258,7 @@ fn a_slow_osd_slows_uploads_down_instead_of_filling_memory() {
     world.asds[0].dead = true;
     let request = world.send(NAMESPACE, put(sco(1), &data(160, 1)));
     // Ten chunks: three of them may leave a fragment behind, two more hold their permits.
-    world.run_for(Duration::from_secs(2));
+    world.run_for(Duration::from_secs(1));
     assert_eq!(world.answer_to(request), None);
     let stored: usize = world.asds.iter().map(|asd| asd.values.len()).sum();
     assert_eq!(stored, 5 * 5, "five chunks were worked on");

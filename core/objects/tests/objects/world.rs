@@ -227,14 +227,18 @@ impl World {
     }
 
     fn post(&mut self, from: NodeId, to: NodeId, message: Message) {
+        self.post_after(Duration::ZERO, from, to, message);
+    }
+
+    fn post_after(&mut self, after: Duration, from: NodeId, to: NodeId, message: Message) {
         if self.random.below(1000) < self.weather.lost {
             return;
         }
         if self.random.below(1000) < self.weather.doubled {
-            self.post(from, to, message.clone());
+            self.post_after(after, from, to, message.clone());
         }
         let jitter = self.random.below(self.weather.jitter.as_nanos() as u64 + 1);
-        let delay = Duration::from_micros(100) + Duration::from_nanos(jitter);
+        let delay = after + Duration::from_micros(100) + Duration::from_nanos(jitter);
         self.plan(delay, Pending::Message { from, to, message });
     }
 
@@ -270,9 +274,10 @@ impl World {
             }
             (KV, Message::Kv(request)) => self.deliver_to_kv(from, request),
             (asd, Message::Asd(request)) => {
-                let reply = self.asds[(asd.0 - FIRST_ASD) as usize].answer(request);
-                if let Some(reply) = reply {
-                    self.post(asd, from, Message::AsdReply(reply));
+                let of = &mut self.asds[(asd.0 - FIRST_ASD) as usize];
+                let takes = of.takes(&request);
+                if let Some(reply) = of.answer(request) {
+                    self.post_after(takes, asd, from, Message::AsdReply(reply));
                 }
             }
             (to, message) => panic!("{message:?} is not for {to}"),
