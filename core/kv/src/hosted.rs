@@ -8,6 +8,7 @@ use formats::{Effect, Message};
 use glossary::{GroupId, NodeId};
 use step::{Effects, Function};
 
+use crate::admission::Ages;
 use crate::asked::Queue;
 use crate::changes::Changes;
 use crate::counters::{Counter, Counters};
@@ -36,6 +37,7 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) replica: Replica<C>,
     pub(crate) proposals: Proposals,
     pub(crate) waiting: Waiting,
+    pub(crate) ages: Ages,
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
     pub(crate) levels: Levels,
@@ -77,6 +79,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             replica,
             proposals: Proposals::default(),
             waiting: Waiting::default(),
+            ages: Ages::default(),
             announcing: Announcing::default(),
             changes: Changes::default(),
             levels: Levels::default(),
@@ -179,6 +182,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             self.tick_healing(effects);
             return self.pump(counters, effects);
         }
+        self.ages.mark(device.now, self.state.index);
         self.announce(device, counters, effects);
         self.raise_level(device, counters, effects);
         self.tell_standing(told.room, effects);

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod admission;
 mod asked;
 mod changed;
 mod changes;

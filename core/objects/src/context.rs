@@ -148,14 +148,6 @@ impl Hub {
         self.has(Bug::CrcUnchecked) || self.has(Bug::CrcMadeAnew)
     }
 
-    /// The KV forgot the session, as it was idle for so long: what comes next needs a new one. While others
-    /// are outstanding they come to the same end, and the last of them gets here.
-    pub(crate) fn renew_session(&mut self) {
-        if self.kv.outstanding() == 0 {
-            self.kv.renew(self.entropy.next_u64());
-        }
-    }
-
     /// The number under which the KV client knows what a reply answers.
     pub(crate) fn kv_request(&self, on_the_wire: u64) -> u64 {
         on_the_wire.wrapping_sub(self.kv_offset)

@@ -256,6 +256,9 @@ impl Client {
         self.trouble = match error {
             KvError::Full => Some("its disk is full: free space on it, or delete keys".into()),
             KvError::Unavailable => Some("it is starting, has lost its lead, or is asked too much".into()),
+            KvError::TooManySessions => {
+                Some("too many clients changed something in the last seconds: wait a little".into())
+            }
             KvError::NotLeader { leader: None } => {
                 Some("no member of its group leads: are most of them running?".into())
             }

@@ -36,13 +36,11 @@ impl Asker {
         Asker { port, client, group, patience, offset, entropy, began: Instant::now() }
     }
 
-    /// A change, applied once, in a session of its own: what it was asked for may rest for longer than the KV remembers
-    /// sessions.
+    /// A change, applied once.
     ///
     /// # Errors
     /// When no answer came in time: it may still happen.
     pub(crate) fn command(&mut self, command: KvCommand) -> Result<KvAnswer, Failure> {
-        self.client.renew(self.entropy.next_u64());
         let asked = self.client.command(self.now(), command);
         self.settle(asked)
     }
