@@ -7,6 +7,7 @@ mod groups;
 mod healing;
 mod levels;
 mod members;
+mod naming;
 mod support;
 mod transcripts;
 mod version_1;
