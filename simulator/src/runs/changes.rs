@@ -7,7 +7,9 @@ use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, KvGroupVerb};
 use glossary::NodeId;
 
-use super::run::{Alarm, OPERATOR, Run};
+use super::alarm::Alarm;
+use super::operator::OPERATOR;
+use super::run::Run;
 use crate::cluster::{Cluster, Layout, Part};
 use crate::disk::Crash;
 use crate::{Kind, Random};

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use super::run::{Alarm, Run};
+use super::alarm::Alarm;
+use super::run::Run;
 use crate::checkers::{self, Promise, Violation};
 use crate::cluster::{Cluster, Part};
 use crate::disk::Crash;
