@@ -167,6 +167,12 @@ impl<P> Asks<P> {
         self.kv.has_others()
     }
 
+    /// Whether a node is one that may answer for the KV.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.kv.knows(node)
+    }
+
     /// The KV says where its members are.
     pub(crate) fn learn(&mut self, members: &[NodeId]) {
         self.kv.learn(members);
