@@ -91,6 +91,16 @@ impl KvClient {
         KvClient { session, is_begun: false, last_request: 0, last_sequence: 0, route, outstanding }
     }
 
+    /// These nodes have the members now, as [`crate::kv_members`] says ([`KvRoute::learn`]).
+    pub fn learn(&mut self, members: &[NodeId]) {
+        self.route.learn(members);
+    }
+
+    /// Whether there are others than the one that it began with.
+    pub fn has_others(&self) -> bool {
+        self.route.has_others()
+    }
+
     /// Makes the request for a command, and says where to send it. Its number comes back from
     /// [`KvClient::on_reply`].
     pub fn command(&mut self, now: Timestamp, command: KvCommand) -> (NodeId, KvRequest) {

@@ -20,6 +20,7 @@ use crate::heal::Healing;
 use crate::knows::Announcing;
 use crate::level::Levels;
 use crate::look::Look;
+use crate::members::Naming;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::rows::Frozen;
@@ -41,6 +42,7 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
     pub(crate) levels: Levels,
+    pub(crate) naming: Naming,
     pub(crate) standings: Standings,
     /// A state that another member gives.
     pub(crate) transfer: Option<Transfer<F>>,
@@ -83,6 +85,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             announcing: Announcing::default(),
             changes: Changes::default(),
             levels: Levels::default(),
+            naming: Naming::default(),
             standings: Standings::default(),
             transfer: None,
             installed: false,
@@ -185,6 +188,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.ages.mark(device.now, self.state.index);
         self.announce(device, counters, effects);
         self.raise_level(device, counters, effects);
+        self.name_members(device, counters, effects);
         self.tell_standing(told.room, effects);
         self.promote();
         if self.replica.of() != GroupId::ROOT {

@@ -41,6 +41,7 @@ mod log_files;
 mod look;
 mod machine;
 mod map;
+mod members;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -123,6 +123,7 @@ impl Life {
             Some(Asked::Lookup { name }) => self.on_lookup(name, manifest(answer), turn),
             Some(Asked::Objects { task }) => self.on_objects(task, answered(answer), turn),
             Some(Asked::Command { task }) => self.on_command(task, settled(answer), turn),
+            Some(Asked::Members) => self.on_members(&answer),
             None => {}
         }
     }

@@ -168,6 +168,22 @@ impl<P> Asks<P> {
         }
     }
 
+    /// Whether the KV may have other members than the one that was configured.
+    pub(crate) fn has_others(&self) -> bool {
+        self.kv.has_others()
+    }
+
+    /// Whether a node is one that may answer for the KV.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.kv.knows(node)
+    }
+
+    /// The KV says where its members are.
+    pub(crate) fn learn(&mut self, members: &[NodeId]) {
+        self.kv.learn(members);
+    }
+
     /// Asks again what is due, in the order in which it was first asked.
     pub(crate) fn ask_again(&mut self, now: Timestamp, effects: &mut Effects<Effect>) {
         for ask in self.open.values().filter(|ask| ask.due <= now && ask.is_for_kv()) {

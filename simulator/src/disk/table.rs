@@ -32,6 +32,11 @@ impl TableFile {
         (!self.is_damaged).then_some(&self.table)
     }
 
+    /// Whether it holds anything that can be read.
+    pub fn has_pairs(&self) -> bool {
+        self.table().is_some_and(|table| table.pairs().len() > 0)
+    }
+
     /// What it takes on the disk, in bytes.
     pub fn len(&self) -> u64 {
         EMPTY_BYTES + self.table.bytes() + PAIR_BYTES * self.table.pairs().len() as u64

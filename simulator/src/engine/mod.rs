@@ -7,10 +7,14 @@
 
 mod clock;
 mod effects;
+mod happening;
+mod lives;
 mod node;
 mod queue;
+mod turns;
 
 pub use clock::{Clock, RATE_PPM_MAX};
+pub use happening::{Complaint, Happening};
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -18,16 +22,16 @@ use std::collections::VecDeque;
 use formats::work::{Done, Work};
 use formats::{Effect, Event, Message};
 use glossary::NodeId;
-use step::{Effects, JobId, Machine, TimerId};
+use step::{Effects, JobId, TimerId};
 
 use crate::checkers::Promise;
 use crate::cluster::{Cluster, View};
-use crate::disk::{Crash, Folder};
+use crate::disk::Folder;
 use crate::kv::GroupCheckers;
 use crate::network::{Network, Weather};
-use crate::trace::{self, Trace};
+use crate::trace::Trace;
 use crate::{Digest, Kind, Moment, Random, Tally};
-use node::{Doom, Node};
+use node::Node;
 use queue::Queue;
 
 /// The first number of nodes that are no machines of the cluster: guests.
@@ -35,54 +39,6 @@ pub const OUTSIDE: NodeId = NodeId(1000);
 
 /// The first number of askers of the KV. They are outside, but the network is between them and the KV.
 pub const ASKERS: NodeId = NodeId(2000);
-
-/// A bound was broken, or work was to be done that makes no sense: what a running engine itself can see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// When.
-    pub at: Moment,
-    /// The promise that is broken.
-    pub promise: Promise,
-    /// What.
-    pub what: String,
-}
-
-/// Something that whoever drives the engine has to know or to answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// A message came for a guest.
-    Mail {
-        /// The guest.
-        to: NodeId,
-        /// Who sent it.
-        from: NodeId,
-        /// What.
-        message: Message,
-    },
-    /// A time that was asked for has come.
-    Alarm(u64),
-    /// A node died.
-    Died {
-        /// Which.
-        node: NodeId,
-        /// How.
-        how: Crash,
-    },
-    /// The machine of a node that was dead already lost its power.
-    LostPower {
-        /// Which.
-        node: NodeId,
-    },
-    /// A node stopped for good, by its own word. It is dead.
-    Halted {
-        /// Which.
-        node: NodeId,
-        /// How its disk took it: as a crash of the process, or of the machine where a sync had failed.
-        how: Crash,
-        /// What it said.
-        reason: String,
-    },
-}
 
 /// What will happen.
 #[derive(Clone, Debug)]
@@ -117,9 +73,6 @@ pub struct Engine<C: Cluster> {
     steps: u64,
     complaints: Vec<Complaint>,
 }
-
-/// How often gauges are read: every so many turns of a node.
-const GAUGE_TURNS: u64 = 16;
 
 impl<C: Cluster> Engine<C> {
     /// A cluster whose nodes have not started.
@@ -183,34 +136,9 @@ impl<C: Cluster> Engine<C> {
         &self.complaints
     }
 
-    /// Whether a node lives.
-    pub fn is_alive(&self, node: NodeId) -> bool {
-        self.node(node).machine.is_some()
-    }
-
-    /// Whether a node's death has been decided on.
-    pub fn is_doomed(&self, node: NodeId) -> bool {
-        self.node(node).doom.is_some()
-    }
-
     /// A node's disk.
     pub fn folder(&self, node: NodeId) -> &Folder {
         &self.node(node).folder
-    }
-
-    /// A dead node gets an empty disk.
-    pub fn replace_disk(&mut self, node: NodeId) {
-        assert!(!self.is_alive(node), "a disk is replaced while nobody uses it");
-        let spec = self.cluster.layout().node(node).clone();
-        let disk = Random::stream(self.random.word(), "replaced disk");
-        let gone = core::mem::replace(
-            &mut self.node_mut(node).folder,
-            Folder::new(&spec.files, spec.capacity, disk),
-        );
-        self.tally.merge(gone.tally());
-        self.cluster.lose_disk(node);
-        self.groups.forget(node);
-        self.say(|name| format!("=== {} gets an empty disk", name(node)));
     }
 
     /// A node's disk, to do something to it.
@@ -258,47 +186,6 @@ impl<C: Cluster> Engine<C> {
         }
     }
 
-    /// Starts a new life of a dead node.
-    pub fn start(&mut self, node: NodeId) {
-        assert!(!self.is_alive(node), "a node lives one life at a time");
-        let machine = self.cluster.build(node);
-        let seed = self.random.seed();
-        self.node_mut(node).machine = Some(machine);
-        self.say(|name| format!("=== {} starts", name(node)));
-        self.enqueue(node, Event::Start { seed });
-    }
-
-    /// Decides a node's death: after so many more effects, or when the time has come without them. Others
-    /// die at the same instant.
-    pub fn doom(&mut self, node: NodeId, effects: u32, at_most: Duration, how: Crash, with: Vec<NodeId>) {
-        if self.is_alive(node) {
-            let life = self.node(node).life;
-            self.node_mut(node).doom = Some(Doom { effects, how, with });
-            let at = self.now.after(at_most);
-            self.push(at, Item::DoomComes { node, life });
-        }
-    }
-
-    /// Ends a node's life, here and now.
-    pub fn kill(&mut self, node: NodeId, how: Crash) {
-        let was_alive = self.is_alive(node);
-        let how = self.node_mut(node).die(how);
-        if was_alive {
-            self.say(|name| format!("=== {} dies: {how:?}", name(node)));
-            self.happenings.push_back(Happening::Died { node, how });
-        } else if how == Crash::Power {
-            self.say(|name| format!("=== {} was dead and loses its power", name(node)));
-            self.happenings.push_back(Happening::LostPower { node });
-        }
-    }
-
-    /// Stops a node for a while; its clock goes on.
-    pub fn pause(&mut self, node: NodeId, duration: Duration) {
-        let until = self.now.after(duration);
-        self.say(|name| format!("=== {} stands still until {until}", name(node)));
-        self.node_mut(node).paused_until = until;
-    }
-
     /// Adds a line to the account; it gets a function that names nodes.
     pub fn say(&mut self, line: impl FnOnce(&dyn Fn(NodeId) -> String) -> String) {
         let cluster = &self.cluster;
@@ -316,10 +203,6 @@ impl<C: Cluster> Engine<C> {
     fn push(&mut self, at: Moment, item: Item) {
         let tie = self.random.word() as u32;
         self.queue.push(at, tie, item);
-    }
-
-    fn lives(&self, node: NodeId, life: u64) -> bool {
-        self.is_alive(node) && self.node(node).life == life
     }
 
     fn happen(&mut self, item: Item) {
@@ -375,88 +258,6 @@ impl<C: Cluster> Engine<C> {
         // One complaint of a kind tells enough.
         if self.complaints.len() < 8 {
             self.complaints.push(Complaint { at: self.now, promise, what });
-        }
-    }
-
-    fn enqueue(&mut self, node: NodeId, event: Event) {
-        self.node_mut(node).inbox.push_back(event);
-        self.schedule_turn(node);
-    }
-
-    fn schedule_turn(&mut self, node: NodeId) {
-        if self.node(node).turn_comes {
-            return;
-        }
-        let at = self.now.after(self.random.microseconds(1, 15)).max(self.node(node).paused_until);
-        let life = self.node(node).life;
-        self.node_mut(node).turn_comes = true;
-        self.push(at, Item::Turn { node, life });
-    }
-
-    /// Delivers some or all of what waits, then `TurnEnd`.
-    fn turn(&mut self, node: NodeId) {
-        self.node_mut(node).turn_comes = false;
-        if self.now < self.node(node).paused_until {
-            return self.schedule_turn(node);
-        }
-        let waiting = self.node(node).inbox.len() as u64;
-        let count = if self.random.chance(2_500) { self.random.between(1, waiting.max(1)) } else { waiting };
-        let life = self.node(node).life;
-        for _ in 0..count {
-            let Some(event) = self.node_mut(node).inbox.pop_front() else { break };
-            self.step(node, event);
-            if !self.lives(node, life) {
-                return;
-            }
-        }
-        self.step(node, Event::TurnEnd);
-        if self.lives(node, life) {
-            self.node_mut(node).turns += 1;
-            self.read_gauges(node);
-            if !self.node(node).inbox.is_empty() {
-                self.schedule_turn(node);
-            }
-        }
-    }
-
-    fn step(&mut self, node: NodeId, event: Event) {
-        let now = self.now;
-        self.steps += 1;
-        self.digest.word(now.0 ^ u64::from(node.0) << 56);
-        self.digest.event(&event);
-        if event != Event::TurnEnd {
-            let from =
-                if let Event::Message { from, .. } = &event { self.cluster.node_at(*from) } else { None };
-            self.say(|name| {
-                let from = from.map(|from| format!("{}: ", name(from))).unwrap_or_default();
-                format!("{} > {from}{}", name(node), trace::event(&event))
-            });
-        }
-        let mut outbox = core::mem::take(&mut self.outbox);
-        let index = node.0 as usize;
-        let reading = self.nodes[index].clock.reading(now);
-        let machine = self.nodes[index].machine.as_mut().expect("only the living step");
-        machine.step(reading, event, &mut outbox);
-        let looks = self.cluster.looks(machine);
-        self.carry_out(node, &mut outbox);
-        self.outbox = outbox;
-        for (group, look) in looks {
-            let wrong = self.groups.look(group, node, look);
-            wrong.into_iter().for_each(|wrong| self.complain(Promise::P5, wrong));
-        }
-    }
-
-    fn read_gauges(&mut self, node: NodeId) {
-        if !self.node(node).turns.is_multiple_of(GAUGE_TURNS) {
-            return;
-        }
-        let machine = self.nodes[node.0 as usize].machine.as_ref().expect("only the living have turns");
-        let over: Vec<_> =
-            self.cluster.gauges(node, machine).into_iter().filter(|g| g.value > g.bound).collect();
-        for gauge in over {
-            let what =
-                format!("{}: {} is {}, above {}", self.name(node), gauge.name, gauge.value, gauge.bound);
-            self.complain(Promise::P9, what);
         }
     }
 }

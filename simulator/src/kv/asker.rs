@@ -47,6 +47,10 @@ pub struct Asker {
     /// It changes nothing.
     only_reads: bool,
     lives: u32,
+    /// It asks again at once when it is answered.
+    hurries: bool,
+    /// It asks nothing new for now.
+    is_held: bool,
     /// Lives that ended with a call under way: nobody answers for it any more.
     lost: u32,
     awaited: Option<(u64, CallId, Operation)>,
@@ -69,6 +73,8 @@ impl Asker {
             group,
             client,
             only_reads,
+            hurries: false,
+            is_held: false,
             lives: 0,
             lost: 0,
             awaited,
@@ -99,8 +105,41 @@ impl Asker {
         self.left
     }
 
+    /// Whether it changes nothing.
+    pub fn only_reads(&self) -> bool {
+        self.only_reads
+    }
+
+    /// Whether it waits for an answer.
+    pub fn is_waiting(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Whether it asks nothing new for now.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Something is under way that it would notice if it asks at once, or if it doesn't ask yet.
+    pub fn hurry(&mut self, hurries: bool, is_held: bool) {
+        (self.hurries, self.is_held) = (hurries, is_held);
+    }
+
+    /// Where it waits for nothing: forgets all, and asks this member first.
+    pub fn turn_to(&mut self, first: NodeId) {
+        if self.awaited.is_none() {
+            self.begin_life();
+            let mut group = self.group.clone();
+            group.sort_by_key(|member| *member != first);
+            self.client = KvClient::new(self.random.word(), group);
+        }
+    }
+
     /// How long until it looks again.
     pub fn rests(&mut self) -> core::time::Duration {
+        if self.hurries {
+            return self.random.microseconds(200, 5_000);
+        }
         if self.whose != Whose::Group(GroupId::ROOT) && self.random.chance(LONG_REST) {
             return self.random.microseconds(LONG_REST_MS.0 * 1000, LONG_REST_MS.1 * 1000);
         }
@@ -120,8 +159,8 @@ impl Asker {
             self.begin_life();
         }
         self.resend(now);
-        let can_ask = self.awaited.is_none() && self.left > 0 && self.whose != Whose::Nobody;
-        if can_ask && self.random.coin() {
+        let can_ask = self.awaited.is_none() && self.left > 0 && self.whose != Whose::Nobody && !self.is_held;
+        if can_ask && (self.hurries || self.random.coin()) {
             // Of a group that was dropped it asks until it hears so.
             self.left -= u32::from(!matches!(self.whose, Whose::Dropped(_)));
             if !self.only_reads && self.random.chance(2_500) {

@@ -119,6 +119,11 @@ impl GroupCheckers {
         Some(format!("group {group}: {wrong}"))
     }
 
+    /// Who led a group last, and in which term.
+    pub fn leader(&self, group: GroupId) -> Option<(Term, NodeId)> {
+        self.of.get(&group)?.leaders.last_key_value().map(|(term, node)| (*term, *node))
+    }
+
     /// The leader of a group, where it sleeps.
     pub fn sleeping_leader(&self, group: GroupId) -> Option<NodeId> {
         let of = self.of.get(&group)?;

@@ -11,7 +11,9 @@ use formats::message::admin::{
 };
 use glossary::{GroupId, NodeId};
 
-use super::run::{Alarm, OPERATOR, Run};
+use super::alarm::Alarm;
+use super::operator::OPERATOR;
+use super::run::Run;
 use crate::checkers::Promise;
 use crate::cluster::{Cluster, Layout, Part};
 use crate::faults::Fault;
@@ -122,6 +124,13 @@ impl<C: Cluster> Run<C> {
     fn askers_of(&self, slot: usize) -> core::ops::Range<usize> {
         let first = self.engine.cluster.layout().askers.0 + slot * ASKERS_EACH;
         first..first + ASKERS_EACH
+    }
+
+    /// Groups that are made and not to be dropped, each with its askers.
+    pub(super) fn groups_with_askers(&self) -> impl Iterator<Item = (GroupId, core::ops::Range<usize>)> {
+        let asked = |(slot, made): (usize, &Slot)| made.group.map(|group| (group, self.askers_of(slot)));
+        let asked = self.groups.slots.iter().enumerate().filter_map(asked);
+        asked.filter(|(group, askers)| self.askers[askers.start].whose == Whose::Group(*group))
     }
 
     /// Asks for what is wanted of groups, or again for what is not done.

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use glossary::NodeId;
 
-use super::run::{Alarm, Run};
+use super::alarm::Alarm;
+use super::run::Run;
 use crate::cluster::Cluster;
 use crate::disk::Crash;
 use crate::faults::{DiskFault, Fault};

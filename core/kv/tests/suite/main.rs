@@ -7,6 +7,7 @@ mod groups;
 mod healing;
 mod levels;
 mod members;
+mod naming;
 mod sessions;
 mod support;
 mod transcripts;
