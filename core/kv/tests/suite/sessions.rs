@@ -3,12 +3,12 @@
 use crate::support::disk::Disk;
 use crate::support::tally::Tally;
 use consensus::RaftGroup;
+use core::time::Duration;
 use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, NodeId, ServerId};
 use kv::limits::{MAX_FORGOTTEN, MAX_SESSIONS, RESERVED_SESSIONS};
 use kv::{Config, Kv};
-use core::time::Duration;
 use step::{Effects, Machine, Timestamp};
 
 const CLIENT: NodeId = NodeId(u32::MAX - 1);

@@ -49,7 +49,10 @@ fn go_on(bed: &Bed, cluster: &Cluster<'_>, guests: &Server, servers: &mut Vec<Se
     let mut left = 1..=FIRST;
     written_under(bed, guests, || match left.next() {
         Some(old) => replace(cluster, servers, old),
-        None => Ok(std::thread::sleep(Duration::from_millis(100))),
+        None => {
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(())
+        }
     })?;
     left.try_for_each(|old| replace(cluster, servers, old))?;
     forget(guests)?;

@@ -8,6 +8,9 @@ use glossary::{GroupId, NodeId};
 
 use super::{Members, Violation, server};
 
+/// A key and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 impl Members {
     /// All servers are held at these levels from the beginning.
     pub(crate) fn at_levels(seed: u64, levels: &[u32], voters: usize) -> Self {
@@ -37,7 +40,7 @@ impl Members {
         &self,
         index: usize,
         group: GroupId,
-    ) -> Option<(LogIndex, impl Iterator<Item = (&[u8], &[u8])>)> {
+    ) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
         self.servers[index].kv.as_ref()?.pairs_of(group)
     }
 
