@@ -21,7 +21,7 @@ pub struct Planted {
 }
 
 /// Those that guests, or askers of the KV, can come to notice.
-pub const ALL: [Planted; 34] = [
+pub const ALL: [Planted; 35] = [
     planted(Bug::AckBeforeSync, "ack-before-sync", "FLUSH is answered before the sync completed"),
     planted(Bug::TlogBeforeSco, "tlog-before-sco", "a write is acknowledged without its data in the SCO"),
     planted(Bug::TornTailAccepted, "torn-tail-accepted", "recovery takes a torn end of a log as it is"),
@@ -115,6 +115,11 @@ pub const ALL: [Planted; 34] = [
         members: Some(2),
         groups: None,
     },
+    of_group(
+        Bug::FirstMembersOnly,
+        "first-members-only",
+        "roles never learn of members of the KV's group that join later",
+    ),
 ];
 
 const fn planted(bug: Bug, name: &'static str, about: &'static str) -> Planted {

@@ -57,6 +57,9 @@ pub trait Cluster {
     /// A node's program is replaced by the newest; it is that from its next life on.
     fn upgrade(&mut self, _node: NodeId) {}
 
+    /// Roles that start from now on are told that these nodes have the members of the KV's group.
+    fn configure(&mut self, _members: &[NodeId]) {}
+
     /// What a member of the KV's groups shows of each; nothing for others, and while it doesn't serve.
     fn looks(&self, _machine: &Self::Node) -> Vec<(GroupId, ::kv::Look)> {
         Vec::new()
@@ -102,6 +105,8 @@ pub struct Layout {
     pub prologue: Vec<(NodeId, Message)>,
     /// With how many members the KV's group begins: the first nodes that are KVs. Others are spare.
     pub voters: usize,
+    /// Whether those are replaced by the spare ones, as many, while roles run that were told of no others.
+    pub is_replaced: bool,
     /// How many askers the KV has beside the roles, and the addresses of its members.
     pub askers: (usize, Vec<NodeId>),
     /// How many groups the operator makes beside the root group, each with askers of its own.

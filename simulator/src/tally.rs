@@ -66,11 +66,13 @@ pub enum Kind {
     Healing,
     /// The program of a server of the KV was replaced by a newer one.
     Upgrade,
+    /// All members of the KV's group were replaced by others.
+    Replacement,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 30] = [
+    pub const ALL: [Kind; 31] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -101,6 +103,7 @@ impl Kind {
         Kind::Sleep,
         Kind::Healing,
         Kind::Upgrade,
+        Kind::Replacement,
     ];
 
     /// Whether it is a trouble other than a crash.

@@ -5,6 +5,10 @@
 //! [`KvClient::next_due`] says when to call [`KvClient::resend_due`]. A request is sent again, under the same numbers,
 //! until an answer comes that settles it; the KV applies a command once however often it comes, to whichever member.
 //!
+//! A KV forgets sessions that were idle for long, where there are too many. Commands go on in another then: one that went out once
+//! and is answered [`KvError::Forgotten`] was not applied, as a session is remembered for longer than [`FIRST_WAIT`], and goes out
+//! again under new numbers. What became of one that went out more than once can't be known, and its asker is told.
+//!
 //! What is sent again goes out in the order in which it was made. That is no promise about the order in which commands
 //! are applied, as any of them may be lost on its way: who needs one before another waits for its answer.
 
@@ -33,6 +37,8 @@ pub const WATCH_WAIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvClient {
     session: u64,
+    /// A command of it was applied.
+    is_begun: bool,
     last_request: u64,
     last_sequence: u64,
     route: KvRoute,
@@ -45,18 +51,27 @@ struct Outstanding {
     /// To whom and when it last went out.
     to: NodeId,
     sent: Timestamp,
+    /// It has not gone out under its numbers yet.
+    is_new: bool,
+    /// It has more than once.
+    is_again: bool,
     due: Timestamp,
     wait: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ask {
-    Command { sequence: u64, command: KvCommand },
+    Command { session: u64, sequence: u64, command: KvCommand },
     Query(KvQuery),
     Read { consistency: Consistency, query: KvQuery },
 }
 
 impl Ask {
+    /// Whether it is a command of this session.
+    fn is_of(&self, of: u64) -> bool {
+        matches!(self, Ask::Command { session, .. } if *session == of)
+    }
+
     /// How long a member that has the request may say nothing, since it waits for what it is asked for.
     fn silence(&self) -> Duration {
         match self {
@@ -73,20 +88,24 @@ impl KvClient {
     /// earlier life of its own adds a random offset to them on the wire.
     pub fn new(session: u64, group: Vec<NodeId>) -> Self {
         let (route, outstanding) = (KvRoute::new(group), BTreeMap::new());
-        KvClient { session, last_request: 0, last_sequence: 0, route, outstanding }
+        KvClient { session, is_begun: false, last_request: 0, last_sequence: 0, route, outstanding }
     }
 
-    /// Begins another session with the same group, while nothing is outstanding.
-    pub fn renew(&mut self, session: u64) {
-        debug_assert!(self.outstanding.is_empty(), "answers of the old session are awaited");
-        (self.session, self.last_sequence) = (session, 0);
+    /// These nodes have the members now, as [`crate::kv_members`] says ([`KvRoute::learn`]).
+    pub fn learn(&mut self, members: &[NodeId]) {
+        self.route.learn(members);
+    }
+
+    /// Whether there are others than the one that it began with.
+    pub fn has_others(&self) -> bool {
+        self.route.has_others()
     }
 
     /// Makes the request for a command, and says where to send it. Its number comes back from
     /// [`KvClient::on_reply`].
     pub fn command(&mut self, now: Timestamp, command: KvCommand) -> (NodeId, KvRequest) {
         self.last_sequence += 1;
-        self.ask(now, Ask::Command { sequence: self.last_sequence, command })
+        self.ask(now, Ask::Command { session: self.session, sequence: self.last_sequence, command })
     }
 
     /// Makes the request for a read, and says where to send it.
@@ -113,14 +132,19 @@ impl KvClient {
                 }
                 None
             }
-            KvAnswer::Failed(KvError::Full) => {
+            KvAnswer::Failed(KvError::Full | KvError::TooManySessions) => {
                 self.route.on_not_now(from, now);
                 None
             }
             // Another may serve: if nothing else is heard of this one, the next is asked.
             KvAnswer::Failed(KvError::Unavailable) => None,
+            KvAnswer::Failed(KvError::Forgotten) if self.goes_on(reply.request, now) => {
+                self.route.on_answer(from, now);
+                None
+            }
             answer => {
-                self.outstanding.remove(&reply.request)?;
+                let ended = self.outstanding.remove(&reply.request)?;
+                self.is_begun |= ended.ask.is_of(self.session) && answer.is_applied();
                 self.route.on_answer(from, now);
                 if from == self.route.target() {
                     self.move_all(now);
@@ -128,6 +152,23 @@ impl KvClient {
                 Some((reply.request, answer))
             }
         }
+    }
+
+    /// The KV has forgotten the session of a command. Whether that goes out again, in a new one.
+    fn goes_on(&mut self, request: u64, now: Timestamp) -> bool {
+        let Some(outstanding) = self.outstanding.get_mut(&request) else { return false };
+        let Ask::Command { session, sequence, .. } = &mut outstanding.ask else { return false };
+        if *session == self.session {
+            // The golden ratio: as unlikely to be another's as the first was.
+            self.session = self.session.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            (self.last_sequence, self.is_begun) = (0, false);
+        }
+        if !outstanding.is_again {
+            self.last_sequence += 1;
+            (*session, *sequence) = (self.session, self.last_sequence);
+            (outstanding.due, outstanding.is_new) = (now, true);
+        }
+        !outstanding.is_again
     }
 
     /// The connection to a member broke: what was sent through it is lost, and the next is asked soon.
@@ -164,7 +205,8 @@ impl KvClient {
     fn ask(&mut self, now: Timestamp, ask: Ask) -> (NodeId, KvRequest) {
         self.last_request += 1;
         let (to, due) = (self.route.target(), now.after(FIRST_WAIT + ask.silence()));
-        let outstanding = Outstanding { ask, to, sent: now, due, wait: FIRST_WAIT };
+        let outstanding =
+            Outstanding { ask, to, sent: now, is_new: false, is_again: false, due, wait: FIRST_WAIT };
         self.outstanding.insert(self.last_request, outstanding);
         (to, self.request(self.last_request))
     }
@@ -181,10 +223,10 @@ impl KvClient {
 
     fn request(&self, request: u64) -> KvRequest {
         let body = match &self.outstanding[&request].ask {
-            Ask::Command { sequence, command } => KvBody::Command {
-                session: self.session,
+            Ask::Command { session, sequence, command } => KvBody::Command {
+                session: *session,
                 sequence: *sequence,
-                answered_below: self.answered_below(),
+                answered_below: self.answered_below(*session),
                 command: command.clone(),
             },
             Ask::Query(query) => KvBody::Query(query.clone()),
@@ -195,13 +237,17 @@ impl KvClient {
         KvRequest { request, body }
     }
 
-    /// The first command without an answer: requests are numbered in the order of their commands.
-    fn answered_below(&self) -> u64 {
+    /// The first command of a session without an answer. Of one that may not have begun none is told: the KV takes who has had
+    /// answers for one that it must know.
+    fn answered_below(&self, of: u64) -> u64 {
+        if of == self.session && !self.is_begun {
+            return 1;
+        }
         let sequence = |outstanding: &Outstanding| match outstanding.ask {
-            Ask::Command { sequence, .. } => Some(sequence),
-            Ask::Query(_) | Ask::Read { .. } => None,
+            Ask::Command { session, sequence, .. } if session == of => Some(sequence),
+            _ => None,
         };
-        self.outstanding.values().find_map(sequence).unwrap_or(self.last_sequence + 1)
+        self.outstanding.values().filter_map(sequence).min().unwrap_or(self.last_sequence + 1)
     }
 }
 
@@ -209,6 +255,7 @@ impl Outstanding {
     /// It goes out again, and waits twice as long as before.
     fn go(&mut self, to: NodeId, now: Timestamp) {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        (self.is_again, self.is_new) = (!self.is_new, false);
         (self.to, self.sent, self.due) = (to, now, now.after(self.wait + self.ask.silence()));
     }
 }
@@ -378,14 +425,63 @@ mod tests {
         }
     }
 
+    fn forgotten(request: &KvRequest) -> KvReply {
+        KvReply { request: request.request, body: KvAnswer::Failed(KvError::Forgotten) }
+    }
+
+    fn session(request: &KvRequest) -> u64 {
+        match request.body {
+            KvBody::Command { session, .. } => session,
+            KvBody::Query(_) | KvBody::Read { .. } => panic!("a command was expected"),
+        }
+    }
+
     #[test]
-    fn a_new_session_counts_its_commands_anew_and_its_requests_on() {
+    fn a_forgotten_session_is_followed_by_another_and_what_went_out_once_goes_on_in_it() {
+        let mut client = client(1);
+        let (_, first) = client.command(START, empty());
+        client.on_reply(START, kv(1), done(&first));
+        let (_, old) = client.command(START, empty());
+        let due = START.after(FIRST_WAIT);
+        let (_, new) = client.command(due, empty());
+        assert_eq!(client.resend_due(due), [(kv(1), old.clone())]);
+        // The one that went out once.
+        assert_eq!(client.on_reply(due, kv(1), forgotten(&new)), None);
+        let [(_, again)] = &client.resend_due(due)[..] else { panic!("it goes out at once") };
+        assert_eq!((again.request, sequence(again)), (new.request, (1, 1)));
+        assert_ne!(session(again), session(&old));
+        // The other is told of, and changes nothing for the new session.
+        let told = Some((old.request, KvAnswer::Failed(KvError::Forgotten)));
+        assert_eq!(client.on_reply(due, kv(1), forgotten(&old)), told);
+        assert_eq!(client.on_reply(due, kv(1), done(again)), Some((new.request, KvAnswer::Done(vec![]))));
+        let (_, next) = client.command(due, empty());
+        assert_eq!((session(&next), sequence(&next)), (session(again), (2, 2)));
+    }
+
+    /// It went out under its new numbers once more than under the old: what counts are the new.
+    #[test]
+    fn what_goes_on_in_a_new_session_went_out_once_there() {
+        let mut client = client(1);
+        let (_, first) = client.command(START, empty());
+        let mut last = first;
+        for _ in 0..3 {
+            assert_eq!(client.on_reply(START, kv(1), forgotten(&last)), None);
+            let [(_, again)] = &client.resend_due(START)[..] else { panic!("it goes out at once") };
+            assert_ne!(session(again), session(&last));
+            last = again.clone();
+        }
+        let due = client.next_due().expect("outstanding");
+        let [(_, again)] = &client.resend_due(due)[..] else { panic!("it is due") };
+        assert_eq!(again, &last, "the same numbers");
+        assert!(client.on_reply(due, kv(1), forgotten(&last)).is_some(), "it may have been applied");
+    }
+
+    #[test]
+    fn who_is_told_of_too_many_sessions_asks_again() {
         let mut client = client(1);
         let (_, request) = client.command(START, empty());
-        client.on_reply(START, kv(1), done(&request));
-        client.renew(2);
-        let (_, request) = client.command(START, empty());
-        assert_eq!((request.request, sequence(&request)), (2, (1, 1)));
-        assert!(matches!(request.body, KvBody::Command { session: 2, .. }));
+        let body = KvAnswer::Failed(KvError::TooManySessions);
+        assert_eq!(client.on_reply(START, kv(1), KvReply { request: 1, body }), None);
+        assert_eq!(client.resend_due(START.after(FIRST_WAIT)), [(kv(1), request)]);
     }
 }

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 use core::ops::Bound;
 
+use crate::kv_members::MEMBERS_KEY;
 use crate::message::kv::{KvBody, KvCommand, KvError, KvExpected, KvFound, KvQuery, KvStep};
 use crate::message::kv_range::{KvRange, end_of};
 
@@ -14,10 +15,11 @@ use crate::message::kv_range::{KvRange, end_of};
 pub const USER_PREFIX: &[u8] = b"u/";
 
 /// The prefixes of keys about the servers and members that keep the map itself: of no use to another cluster.
-pub const GROUP_PREFIXES: [&[u8]; 4] = [
+pub const GROUP_PREFIXES: [&[u8]; 5] = [
     crate::kv_store::KNOWS_PREFIX,
     crate::kv_store::PREFERRED_KEY,
     crate::kv_level::LEVEL_KEY,
+    crate::kv_members::MEMBERS_KEY,
     crate::registry::SERVER_PREFIX,
 ];
 
@@ -36,6 +38,13 @@ pub fn is_users(body: &KvBody) -> bool {
         KvBody::Command { command, .. } => command.is_users(),
         KvBody::Query(query) | KvBody::Read { query, .. } => query.is_users(),
     }
+}
+
+/// Whether a request asks which servers have members ([`MEMBERS_KEY`]), and nothing else: who may ask for users' keys may know
+/// whom to ask.
+pub fn asks_members(body: &KvBody) -> bool {
+    let (KvBody::Query(query) | KvBody::Read { query, .. }) = body else { return false };
+    matches!(query, KvQuery::Get { key } if key == MEMBERS_KEY)
 }
 
 /// Takes the prefix from a key that the map gave.
@@ -187,6 +196,7 @@ impl ToMap for KvQuery {
 mod tests {
     use super::*;
     use crate::message::Message;
+    use crate::message::kv::Consistency;
     use crate::{kv_store, registry, samples};
 
     /// What anybody asks, without functions, stays among users' keys once the prefix is added; and nothing does before.
@@ -206,6 +216,37 @@ mod tests {
             asked += usize::from(!has_function && !is_empty);
         }
         assert!(asked > 8);
+    }
+
+    /// A question for that one key, and no other that reaches it.
+    #[test]
+    fn who_has_members_is_asked_by_its_key_alone() {
+        let (key, prefix) = (MEMBERS_KEY.to_vec(), b"kv/".to_vec());
+        let get = KvQuery::Get { key: key.clone() };
+        let read = |query| KvBody::Read { consistency: Consistency::Stale, query };
+        assert!(asks_members(&KvBody::Query(get.clone())) && asks_members(&read(get)));
+        for query in [
+            KvQuery::Get { key: [MEMBERS_KEY, b"/"].concat() },
+            KvQuery::Get { key: prefix.clone() },
+            KvQuery::Get { key: crate::kv_level::LEVEL_KEY.to_vec() },
+            KvQuery::Exists { key: key.clone() },
+            KvQuery::MultiGet { keys: alloc::vec![key.clone()] },
+            KvQuery::Watch { prefix: key.clone(), after: 0 },
+            KvQuery::Range { prefix: key.clone(), from: key.clone(), limit: 1 },
+            KvQuery::Count { range: KvRange::prefix(MEMBERS_KEY) },
+            KvQuery::Page { range: KvRange::prefix(&key), is_reverse: false, keys_only: false, limit: 1 },
+        ] {
+            assert!(!asks_members(&KvBody::Query(query.clone())), "{query:?}");
+            assert!(!asks_members(&read(query)));
+        }
+        let asked = samples::messages().into_iter().filter_map(|message| match message {
+            Message::Kv(request) => Some(request.body),
+            _ => None,
+        });
+        assert!(asked.filter(asks_members).count() == 0);
+        let command = KvCommand::Sequence(alloc::vec![KvStep::Assert { key, value: None }]);
+        let body = KvBody::Command { session: 1, sequence: 1, answered_below: 1, command };
+        assert!(!asks_members(&body) && !is_users(&body));
     }
 
     #[test]

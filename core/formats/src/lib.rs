@@ -19,6 +19,7 @@ pub mod kv_groups;
 pub mod kv_level;
 pub mod kv_limits;
 pub mod kv_member;
+pub mod kv_members;
 pub mod kv_route;
 pub mod kv_scope;
 pub mod kv_store;

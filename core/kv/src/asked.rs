@@ -23,6 +23,8 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Command(LoggedCommand),
+    /// A command of a session that was begun once, and is not known here.
+    OfUnknown(LoggedCommand),
     Query {
         query: KvQuery,
         /// Whether the answer tells where it was read.
@@ -44,14 +46,14 @@ impl Asked {
     pub(crate) fn command(&self) -> Option<&LoggedCommand> {
         match &self.what {
             What::Command(command) => Some(command),
-            What::Query { .. } => None,
+            What::Query { .. } | What::OfUnknown(_) => None,
         }
     }
 
     /// Bytes that it counts for.
     pub(crate) fn bytes(&self) -> usize {
         let own = match &self.what {
-            What::Command(command) => limits::command_bytes(&command.command),
+            What::Command(command) | What::OfUnknown(command) => limits::command_bytes(&command.command),
             What::Query { query, .. } => limits::query_bytes(query),
         };
         own + REQUEST_BYTES
@@ -67,6 +69,24 @@ impl Queue {
     /// Whether a command waits or is proposed.
     pub(crate) fn holds(&self, session: u64, sequence: u64) -> bool {
         self.commands.contains(&(session, sequence))
+    }
+
+    /// Whether a command of a session waits or is proposed.
+    pub(crate) fn has_session(&self, session: u64) -> bool {
+        self.commands.range((session, 0)..).next().is_some_and(|(next, _)| *next == session)
+    }
+
+    /// How many commands wait or are proposed.
+    pub(crate) fn commands(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Their sessions.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = u64> {
+        let mut last = None;
+        self.commands
+            .iter()
+            .filter_map(move |(session, _)| (last.replace(*session) != Some(*session)).then_some(*session))
     }
 
     /// Lets a request wait; gives it back when there is no room.

@@ -32,6 +32,8 @@ counters! {
     Installed: "installed", "States taken over from another member";
     Differed: "differed", "Times that another member had other pairs or sessions at the same entry; never without a fault";
     Healed: "healed", "States that were damaged on the disk, and were given anew by another member";
+    SessionsRefused: "sessions_refused", "Commands refused as they would begin a session, and too many were in use";
+    SessionsUnknown: "sessions_unknown", "Commands refused as their session was forgotten long ago: they may have been applied";
     Unknown: "unknown", "Messages of other members that were dropped, as this member is held at an older level";
 }
 

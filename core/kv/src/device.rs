@@ -6,7 +6,7 @@ use core::time::Duration;
 use formats::Effect;
 use formats::message::standing::DiskRoom;
 use glossary::GroupId;
-use step::{DiskOperation, Effects, FileName, TimerId};
+use step::{DiskOperation, Effects, FileName, TimerId, Timestamp};
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, Named, Purpose, named};
@@ -62,6 +62,8 @@ pub(crate) enum Mark {
 /// What all groups share.
 #[derive(Debug)]
 pub(crate) struct Device {
+    /// When the step began that is being done.
+    pub(crate) now: Timestamp,
     pub(crate) log: Log,
     pub(crate) mark: Mark,
     pub(crate) room: Room,
@@ -95,6 +97,7 @@ impl Device {
     /// A log that is being opened, and the files before it.
     pub(crate) fn new(log: Log, room: Room, files: BTreeSet<FileName>) -> Self {
         Device {
+            now: Timestamp::default(),
             log,
             mark: Mark::Settled,
             room,

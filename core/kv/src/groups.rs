@@ -16,7 +16,7 @@ use formats::kv_groups::{
     encode_next, group_key, name_of,
 };
 use formats::message::admin::{AdminAnswer, KvGroupStatus, KvGroupsVerb};
-use formats::message::kv::{KvBody, KvCommand, KvError, KvRequest, KvStep};
+use formats::message::kv::{KvCommand, KvError, KvStep};
 use formats::message::kv_range::KvRange;
 use glossary::GroupId;
 use step::{Effects, Function, OrderedMap};
@@ -224,11 +224,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Option<String> {
-        let (session, sequence) = self.next_command();
-        let body =
-            KvBody::Command { session, sequence, answered_below: sequence, command: KvCommand::Steps(steps) };
-        let answer =
-            self.on_request(NOBODY, KvRequest { request: sequence, body }, device, counters, effects);
+        let request = self.own_command(KvCommand::Steps(steps));
+        let answer = self.on_request(NOBODY, request, device, counters, effects);
         answer.map(|answer| format!("{answer:?}"))
     }
 

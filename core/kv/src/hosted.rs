@@ -8,6 +8,7 @@ use formats::{Effect, Message};
 use glossary::{GroupId, NodeId};
 use step::{Effects, Function};
 
+use crate::admission::Ages;
 use crate::asked::Queue;
 use crate::changes::Changes;
 use crate::counters::{Counter, Counters};
@@ -19,6 +20,7 @@ use crate::heal::Healing;
 use crate::knows::Announcing;
 use crate::level::Levels;
 use crate::look::Look;
+use crate::members::Naming;
 use crate::proposals::Proposals;
 use crate::replica::Replica;
 use crate::rows::Frozen;
@@ -36,9 +38,11 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) replica: Replica<C>,
     pub(crate) proposals: Proposals,
     pub(crate) waiting: Waiting,
+    pub(crate) ages: Ages,
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
     pub(crate) levels: Levels,
+    pub(crate) naming: Naming,
     pub(crate) standings: Standings,
     /// A state that another member gives.
     pub(crate) transfer: Option<Transfer<F>>,
@@ -77,9 +81,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
             replica,
             proposals: Proposals::default(),
             waiting: Waiting::default(),
+            ages: Ages::default(),
             announcing: Announcing::default(),
             changes: Changes::default(),
             levels: Levels::default(),
+            naming: Naming::default(),
             standings: Standings::default(),
             transfer: None,
             installed: false,
@@ -179,8 +185,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
             self.tick_healing(effects);
             return self.pump(counters, effects);
         }
+        self.ages.mark(device.now, self.state.index);
         self.announce(device, counters, effects);
         self.raise_level(device, counters, effects);
+        self.name_members(device, counters, effects);
         self.tell_standing(told.room, effects);
         self.promote();
         if self.replica.of() != GroupId::ROOT {

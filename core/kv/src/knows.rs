@@ -17,6 +17,7 @@ use step::{Effects, Function, OrderedMap};
 use crate::counters::Counters;
 use crate::device::Device;
 use crate::group::Group;
+use crate::hash;
 use crate::hosted::Hosted;
 
 /// A member asks its leader again after so many ticks: it may have been lost on the way.
@@ -25,6 +26,10 @@ pub(crate) const AGAIN_AFTER: u32 = 20;
 /// What a member has said of itself to its leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announcing {
+    /// Its sessions before this one, which are forgotten.
+    forgotten: u64,
+    /// Whether the session was seen in the state.
+    is_begun: bool,
     /// Its last command.
     sequence: u64,
     /// Ticks since.
@@ -76,10 +81,28 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.state.map.get(&knows_key(member)).and_then(kv_store::decode_knows).unwrap_or_default()
     }
 
-    /// The session of this member's own commands, and the number of the next.
-    pub(crate) fn next_command(&mut self) -> (u64, u64) {
+    /// A command of this member's own. Nobody waits for the answer.
+    pub(crate) fn own_command(&mut self, command: KvCommand) -> KvRequest {
+        let mut session = self.own_session();
+        if self.announcing.is_begun && !self.state.sessions.has(session) {
+            let forgotten = self.announcing.forgotten + 1;
+            self.announcing = Announcing { forgotten, ticks: self.announcing.ticks, ..Announcing::default() };
+            session = self.own_session();
+        }
+        self.announcing.is_begun = self.state.sessions.has(session);
         self.announcing.sequence += 1;
-        (self.replica.seed ^ self.replica.me().0, self.announcing.sequence)
+        let sequence = self.announcing.sequence;
+        let answered_below = if self.announcing.is_begun { sequence } else { 1 };
+        let body = KvBody::Command { session, sequence, answered_below, command };
+        KvRequest { request: sequence, body }
+    }
+
+    fn own_session(&self) -> u64 {
+        let own = self.replica.seed ^ self.replica.me().0;
+        match self.announcing.forgotten {
+            0 => own,
+            forgotten => hash::mix([own, forgotten]),
+        }
     }
 
     /// What is known here, others than the first versions; in the root group the level too.
@@ -116,10 +139,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             let _ = self.say(steps, device, counters, effects);
             return;
         }
-        let (session, sequence) = self.next_command();
-        let command = KvCommand::Sequence(steps);
-        let body = KvBody::Command { session, sequence, answered_below: sequence, command };
-        let request = KvRequest { request: sequence, body };
+        let request = self.own_command(KvCommand::Sequence(steps));
         let message = match self.replica.of() {
             GroupId::ROOT => Message::Kv(request),
             group => Message::KvOf(KvOf { group, request }),

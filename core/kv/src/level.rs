@@ -192,7 +192,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     }
 
     /// Whether, as leader, no change of the group is under way that is not applied here.
-    fn sees_all(&self) -> bool {
+    pub(crate) fn sees_all(&self) -> bool {
         self.has_applied_all() && self.changes.is_none_proposed()
     }
 }

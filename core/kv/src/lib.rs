@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod admission;
 mod asked;
 mod changed;
 mod changes;
@@ -40,6 +41,7 @@ mod log_files;
 mod look;
 mod machine;
 mod map;
+mod members;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

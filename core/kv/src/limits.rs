@@ -24,6 +24,9 @@ pub const MAX_UNDER_WAY: usize = 8;
 /// The most sessions that are remembered. One is begun by each start of an asker.
 pub const MAX_SESSIONS: usize = 4096;
 
+/// So many of them clients leave to servers.
+pub const RESERVED_SESSIONS: usize = 512;
+
 /// The most forgotten sessions that are known as such, at 8 bytes each.
 pub const MAX_FORGOTTEN: usize = 65_536;
 

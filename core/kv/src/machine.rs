@@ -309,7 +309,10 @@ impl<F: Function, C: Group> Machine for Kv<F, C> {
     type Event = Event;
     type Effect = Effect;
 
-    fn step(&mut self, _now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
+    fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.device.now = now;
+        }
         match event {
             Event::Start { seed } => {
                 self.seed = u64::from_le_bytes(*seed.first_chunk().expect("a seed has 32 bytes"));

@@ -50,7 +50,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 if let Some(answer) = self.without_log(&command, device, counters, effects) {
                     return answer;
                 }
-                What::Command(command)
+                match self.admit(from, command, device.now, counters) {
+                    Ok(what) => what,
+                    Err(error) => return Some(KvAnswer::Failed(error)),
+                }
             }
         };
         self.queue.push(Asked { from, request: request.request, what }).err().map(|_| {
@@ -147,15 +150,19 @@ impl<F: Function, C: Group> Hosted<F, C> {
 
     /// Answers a request whose turn has come: a command that is durable, or a question after it.
     pub(crate) fn settle(&mut self, asked: Asked, counters: &mut Counters, effects: &mut Effects<Effect>) {
-        let body = match &asked.what {
-            What::Query { query, is_indexed } => self.query(query, *is_indexed, counters),
+        let Asked { from, request, what } = asked;
+        let body = match what {
+            What::Query { query, is_indexed } => self.query(&query, is_indexed, counters),
             What::Command(command) => {
                 counters.add(Counter::Commands, 1);
-                self.queue.settle(command);
-                self.state.apply(command)
+                self.queue.settle(&command);
+                self.state.apply(&command)
+            }
+            What::OfUnknown(command) => {
+                return self.settle_unknown((from, request), command, counters, effects);
             }
         };
-        reply(asked.from, asked.request, body, effects);
+        reply(from, request, body, effects);
     }
 
     /// The requests for the next entries, with a command among them. Questions that stand alone are answered.

@@ -102,7 +102,8 @@ pub(crate) fn answer_bytes(answer: &KvAnswer) -> usize {
             | TooNew { .. }
             | NotAllowed
             | NoGroup(_)
-            | KvError::Unknown,
+            | KvError::Unknown
+            | KvError::TooManySessions,
         ) => 0,
         // No command is answered so.
         KvAnswer::Read { .. } => 0,

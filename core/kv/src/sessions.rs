@@ -3,8 +3,8 @@
 //! The table is part of the state: it changes by applied commands alone, and its rows are in every checkpoint. A command
 //! is known by its session and number. Its answer is kept until the asker says that it has it. All bounds
 //! work by forgetting the oldest, and what was forgotten is answered so; it is never applied again. That holds
-//! for a whole session too, as long as it is among the last that were forgotten
-//! ([`MAX_FORGOTTEN`]).
+//! for a whole session too: as long as it is among the last that were forgotten ([`MAX_FORGOTTEN`]), and for ever
+//! where its asker has had an answer. Who may begin one is in `admission.rs`.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -50,6 +50,16 @@ impl Sessions {
         };
         let answer = known.answers.get(&sequence).cloned();
         answer.or_else(|| (sequence < known.answered_below).then_some(forgotten))
+    }
+
+    /// Whether a session is remembered.
+    pub(crate) fn has(&self, session: u64) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// How many have a command after this one.
+    pub(crate) fn used_since(&self, index: u64) -> usize {
+        self.sessions.values().filter(|session| session.used > index).count()
     }
 
     /// Records that a new command was applied as number `index` and answered so.

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use formats::manifest::Placed;
 use formats::message::asd::{AsdAnswer, AsdError, AsdReply};
-use formats::message::kv::{KvAnswer, KvError, KvReply};
+use formats::message::kv::{KvAnswer, KvReply};
 use formats::message::object::{ObjectAnswer, ObjectError};
 use formats::namespace::NamespaceAnswer;
 use glossary::{NamespaceId, NodeId, ObjectId, Policy};
@@ -117,15 +117,13 @@ impl Life {
         self.context(turn).resend_kv();
         let Some((request, answer)) = taken else { return };
         let asked = self.hub.asked.remove(&request);
-        if answer == KvAnswer::Failed(KvError::Forgotten) {
-            self.hub.renew_session();
-        }
         match asked {
             Some(Asked::Record { task, namespace }) => self.on_record(task, namespace, answer, turn),
             Some(Asked::Manifest { task, .. }) => self.on_manifest(task, manifest(answer), turn),
             Some(Asked::Lookup { name }) => self.on_lookup(name, manifest(answer), turn),
             Some(Asked::Objects { task }) => self.on_objects(task, answered(answer), turn),
             Some(Asked::Command { task }) => self.on_command(task, settled(answer), turn),
+            Some(Asked::Members) => self.on_members(&answer),
             None => {}
         }
     }

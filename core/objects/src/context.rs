@@ -51,6 +51,8 @@ pub(crate) struct Hub {
     /// Lookups of manifests that several tasks wait for.
     pub(crate) lookups: BTreeMap<FullName, Lookup>,
     pub(crate) kv: KvClient,
+    /// It will be asked where its members are, or is.
+    pub(crate) learning: bool,
     /// Added to the KV client's numbers, so that an answer to an earlier life fits none of this one.
     kv_offset: u64,
     last_request: u64,
@@ -88,6 +90,8 @@ pub(crate) enum Asked {
     Command { task: u64 },
     /// A page of the objects of a namespace, by its collection.
     Objects { task: u64 },
+    /// Where its members are.
+    Members,
 }
 
 /// Tasks that wait for the same manifest.
@@ -124,6 +128,7 @@ impl Hub {
             asked: BTreeMap::new(),
             lookups: BTreeMap::new(),
             kv: KvClient::new(session, config.kv.clone()),
+            learning: false,
             kv_offset: entropy.next_u64(),
             last_request: entropy.next_u64(),
             last_job: 0,
@@ -146,14 +151,6 @@ impl Hub {
     /// Whether a planted mistake keeps reads from checking what they get.
     pub(crate) fn skips_checks(&self) -> bool {
         self.has(Bug::CrcUnchecked) || self.has(Bug::CrcMadeAnew)
-    }
-
-    /// The KV forgot the session, as it was idle for so long: what comes next needs a new one. While others
-    /// are outstanding they come to the same end, and the last of them gets here.
-    pub(crate) fn renew_session(&mut self) {
-        if self.kv.outstanding() == 0 {
-            self.kv.renew(self.entropy.next_u64());
-        }
     }
 
     /// The number under which the KV client knows what a reply answers.
@@ -370,7 +367,7 @@ impl Context<'_> {
         room.then_some(()).ok_or(ObjectError::Unavailable)
     }
 
-    fn ask(&mut self, asked: Asked, (to, request): (NodeId, KvRequest)) {
+    pub(crate) fn ask(&mut self, asked: Asked, (to, request): (NodeId, KvRequest)) {
         self.hub.asked.insert(request.request, asked);
         self.send_kv(to, request);
     }

@@ -26,6 +26,8 @@ pub(crate) enum Due {
     Collect,
     /// It is time to look through the namespaces on an OSD.
     Scan,
+    /// It is time to ask where the KV's members are.
+    Members,
 }
 
 /// What is due when.

@@ -32,6 +32,7 @@ mod join;
 mod latency;
 pub mod layout;
 mod manifests;
+mod members;
 mod namespace;
 mod objects;
 mod osds;

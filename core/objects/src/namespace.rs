@@ -48,7 +48,8 @@ pub(crate) fn settled(answer: KvAnswer) -> Option<Settled> {
             | KvError::TooNew { .. }
             | KvError::NotAllowed
             | KvError::NoGroup(_)
-            | KvError::Unknown,
+            | KvError::Unknown
+            | KvError::TooManySessions,
         )
         | KvAnswer::Value(_)
         | KvAnswer::Range { .. }

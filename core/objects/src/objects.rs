@@ -94,6 +94,7 @@ impl Life {
         match event {
             step::Event::TurnEnd => {
                 self.delete_garbage(turn);
+                self.learn_later(turn);
                 self.hub.deadlines.arm(now, self.hub.kv.next_due(), turn.effects);
                 debug_assert_eq!(self.broken_invariant(), None);
                 return;
@@ -179,6 +180,7 @@ impl Life {
                 Due::Garbage => {}
                 Due::Collect => self.begin_collection(turn),
                 Due::Scan => self.begin_scan(turn),
+                Due::Members => self.ask_members(turn),
             }
         }
     }

@@ -72,4 +72,6 @@ pub enum Bug {
     KvHealingServes,
     /// A leader of the KV's group takes its own level for the group's, whatever the other members know.
     KvRaisesEarly,
+    /// Roles ask the members of the KV's group that were configured, and never learn of others.
+    FirstMembersOnly,
 }

@@ -23,6 +23,8 @@ pub(crate) struct Asks<P> {
     objects: NodeId,
     wait: (Duration, Duration),
     session: u64,
+    /// A command of it was applied: the KV must know it.
+    is_begun: bool,
     next_request: u64,
     next_sequence: u64,
     open: BTreeMap<u64, Ask<P>>,
@@ -48,6 +50,7 @@ impl<P> Asks<P> {
             objects,
             wait,
             session,
+            is_begun: false,
             next_request: session >> 1,
             next_sequence: 1,
             open: BTreeMap::new(),
@@ -64,7 +67,7 @@ impl<P> Asks<P> {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let unanswered = self.open.values().filter_map(|ask| ask.sequence).min();
-        let answered_below = unanswered.unwrap_or(sequence);
+        let answered_below = if self.is_begun { unanswered.unwrap_or(sequence) } else { 1 };
         let body = KvBody::Command { session: self.session, sequence, answered_below, command };
         let message = Message::Kv(KvRequest { request: self.next_request, body });
         self.send(purpose, self.kv.target(), message, Some(sequence), now, effects);
@@ -122,14 +125,16 @@ impl<P> Asks<P> {
                 }
                 None
             }
-            KvAnswer::Failed(KvError::Full) => {
+            KvAnswer::Failed(KvError::Full | KvError::TooManySessions) => {
                 self.kv.on_not_now(from, now);
                 None
             }
             // Another may serve: if nothing else is heard of this one, the next is asked.
             KvAnswer::Failed(KvError::Unavailable) => None,
             answer => {
+                let is_command = self.open.get(&reply.request)?.sequence.is_some();
                 let purpose = self.answered(reply.request)?;
+                self.is_begun |= is_command && answer.is_applied();
                 self.kv.on_answer(from, now);
                 if answer == KvAnswer::Failed(KvError::Forgotten) {
                     self.renew_session();
@@ -150,6 +155,7 @@ impl<P> Asks<P> {
         if self.open.values().all(|ask| ask.sequence.is_none()) {
             // The golden ratio: as unlikely to be another's as the first was.
             self.session = self.session.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.is_begun = false;
         }
     }
 
@@ -160,6 +166,22 @@ impl<P> Asks<P> {
         for ask in self.open.values_mut().filter(elsewhere) {
             (ask.due, ask.wait) = (ask.due.min(at), wait);
         }
+    }
+
+    /// Whether the KV may have other members than the one that was configured.
+    pub(crate) fn has_others(&self) -> bool {
+        self.kv.has_others()
+    }
+
+    /// Whether a node is one that may answer for the KV.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.kv.knows(node)
+    }
+
+    /// The KV says where its members are.
+    pub(crate) fn learn(&mut self, members: &[NodeId]) {
+        self.kv.learn(members);
     }
 
     /// Asks again what is due, in the order in which it was first asked.

@@ -1,6 +1,7 @@
 //! The volume driver: the volumes of one node, and what they share.
 
 mod discovery;
+mod members;
 mod watch;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +25,7 @@ use crate::room::Room;
 use crate::serving::ReplyTo;
 use crate::volume::Volume;
 use discovery::cluster_of;
+use members::LEARN;
 use watch::WATCH;
 
 /// The timer for asking again; timers of volumes carry their id, which is never 0.
@@ -42,6 +44,8 @@ pub(crate) enum DriverAsk {
     /// The cluster's record changed under a wish: read it again.
     ClusterAgain,
     Record(crate::record::RecordChange),
+    /// Which servers the KV has members on.
+    Members,
 }
 
 /// Its own disk operations: the operation's number says which.
@@ -77,6 +81,8 @@ pub struct VolumeDriver {
     /// It is to be read again at the next tick.
     identity_again: bool,
     ticking: bool,
+    /// It will be asked where the KV's members are.
+    learning: bool,
     /// The OSDs that are gone, when they are more than every object bears.
     gone: Vec<OsdId>,
 }
@@ -105,6 +111,7 @@ impl VolumeDriver {
             identity_failures: 0,
             identity_again: false,
             ticking: false,
+            learning: false,
             gone: Vec::new(),
         }
     }
@@ -236,6 +243,7 @@ impl VolumeDriver {
                 self.next_wish(now, effects);
             }
             DriverAsk::Record(change) => self.record_answered(now, change, &answer, effects),
+            DriverAsk::Members => self.members_told(&answer),
         }
     }
 
@@ -258,6 +266,7 @@ impl VolumeDriver {
         }
         self.touched.clear();
         self.set_tick(effects);
+        self.learn_later(effects);
     }
 
     fn volume_turn_end(&mut self, now: Timestamp, vdisk: VdiskId, effects: &mut Effects<Effect>) {
@@ -293,13 +302,15 @@ impl VolumeDriver {
     }
 
     fn timer(&mut self, now: Timestamp, timer: TimerId, effects: &mut Effects<Effect>) {
-        if timer == WATCH {
-            return self.watch_osds(effects);
+        match timer {
+            TICK => self.tick(now, effects),
+            WATCH => self.watch_osds(effects),
+            LEARN => self.ask_members(now, effects),
+            TimerId(vdisk) => self.with(now, VdiskId(vdisk), effects, Volume::write_mark),
         }
-        if timer != TICK {
-            self.with(now, VdiskId(timer.0), effects, Volume::write_mark);
-            return;
-        }
+    }
+
+    fn tick(&mut self, now: Timestamp, effects: &mut Effects<Effect>) {
         self.ticking = false;
         if core::mem::take(&mut self.identity_again) {
             Self::read_identity(effects);

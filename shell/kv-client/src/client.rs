@@ -17,6 +17,7 @@ use step::Timestamp;
 use crate::connection::Connection;
 use crate::dial::Dial;
 use crate::error::{self, Error};
+use crate::learning::Learning;
 
 /// How long an answer is waited for, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,6 +44,7 @@ pub struct Client {
     nodes: Vec<NodeId>,
     pub(crate) group: GroupId,
     pub(crate) asks: KvClient,
+    pub(crate) learning: Learning,
     connection: Option<Connection>,
     /// Added to requests' numbers on the wire: a late answer to an earlier client is none to this one.
     offset: u64,
@@ -77,6 +79,7 @@ impl Client {
         Ok(Client {
             dial,
             asks: KvClient::new(draw(), nodes.clone()),
+            learning: Learning::new(),
             nodes,
             group: GroupId::ROOT,
             connection,
@@ -224,6 +227,7 @@ impl Client {
         for (to, request) in self.asks.resend_due(timestamp) {
             self.send(to, request);
         }
+        self.learn_when_due();
         let due = self.asks.next_due().map_or(PATIENCE, |due| due.since(self.now()));
         let patience = due.min(until.saturating_duration_since(now));
         let Some(connection) = &mut self.connection else {
@@ -246,6 +250,10 @@ impl Client {
         }
         let now = self.now();
         if let Some((request, answer)) = self.asks.on_reply(now, from, reply) {
+            if self.learning.is(request) {
+                self.on_members(&answer);
+                return;
+            }
             (self.trouble, self.broken) = (None, None);
             self.answers.insert(request, answer);
         }
@@ -256,6 +264,9 @@ impl Client {
         self.trouble = match error {
             KvError::Full => Some("its disk is full: free space on it, or delete keys".into()),
             KvError::Unavailable => Some("it is starting, has lost its lead, or is asked too much".into()),
+            KvError::TooManySessions => {
+                Some("too many clients changed something in the last seconds: wait a little".into())
+            }
             KvError::NotLeader { leader: None } => {
                 Some("no member of its group leads: are most of them running?".into())
             }
@@ -263,14 +274,15 @@ impl Client {
         };
     }
 
-    fn send(&mut self, to: NodeId, mut request: KvRequest) {
+    pub(crate) fn send(&mut self, to: NodeId, mut request: KvRequest) {
+        let group = if self.learning.is(request.request) { GroupId::ROOT } else { self.group() };
         request.request = request.request.wrapping_add(self.offset);
-        if let Err(error) = self.try_send(to, request) {
+        if let Err(error) = self.try_send(to, group, request) {
             self.lose(to, &error);
         }
     }
 
-    fn try_send(&mut self, to: NodeId, request: KvRequest) -> io::Result<()> {
+    fn try_send(&mut self, to: NodeId, group: GroupId, request: KvRequest) -> io::Result<()> {
         if self.connection.as_ref().is_none_or(|connection| connection.node() != to) {
             self.connection = None;
             if !self.dial.servers().is_empty() || self.nodes.contains(&to) {
@@ -287,7 +299,7 @@ impl Client {
                 ));
             }
         }
-        let message = match self.group() {
+        let message = match group {
             GroupId::ROOT => Message::Kv(request),
             group => Message::KvOf(KvOf { group, request }),
         };
@@ -314,6 +326,7 @@ impl Client {
         self.connection = None;
         self.answers.clear();
         self.asks = KvClient::new(draw(), self.nodes.clone());
+        self.keep_learned();
         self.offset = draw() >> 1;
     }
 
@@ -353,7 +366,7 @@ impl Client {
         error::of(error, self.scope == Scope::Users)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp(0).after(self.origin.elapsed())
     }
 }

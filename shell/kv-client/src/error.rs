@@ -107,7 +107,9 @@ pub(crate) fn of(mut error: KvError, is_users: bool) -> Error {
         KvError::NoFunction(function) => Error::NoFunction(function),
         KvError::NotAllowed => Error::NotAllowed,
         KvError::NoGroup(group) => Error::NoGroup(group.to_string()),
-        KvError::Full | KvError::Unavailable | KvError::NotLeader { .. } => Error::TimedOut(None),
+        KvError::Full | KvError::Unavailable | KvError::NotLeader { .. } | KvError::TooManySessions => {
+            Error::TimedOut(None)
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod connection;
 mod dial;
 mod error;
 mod groups;
+mod learning;
 mod pages;
 mod pipeline;
 mod steps;

@@ -67,7 +67,10 @@ impl Peer {
     pub(crate) fn may_send(&self, message: &Message) -> bool {
         let is_server = self.server.is_some();
         match message {
-            Message::Kv(request) => self.may_ask_kv(request),
+            // Where members are is in the root group's map.
+            Message::Kv(request) => {
+                self.may_ask_kv(request) || (self.rights.kv && kv_scope::asks_members(&request.body))
+            }
             Message::KvOf(of) => self.may_ask_kv(&of.request),
             // Who asked through a link hears through the link of the server that answers. That it runs no KV any server
             // may say.
@@ -208,6 +211,45 @@ mod tests {
         let member = Rights { kv: true, member: true, ..Rights::default() };
         assert!(own(3, member).may_send(&joins) && !own(3, member).may_send(&admin));
         assert!(!own(2, member).may_send(&joins), "another server's membership is not its business");
+    }
+
+    /// Whom to ask is told to whoever may ask for users' keys: that one key of the root group, to be read, and nothing else of
+    /// what only the whole map shows.
+    #[test]
+    fn a_client_may_read_who_has_members_and_no_other_record() {
+        use formats::kv_members::MEMBERS_KEY;
+        use formats::message::kv::{Consistency, KvCommand, KvOf, KvStep};
+        let user = peer(None, Rights { kv: true, ..Rights::default() });
+        let asks = |body| KvRequest { request: 1, body };
+        let get = |key: &[u8]| KvQuery::Get { key: key.to_vec() };
+        let stale = |query| KvBody::Read { consistency: Consistency::Stale, query };
+        let members = asks(stale(get(MEMBERS_KEY)));
+        assert!(user.may_send(&Message::Kv(members.clone())));
+        assert!(user.may_send(&Message::Kv(asks(KvBody::Query(get(MEMBERS_KEY))))));
+        assert!(
+            !peer(None, Rights { admin: true, ..Rights::default() }).may_send(&Message::Kv(members.clone()))
+        );
+        assert!(!user.may_send(&Message::KvOf(KvOf { group: glossary::GroupId(1), request: members })));
+        let longer = [MEMBERS_KEY, b"/"].concat();
+        let records = [&b"kv/level"[..], b"kv/leader", b"kv/", b"cluster", b"server/", b"", &longer];
+        for key in records {
+            assert!(!user.may_send(&Message::Kv(asks(stale(get(key))))), "{}", key.escape_ascii());
+        }
+        let key = MEMBERS_KEY.to_vec();
+        let step = KvStep::Set { key: key.clone(), value: vec![1, 9, 0] };
+        for body in [
+            stale(KvQuery::Watch { prefix: key.clone(), after: 0 }),
+            stale(KvQuery::MultiGet { keys: vec![key.clone(), b"cluster".to_vec()] }),
+            KvBody::Query(KvQuery::Range { prefix: key.clone(), from: key.clone(), limit: 1 }),
+            KvBody::Command {
+                session: 1,
+                sequence: 1,
+                answered_below: 1,
+                command: KvCommand::Sequence(vec![step]),
+            },
+        ] {
+            assert!(!user.may_send(&Message::Kv(asks(body))));
+        }
     }
 
     /// A message of each kind that is no verb of management, by its name.

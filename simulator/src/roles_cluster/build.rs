@@ -29,12 +29,14 @@ impl RolesCluster {
                 let kv::Config { cluster, me, first, nodes, .. } = self.kv(node);
                 RoleCard::KvMember { cluster, me, first, nodes: nodes.into_iter().collect() }
             }
-            Part::Objects => {
-                RoleCard::ObjectsOfGroup { kv: self.sizes.kv(), osds: osds.collect(), gone: Vec::new() }
-            }
+            Part::Objects => RoleCard::ObjectsOfGroup {
+                kv: self.configured.clone(),
+                osds: osds.collect(),
+                gone: Vec::new(),
+            },
             Part::VolumeDriver => RoleCard::VolumeDriverOfGroup {
                 node,
-                kv: self.sizes.kv(),
+                kv: self.configured.clone(),
                 objects: OBJECTS,
                 accept_loss: false,
             },
@@ -66,7 +68,7 @@ impl RolesCluster {
     }
 
     pub(super) fn volume_driver(&self) -> Role {
-        let usual = volume::Config::new(VOLUME_DRIVER, self.sizes.kv(), OBJECTS);
+        let usual = volume::Config::new(VOLUME_DRIVER, self.configured.clone(), OBJECTS);
         Role::VolumeDriver(Box::new(volume::VolumeDriver::new(volume::Config {
             tlog_covers: self.sizes.tlog_covers,
             retry_first: self.sizes.retry,
@@ -98,8 +100,13 @@ impl RolesCluster {
         });
         let settings =
             objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
-        let config =
-            objects::Config { kv: self.sizes.kv(), osds: osds.collect(), gone, settings, bug: self.bug };
+        let config = objects::Config {
+            kv: self.configured.clone(),
+            osds: osds.collect(),
+            gone,
+            settings,
+            bug: self.bug,
+        };
         Role::Objects(Box::new(objects::Objects::new(config)))
     }
 

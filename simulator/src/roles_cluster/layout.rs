@@ -47,6 +47,7 @@ pub(super) fn layout(sizes: &Sizes, levels: Random) -> Layout {
         older: older(sizes, levels),
         members_away: sizes.members_away,
         voters: usize::from(sizes.members),
+        is_replaced: sizes.replaced,
         damaged_asds_max: usize::from(sizes.policy.c - sizes.policy.k),
         can_sync: true,
         tells_rot: true,

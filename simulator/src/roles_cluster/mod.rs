@@ -36,6 +36,8 @@ pub struct RolesCluster {
     sizes: Sizes,
     layout: Layout,
     bug: Option<Bug>,
+    /// The members of the KV's group that a role is told of when its life begins.
+    configured: Vec<NodeId>,
     /// How often servers of the KV lost their disk.
     disks_lost: BTreeMap<NodeId, u32>,
     /// Servers of the KV whose programs are older.
@@ -60,7 +62,8 @@ impl Factory for RolesFactory {
         let sizes = Sizes::draw(seed, self.members, self.groups);
         let layout = layout::layout(&sizes, Random::stream(seed, "levels"));
         let older = layout.older.iter().copied().collect();
-        RolesCluster { layout, sizes, bug: self.bug, disks_lost: BTreeMap::new(), older }
+        let (configured, disks_lost) = (sizes.configured(), BTreeMap::new());
+        RolesCluster { layout, sizes, bug: self.bug, configured, disks_lost, older }
     }
 }
 
@@ -131,6 +134,10 @@ impl Cluster for RolesCluster {
 
     fn upgrade(&mut self, node: NodeId) {
         self.older.remove(&node);
+    }
+
+    fn configure(&mut self, members: &[NodeId]) {
+        self.configured = members.iter().map(|node| self.address_of(*node)).collect();
     }
 
     fn looks(&self, machine: &Role) -> Vec<(GroupId, kv::Look)> {

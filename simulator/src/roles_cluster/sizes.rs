@@ -11,6 +11,9 @@ use crate::Random;
 /// How often a member is away in a run whose group was chosen.
 const MEMBERS_AWAY: usize = 3;
 
+/// How often, of 10,000, all members of a group of three are replaced.
+const REPLACED: u64 = 2_000;
+
 /// Bytes of every simulated disk, above what settings allow each role.
 pub(super) const DISK_BYTES: u64 = 128 << 20;
 
@@ -48,6 +51,8 @@ pub(super) struct Sizes {
     pub(super) members: u16,
     /// Servers that may join the group, behind its members.
     pub(super) spares: u16,
+    /// Whether the spare servers replace all members, and roles are told of members alone.
+    pub(super) replaced: bool,
     /// How often a member is away for certain: where a group is what is looked at, and not one of many things.
     pub(super) members_away: usize,
     /// Entries that members keep in memory for those that are behind.
@@ -63,6 +68,8 @@ impl Sizes {
         let members_away = if members.is_some_and(|members| members > 1) { MEMBERS_AWAY } else { 0 };
         let (alone, members) = (members == Some(1), members.unwrap_or(drawn));
         let spares = if alone { [0; 3] } else { [0, 1, 2] };
+        let spares = spares[group.weighted(&[2, 1, 1])];
+        let replaced = members == 3 && Random::stream(seed, "replacement").chance(REPLACED);
         let mut random = Random::stream(seed, "sizes");
         let (policy, asds, asds_per_node) = SHAPES[random.weighted(&[5, 2, 2, 1, 1])];
         let sco_clusters = *random.pick(&[16, 32, 64]);
@@ -83,7 +90,8 @@ impl Sizes {
             retry: Duration::from_millis(*random.pick(&[20, 100, 1000])),
             through_frames: random.chance(2_500),
             members,
-            spares: spares[group.weighted(&[2, 1, 1])],
+            spares: if replaced { members } else { spares },
+            replaced,
             members_away,
             kept_entries: *group.pick(&[4, 64]),
             groups: groups.unwrap_or(Random::stream(seed, "groups").weighted(&[6, 2, 1, 1])),
@@ -99,6 +107,15 @@ impl Sizes {
     /// The addresses of the KV's members: that of a group of one is its node.
     pub(super) fn kv(&self) -> Vec<NodeId> {
         if self.is_one() { vec![KV] } else { (1..=self.servers()).map(kv_address).collect() }
+    }
+
+    /// The members that roles are told of at first.
+    pub(super) fn configured(&self) -> Vec<NodeId> {
+        let mut members = self.kv();
+        if self.replaced {
+            members.truncate(usize::from(self.members));
+        }
+        members
     }
 
     /// Servers of the KV, spare ones included.

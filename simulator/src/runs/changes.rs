@@ -25,6 +25,8 @@ enum Wish {
     Replace(NodeId),
     /// The program of a server is replaced by a newer one, and started.
     Upgrade(NodeId),
+    /// A server that was removed ends for good.
+    End(NodeId),
 }
 
 /// What the operator still wants.
@@ -51,6 +53,9 @@ impl Changes {
     pub(super) fn draw(layout: &Layout, voters: usize, mut random: Random) -> Self {
         let mut spare = layout.of(Part::Kv);
         let members = spare.drain(..voters.min(spare.len())).collect::<Vec<_>>();
+        if layout.is_replaced {
+            spare.clear();
+        }
         let mut wishes = VecDeque::new();
         if members.len() + spare.len() < 2 {
             return Changes::default();
@@ -80,6 +85,14 @@ impl Changes {
             wishes.insert(random.below(wishes.len() as u64 + 1) as usize, Wish::Upgrade(node));
         }
         Changes { wishes, ..Changes::default() }
+    }
+
+    /// Each of the first servers makes way for one of the others, and ends.
+    pub(super) fn replace(&mut self, first: &[NodeId], others: &[NodeId]) {
+        self.left.extend(others);
+        for (old, new) in first.iter().zip(others) {
+            self.wishes.extend([Wish::Add(*new), Wish::Remove(*old), Wish::End(*old)]);
+        }
     }
 
     fn put_upgrade_first(&mut self) {
@@ -115,7 +128,10 @@ impl<C: Cluster> Run<C> {
             self.changes.put_upgrade_first();
         }
         let Some(wish) = self.changes.wishes.front().copied() else { return };
-        let after = self.random.microseconds(50_000, 600_000);
+        let after = match wish {
+            Wish::End(_) => REST,
+            _ => self.random.microseconds(50_000, 600_000),
+        };
         self.alarm(after, Alarm::Change);
         let member = |run: &Self, node| run.engine.cluster.member_of(node);
         let members = self.engine.cluster.layout().of(Part::Kv);
@@ -123,6 +139,7 @@ impl<C: Cluster> Run<C> {
         let verb = match wish {
             Wish::Replace(node) => return self.replace_disk(node),
             Wish::Upgrade(node) => return self.upgrade(node),
+            Wish::End(node) => return self.end(node),
             Wish::Remove(_) if self.changes.heir.is_some() => {
                 let heir = self.changes.heir.take().expect("there is one");
                 KvGroupVerb::Transfer { to: member(self, heir) }
@@ -192,6 +209,16 @@ impl<C: Cluster> Run<C> {
         self.next_change();
     }
 
+    /// A server ends, which is no member any more; whatever starts from now on is told of those that are.
+    fn end(&mut self, node: NodeId) {
+        self.retired.insert(node);
+        self.engine.kill(node, Crash::Process);
+        let mut members = self.engine.cluster.layout().of(Part::Kv);
+        members.retain(|member| !self.changes.has_left(*member));
+        self.engine.cluster.configure(&members);
+        self.next_change();
+    }
+
     /// A server gets an empty disk and another number: what it was is gone for good.
     fn replace_disk(&mut self, node: NodeId) {
         if self.engine.is_alive(node) {
@@ -201,6 +228,9 @@ impl<C: Cluster> Run<C> {
         self.next_change();
     }
 }
+
+/// How long the operator waits before the next server is replaced: roles ask every 3 s whom they may ask.
+const REST: Duration = Duration::from_secs(10);
 
 /// How long the operator waits before the first change.
 pub(super) const FIRST: Duration = Duration::from_millis(700);

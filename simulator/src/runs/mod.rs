@@ -12,6 +12,7 @@ mod many;
 mod one;
 mod operator;
 mod phases;
+mod replacement;
 mod report;
 mod run;
 mod strike;

@@ -11,7 +11,7 @@ use crate::workload::{Guest, Operation, Outcome, Request, Task};
 use crate::{Kind, Moment};
 
 /// How long guests may wait for everything they asked for once nothing goes wrong any more (P10).
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Operations of each guest before the disaster and before the last injury, so that there is something that
 /// nothing else holds.
@@ -41,7 +41,7 @@ impl<C: Cluster> Run<C> {
             return self.stuck("the storm");
         }
         self.make_peace();
-        if self.audit("the peace") && self.disaster() && self.bury() {
+        if self.audit("the peace") && self.replace_members() && self.disaster() && self.bury() {
             self.last_injury();
             if !self.is_injured() && self.violations.is_empty() {
                 self.farewell();
@@ -185,7 +185,7 @@ impl<C: Cluster> Run<C> {
         self.run_until(Duration::from_secs(20), |run| run.guests.iter().all(Guest::is_idle));
     }
 
-    fn stuck(&mut self, when: &str) {
+    pub(super) fn stuck(&mut self, when: &str) {
         let dead = self.nodes().filter(|&node| !self.engine.is_alive(node));
         let dead: Vec<String> = dead.map(|node| self.engine.name(node)).collect();
         let waits = self.guests.iter().map(|guest| {

@@ -70,6 +70,7 @@ impl Factory for ToyFactory {
             groups: 0,
             older: Vec::new(),
             members_away: 0,
+            is_replaced: false,
             voters: 0,
             damaged_asds_max: 0,
             can_sync: false,

@@ -18,6 +18,7 @@ use crate::config::{Address, ServerConfig};
 use crate::failure::Failure;
 use crate::group;
 use crate::storage::layout::write_file;
+use crate::storage::members::KvMembers;
 use crate::storage::ports::Ports;
 use crate::storage::{self, asker::Asker};
 
@@ -157,7 +158,7 @@ impl Keeper {
         let servers: BTreeSet<ServerId> = others.chain(own).copied().collect();
         let group: Vec<NodeId> = servers.into_iter().map(NodeId::kv_of).collect();
         let entropy = storage::entropy().ok().filter(|_| !group.is_empty())?;
-        Some(Asker::new(self.ports.open(), group, PATIENCE, entropy))
+        Some(Asker::new(self.ports.open(), KvMembers::new(group), PATIENCE, entropy))
     }
 
     /// What this server's own member has applied, or any where it has none: no leader is needed for that, as finding one

@@ -29,6 +29,7 @@ use crate::storage::control::{Control, How, KvStatus};
 use crate::storage::folders::{self, Absent};
 use crate::storage::guests::{self, Started};
 use crate::storage::layout::Layout;
+use crate::storage::members::KvMembers;
 use crate::storage::nodes::Nodes;
 use crate::storage::ports::Ports;
 use crate::storage::{self, ask, failed_start, registry, settings};
@@ -80,7 +81,7 @@ impl Store {
     }
 
     /// The members of the KV's group, once one of them tells. None: the server ends before.
-    fn find_group(&self) -> Option<Vec<NodeId>> {
+    fn find_group(&self) -> Option<KvMembers> {
         self.wait("waits for the KV: no member of its group answers", || {
             let me = self.config.server;
             let own = self.config.roles.has(CertificateRole::Kv).then(|| NodeId::kv_of(me));
@@ -92,6 +93,7 @@ impl Store {
             Ok(members.ok_or_else(String::new))
         })
         .ok()?
+        .map(KvMembers::new)
     }
 
     /// The cluster's record, with this server's disks in it.

@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use formats::Message;
 use formats::kv_client::KvClient;
+use formats::kv_members::{self, MEMBERS_KEY};
+use formats::kv_route::LEARN_EVERY;
 use formats::message::kv::{Consistency, KvAnswer, KvCommand, KvQuery, KvReply, KvRequest};
 use glossary::NodeId;
 use io::Port;
 use step::{Entropy, Timestamp};
 
+use super::members::KvMembers;
 use crate::failure::{ExitCode, Failure};
 
 /// How often it is looked whether a KV of this process has stopped.
@@ -18,7 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Asker {
     port: Port,
     client: KvClient,
-    group: Vec<NodeId>,
+    group: KvMembers,
+    /// When it was last asked who has members.
+    learned: Timestamp,
     /// How long one question may take before it is given up.
     patience: Duration,
     /// What is added to the numbers of requests: answers to an earlier life of the process may come through other
@@ -30,19 +35,17 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// An asker of the members at these nodes, at least one. Sessions that nobody had come of `entropy`.
-    pub(crate) fn new(port: Port, group: Vec<NodeId>, patience: Duration, mut entropy: Entropy) -> Self {
-        let client = KvClient::new(entropy.next_u64(), group.clone());
-        let offset = entropy.next_u64() >> 1;
-        Asker { port, client, group, patience, offset, entropy, began: Instant::now() }
+    pub(crate) fn new(port: Port, group: KvMembers, patience: Duration, mut entropy: Entropy) -> Self {
+        let client = KvClient::new(entropy.next_u64(), group.nodes());
+        let (offset, learned) = (entropy.next_u64() >> 1, Timestamp(0));
+        Asker { port, client, group, learned, patience, offset, entropy, began: Instant::now() }
     }
 
-    /// A change, applied once, in a session of its own: what it was asked for may rest for longer than the KV remembers
-    /// sessions.
+    /// A change, applied once.
     ///
     /// # Errors
     /// When no answer came in time: it may still happen.
     pub(crate) fn command(&mut self, command: KvCommand) -> Result<KvAnswer, Failure> {
-        self.client.renew(self.entropy.next_u64());
         let asked = self.client.command(self.now(), command);
         self.settle(asked)
     }
@@ -74,13 +77,28 @@ impl Asker {
         self.port.send(to, Message::Kv(request));
     }
 
-    fn settle(&mut self, (to, request): (NodeId, KvRequest)) -> Result<KvAnswer, Failure> {
+    /// The answer. After it, once in a while, it is asked who has members: all that are known may be replaced while this goes on.
+    fn settle(&mut self, asked: (NodeId, KvRequest)) -> Result<KvAnswer, Failure> {
+        let answer = self.answer(asked)?;
+        if self.client.has_others() && self.now().since(self.learned) >= LEARN_EVERY {
+            self.learned = self.now();
+            let asked = self.client.query(self.now(), KvQuery::Get { key: MEMBERS_KEY.to_vec() });
+            if let Ok(KvAnswer::Value(value)) = self.answer(asked) {
+                let members = kv_members::named(value.as_deref());
+                self.client.learn(&members);
+                self.group.learn(&members);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn answer(&mut self, (to, request): (NodeId, KvRequest)) -> Result<KvAnswer, Failure> {
         let number = request.request;
         let until = self.now().after(self.patience);
         self.send(to, request);
         while self.now() < until {
             // In another process it may run again.
-            if !self.group.iter().any(|node| self.port.reaches(*node)) {
+            if !self.group.nodes().iter().any(|node| self.port.reaches(*node)) {
                 self.forget();
                 return Err(Failure::new(ExitCode::Failed, "the KV stopped; its log above says why"));
             }
@@ -104,7 +122,7 @@ impl Asker {
 
     /// What was asked is not asked again, and its answers, where they come, are nobody's.
     fn forget(&mut self) {
-        self.client = KvClient::new(self.entropy.next_u64(), self.group.clone());
+        self.client = KvClient::new(self.entropy.next_u64(), self.group.nodes());
         self.offset = self.entropy.next_u64() >> 1;
     }
 }

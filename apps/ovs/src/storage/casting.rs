@@ -11,6 +11,7 @@ use roles::Role;
 
 use super::folders::Absent;
 use super::layout::Layout;
+use super::members::KvMembers;
 use super::nodes::Nodes;
 use super::recorder::Recorder;
 use super::settings::{CHECKPOINT_EVERY, SEGMENT_BYTES};
@@ -29,7 +30,7 @@ pub(crate) struct Casting {
     pub(crate) nodes: Nodes,
     pub(crate) layout: Layout,
     /// The members of the KV's group, in this process or in others.
-    pub(crate) kv: Vec<NodeId>,
+    pub(crate) kv: KvMembers,
     pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
@@ -54,13 +55,13 @@ impl Casting {
     pub(crate) fn objects(&self, record: &ClusterRecord, absent: &[Absent]) -> NodeSpec<Role> {
         let osds = record.osds.iter().map(|osd| (*osd, NodeId::asd(osd.osd))).collect();
         let gone = absent.iter().map(|absent| absent.osd.osd).collect();
-        let card = RoleCard::ObjectsOfGroup { kv: self.kv.clone(), osds, gone };
+        let card = RoleCard::ObjectsOfGroup { kv: self.kv.nodes(), osds, gone };
         self.spec(self.nodes.objects(), "objects".into(), BACKEND_SHARD, None, &card)
     }
 
     /// `accept_loss`: what the write buffer lost is accepted as lost.
     pub(crate) fn volume_driver(&self, accept_loss: bool) -> NodeSpec<Role> {
-        let (node, kv, objects) = (self.nodes.volume_driver(), self.kv.clone(), self.nodes.objects());
+        let (node, kv, objects) = (self.nodes.volume_driver(), self.kv.nodes(), self.nodes.objects());
         let card = RoleCard::VolumeDriverOfGroup { node, kv, objects, accept_loss };
         let folder = Some(self.layout.write_buffer());
         self.spec(node, "volume-driver".into(), GUEST_SHARD, folder, &card)

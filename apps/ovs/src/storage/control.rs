@@ -259,7 +259,7 @@ impl Admin for Control {
                 Kv { copies: members.voters.len() as u32, keys, index, trouble }
             }
             _ => Kv {
-                copies: self.casting.kv.len() as u32,
+                copies: self.casting.kv.nodes().len() as u32,
                 keys: 0,
                 index: 0,
                 trouble: Some("it does not answer".into()),

@@ -10,6 +10,7 @@ pub(crate) mod folders;
 pub(crate) mod guests;
 pub(crate) mod layout;
 pub(crate) mod limits;
+pub(crate) mod members;
 pub(crate) mod nodes;
 pub(crate) mod ports;
 pub(crate) mod recorder;

@@ -25,6 +25,7 @@ use crate::storage::control::{Control, How, KvStatus};
 use crate::storage::folders::{self, Absent};
 use crate::storage::guests::{self, Started};
 use crate::storage::layout::Layout;
+use crate::storage::members::KvMembers;
 use crate::storage::nodes::Nodes;
 use crate::storage::ports::Ports;
 use crate::storage::recorder::Recorder;
@@ -210,11 +211,11 @@ fn recorder(arguments: &cli::Up) -> Result<Option<Arc<Recorder>>, Failure> {
 }
 
 fn casting(layout: &Layout, recorder: Option<Arc<Recorder>>) -> Casting {
-    Casting { nodes: NODES, layout: layout.clone(), kv: vec![KV], recorder }
+    Casting { nodes: NODES, layout: layout.clone(), kv: KvMembers::new(vec![KV]), recorder }
 }
 
 fn asker(runtime: &Runtime<Role>, entropy: &mut Entropy) -> Asker {
-    Asker::new(runtime.port(), vec![KV], KV_PATIENCE, Entropy::new(entropy.next_bytes()))
+    Asker::new(runtime.port(), KvMembers::new(vec![KV]), KV_PATIENCE, Entropy::new(entropy.next_bytes()))
 }
 
 fn start_kv(

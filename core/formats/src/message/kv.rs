@@ -344,6 +344,20 @@ pub enum KvAnswer {
     },
 }
 
+impl KvAnswer {
+    /// Whether a command that is answered so was applied for certain, if only to find that it can't be done: the KV knows its
+    /// session from then on.
+    pub fn is_applied(&self) -> bool {
+        match self {
+            KvAnswer::Done(_) | KvAnswer::Applied { .. } => true,
+            KvAnswer::Failed(error) => {
+                matches!(error, KvError::Assert { .. } | KvError::Step { .. } | KvError::Refused(_))
+            }
+            KvAnswer::Value(_) | KvAnswer::Range { .. } | KvAnswer::Read { .. } => false,
+        }
+    }
+}
+
 /// Why a request came to nothing. Nothing was changed; of a command that came to a member of a group while that lost
 /// its lead (`Unavailable`), it is open: it is sent again under its numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -403,6 +417,9 @@ pub enum KvError {
     NoGroup(GroupId),
     /// The program there is older than the asker's, and doesn't know what is asked.
     Unknown,
+    /// This would begin a session, and so many were used lately that none can be forgotten for it. Asking again in a while
+    /// helps. Said where commands come in: no member has seen it.
+    TooManySessions,
 }
 
 /// Why a step came to nothing.

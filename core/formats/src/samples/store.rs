@@ -183,6 +183,7 @@ fn error(last: Option<&KvError>) -> Option<KvError> {
         Some(KvError::TooNew { .. }) => KvError::NotAllowed,
         Some(KvError::NotAllowed) => KvError::NoGroup(GroupId(300)),
         Some(KvError::NoGroup(_)) => KvError::Unknown,
-        Some(KvError::Unknown | KvError::Step { .. }) => return None,
+        Some(KvError::Unknown) => KvError::TooManySessions,
+        Some(KvError::TooManySessions | KvError::Step { .. }) => return None,
     })
 }

@@ -33,6 +33,7 @@ pub(crate) fn decode_all(data: &[u8]) {
     let _ = kv_store::decode_part(data);
     let _ = kv_store::decode_knows(data);
     let _ = formats::kv_level::decode(data);
+    let _ = formats::kv_members::decode(data);
     let _ = registry::decode::<formats::manifest::Manifest>(data);
     let _ = registry::decode::<registry::ClusterRecord>(data);
     let _ = kv_backup::Backup::read(&bytes);

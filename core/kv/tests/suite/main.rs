@@ -7,6 +7,8 @@ mod groups;
 mod healing;
 mod levels;
 mod members;
+mod naming;
+mod sessions;
 mod support;
 mod transcripts;
 mod version_1;

@@ -148,7 +148,7 @@ impl Group {
         let body = KvBody::Command {
             session: 1,
             sequence: self.asked,
-            answered_below: self.asked,
+            answered_below: 1,
             command: KvCommand::Steps(vec![step]),
         };
         self.replies.clear();

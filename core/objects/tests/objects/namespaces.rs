@@ -18,7 +18,7 @@ pub(crate) struct FakeKv {
     answers: BTreeMap<(u64, u64), KvAnswer>,
     /// Says nothing.
     pub(crate) dead: bool,
-    /// Applies the next command, and says of it and its session that they are forgotten.
+    /// Applies the next command and says nothing; when it comes again, that it and its session are forgotten.
     pub(crate) forgetful: bool,
     forgotten: Option<u64>,
     /// Commands that were applied, in order.
@@ -47,8 +47,9 @@ impl FakeKv {
             KvBody::Command { session, sequence, answered_below, command } => {
                 self.answers.retain(|(of, number), _| *of != session || *number >= answered_below);
                 if std::mem::take(&mut self.forgetful) {
-                    self.command(command.clone());
+                    self.command(command);
                     self.forgotten = Some(session);
+                    return None;
                 }
                 match self.answers.get(&(session, sequence)) {
                     _ if self.forgotten == Some(session) => KvAnswer::Failed(KvError::Forgotten),

@@ -8,6 +8,8 @@ use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use formats::kv_members;
+use glossary::ServerId;
 use kv_client::{
     Client, Consistency, Error, Event, KvExpected, KvRange, KvStep, MAX_OUTSTANDING, Scope, StepAnswer,
     StepError, Steps, limits,
@@ -158,6 +160,62 @@ fn who_gets_no_answer_hears_why() {
     assert!(matches!(error, Error::TimedOut(None)) && !error.is_harmless());
     let error = one_place(Manner::Refuses).expect_err("it refuses").to_string();
     assert!(error.contains("as many connections as it takes"), "{error}");
+}
+
+/// A member's word tells more than a stream that breaks, and is not all that is wrong: one may say that nobody leads because
+/// another can't be reached.
+#[test]
+fn what_a_member_says_and_what_breaks_are_both_told() {
+    let mut client = connect(&Servers::start(&[Manner::Leaderless, Manner::Refuses]));
+    client.wait_for(Duration::from_millis(700));
+    let error = client.get(b"k").expect_err("nobody leads");
+    let words = error.to_string();
+    assert!(matches!(error, Error::TimedOut(Some(_))), "{words}");
+    assert!(words.contains("no member of its group leads"), "{words}");
+    assert!(words.contains("server 2: ") && words.contains("as many connections as it takes"), "{words}");
+}
+
+/// The second is no member any more, as the map says: when the first is gone, it is not asked.
+#[test]
+fn who_has_members_now_is_learned_and_asked() -> Result<(), Error> {
+    let servers = Servers::start(&[Manner::Kv, Manner::Silent, Manner::Kv]);
+    let (mut whole, mut client) = (connect(&servers), connect(&servers));
+    whole.within(Scope::Whole);
+    // The ninth has no address here.
+    let members = [1, 3, 9].map(ServerId).into();
+    whole.set(kv_members::MEMBERS_KEY, &kv_members::encode(&members))?;
+    client.learn_every(Duration::ZERO);
+    let before = servers.switches(1).requests.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        client.set(b"k", b"v")?;
+    }
+    assert!(servers.switches(1).requests.load(Ordering::Relaxed) > before + 10, "it asks that too");
+    assert_eq!(client.count(KvRange::ALL)?, 1, "users see nothing of it");
+    let cut = || servers.switches(1).cuts.store(1, Ordering::Relaxed);
+    cut();
+    client.set(b"k", b"w")?;
+    let asked = [2, 3].map(|server| servers.switches(server).requests.load(Ordering::Relaxed));
+    assert_eq!((asked[0], asked[1] > 0), (0, true));
+    Ok(())
+}
+
+/// Groups beside the root group don't know it: it is asked for in the root group.
+#[test]
+fn who_asks_another_group_learns_too() -> Result<(), Error> {
+    let servers = Servers::start(&[Manner::Kv, Manner::Silent, Manner::Kv]);
+    let (mut whole, mut client) = (connect(&servers), connect(&servers));
+    whole.within(Scope::Whole);
+    whole.set(kv_members::MEMBERS_KEY, &kv_members::encode(&[1, 3].map(ServerId).into()))?;
+    client.make_group("b")?;
+    client.use_group("b")?;
+    client.learn_every(Duration::ZERO);
+    let before = servers.switches(1).requests.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        client.set(b"k", b"v")?;
+    }
+    assert!(servers.switches(1).requests.load(Ordering::Relaxed) > before, "these are of the root group");
+    assert_eq!(client.get(b"k")?.as_deref(), Some(&b"v"[..]));
+    Ok(())
 }
 
 #[test]

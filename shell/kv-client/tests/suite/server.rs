@@ -42,6 +42,8 @@ pub(crate) enum Manner {
     Kv,
     /// It names another as its leader.
     Follows(u16),
+    /// It knows of no leader.
+    Leaderless,
     /// It answers nothing.
     Silent,
     /// It refuses to talk.
@@ -207,10 +209,9 @@ impl Hub {
                 self.happen(node, Event::Message { from: NodeId(from), message }, is_cut);
             }
             Manner::Follows(leader) => {
-                let leader = Some(Member(u64::from(leader)));
-                let body = KvAnswer::Failed(KvError::NotLeader { leader });
-                self.reply(node, from, KvReply { request: request.request, body });
+                self.send_to(Some(Member(u64::from(leader))), node, from, request.request)
             }
+            Manner::Leaderless => self.send_to(None, node, from, request.request),
             Manner::Silent | Manner::Refuses => {}
         }
     }
@@ -240,8 +241,9 @@ impl Hub {
         }
     }
 
-    fn reply(&self, node: NodeId, to: u32, reply: KvReply) {
-        self.say(node, to, &Message::KvReply(reply));
+    fn send_to(&self, leader: Option<Member>, node: NodeId, from: u32, request: u64) {
+        let body = KvAnswer::Failed(KvError::NotLeader { leader });
+        self.say(node, from, &Message::KvReply(KvReply { request, body }));
     }
 
     fn say(&self, node: NodeId, to: u32, message: &Message) {

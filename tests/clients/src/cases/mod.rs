@@ -19,6 +19,7 @@ mod qemu_img;
 mod qemu_io;
 mod record;
 mod refusals;
+mod replaced;
 mod servers;
 mod stalled;
 mod start_stop;
@@ -97,6 +98,7 @@ const CASES: &[Case] = &[
     case!(upgrade::three_servers_are_upgraded_one_by_one, 240, OvsAlone, Plain),
     case!(servers::one_server_has_every_role, 240, OvsAlone, Plain),
     case!(servers::guests_go_on_while_servers_of_the_kv_die, 400, OvsAlone, Plain),
+    case!(replaced::guests_go_on_while_all_servers_of_the_kv_are_replaced, 600, OvsAlone, Plain),
     case!(servers::disks_of_other_servers_hold_what_guests_write, 400, OvsAlone, Plain),
     case!(kv::kv_verbs_do_what_they_say, 120, OvsAlone, Plain),
     case!(verbs::verbs_speak_json, 120, OvsAlone, Plain),

@@ -13,7 +13,7 @@ use crate::process::Program;
 use crate::server::Server;
 
 /// Time for servers to find each other, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The exit code where nothing runs, as `ovs --help` tells it.
 const NOT_RUNNING: i32 = 3;
@@ -22,16 +22,16 @@ const NOT_RUNNING: i32 = 3;
 const CUTS: u64 = 5;
 
 /// A cluster whose server of this number has the volume driver, and what it needs to be started.
-struct Cluster<'a> {
+pub(super) struct Cluster<'a> {
     bed: &'a Bed,
-    ports: Vec<u16>,
+    pub(super) ports: Vec<u16>,
     nbd: u16,
     guests: u16,
 }
 
 impl<'a> Cluster<'a> {
     /// Makes one of a server for each of these roles. The first of them, all with a KV, begin its group.
-    fn new(bed: &'a Bed, roles: &[&str]) -> Result<Self> {
+    pub(super) fn new(bed: &'a Bed, roles: &[&str]) -> Result<Self> {
         let ports = roles.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
         let mut init = bed.ovs("cluster init").arg(bed.path("c"));
         for (server, (port, roles)) in (1..).zip(ports.iter().zip(roles)) {
@@ -70,7 +70,7 @@ impl<'a> Cluster<'a> {
         Ok(std::fs::write(path, text)?)
     }
 
-    fn start(&self, server: u16) -> Result<Server> {
+    pub(super) fn start(&self, server: u16) -> Result<Server> {
         let config = self.bed.path(&format!("c/server-{server}/ovs.toml"));
         let log = self.bed.path(&format!("server-{server}.log"));
         match server == self.guests {
@@ -83,7 +83,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Starts all: that of the guests first, which waits for the others.
-    fn start_all(&self) -> Result<(Server, Vec<Server>)> {
+    pub(super) fn start_all(&self) -> Result<(Server, Vec<Server>)> {
         std::thread::scope(|scope| {
             let guests = scope.spawn(|| self.start(self.guests));
             let others = (1..=self.ports.len() as u16).filter(|server| *server != self.guests);
@@ -92,13 +92,13 @@ impl<'a> Cluster<'a> {
         })
     }
 
-    fn kv(&self, server: u16, words: &str) -> Program {
+    pub(super) fn kv(&self, server: u16, words: &str) -> Program {
         let config = self.bed.path(&format!("c/server-{server}/ovs.toml"));
         self.bed.ovs("kv").words(words).arg("--config").arg(config)
     }
 
     /// A verb on vDisks or disks.
-    fn verb(&self, words: &str) -> Program {
+    pub(super) fn verb(&self, words: &str) -> Program {
         let data = self.bed.path(&format!("c/server-{}/data", self.guests));
         Program::new(self.bed.ovs_binary()).words(words).arg("--dir").arg(data)
     }
@@ -132,7 +132,7 @@ impl<'a> Cluster<'a> {
 }
 
 /// Writes by fio until `harm` was done at least once, then checks all of it; nothing may be an error to the guest.
-fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()>) -> Result<()> {
+pub(super) fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()>) -> Result<()> {
     const PHASES: u64 = 2;
     std::thread::scope(|scope| {
         let phase = |seed| forget(guests).and_then(|()| fio(bed, guests, Job::Write, seed));

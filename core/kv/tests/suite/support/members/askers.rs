@@ -11,7 +11,7 @@ impl Members {
         self.operations += 1;
         let request = self.operations;
         let command = KvCommand::Sequence(vec![KvStep::Set { key: key.to_vec(), value }]);
-        let body = KvBody::Command { session: 77, sequence: request, answered_below: request, command };
+        let body = KvBody::Command { session: 77, sequence: request, answered_below: 1, command };
         let message = Message::Kv(KvRequest { request, body });
         self.step(index, Event::Message { from: OPERATOR, message })
     }

@@ -1,11 +1,15 @@
 //! Servers whose programs have different levels.
 
+use consensus::LogIndex;
 use formats::Message;
 use formats::kv_level::{self, LEVEL_KEY};
 use formats::message::member::MemberBody;
 use glossary::{GroupId, NodeId};
 
 use super::{Members, Violation, server};
+
+/// A key and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
 
 impl Members {
     /// All servers are held at these levels from the beginning.
@@ -31,9 +35,18 @@ impl Members {
         self.restart(index);
     }
 
+    /// What a server's member has applied of a group, and how far it is; none while it doesn't serve.
+    pub(crate) fn pairs_at(
+        &self,
+        index: usize,
+        group: GroupId,
+    ) -> Option<(LogIndex, impl Iterator<Item = Pair<'_>>)> {
+        self.servers[index].kv.as_ref()?.pairs_of(group)
+    }
+
     /// The group's level as a server's member has applied it; none while it doesn't serve.
     pub(crate) fn level_at(&self, index: usize) -> Option<u32> {
-        let (_, mut pairs) = self.servers[index].kv.as_ref()?.pairs_of(GroupId::ROOT)?;
+        let (_, mut pairs) = self.pairs_at(index, GroupId::ROOT)?;
         Some(
             pairs
                 .find(|(key, _)| *key == LEVEL_KEY)
