@@ -132,7 +132,7 @@ impl<'a> Cluster<'a> {
 }
 
 /// Writes by fio until `harm` was done at least once, then checks all of it; nothing may be an error to the guest.
-pub(super) fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()>) -> Result<()> {
+fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()>) -> Result<()> {
     const PHASES: u64 = 2;
     std::thread::scope(|scope| {
         let phase = |seed| forget(guests).and_then(|()| fio(bed, guests, Job::Write, seed));
