@@ -37,6 +37,8 @@ pub(super) struct Changes {
     asked: u64,
     /// To whom a leader that is to be removed hands over first.
     heir: Option<NodeId>,
+    /// The last request was for that: its answer is none to what is wished.
+    hands_over: bool,
     tries: u32,
     /// Servers that are no members, as they were removed.
     left: BTreeSet<NodeId>,
@@ -136,6 +138,7 @@ impl<C: Cluster> Run<C> {
         let member = |run: &Self, node| run.engine.cluster.member_of(node);
         let members = self.engine.cluster.layout().of(Part::Kv);
         let mut to = *self.random.pick(&members);
+        self.changes.hands_over = matches!(wish, Wish::Remove(_)) && self.changes.heir.is_some();
         let verb = match wish {
             Wish::Replace(node) => return self.replace_disk(node),
             Wish::Upgrade(node) => return self.upgrade(node),
@@ -171,6 +174,7 @@ impl<C: Cluster> Run<C> {
         }
         self.engine.say(|_| format!("=== the operator hears: {:?}", reply.body));
         match (&reply.body, wish) {
+            (AdminAnswer::Done, _) if self.changes.hands_over => {}
             (AdminAnswer::Done, _) => self.next_change(),
             // That is the leader's word alone: others don't know who is a member, themselves included.
             (AdminAnswer::Failed(why), Wish::Remove(_))

@@ -1,14 +1,15 @@
-//! All servers that keep the KV are replaced by others, one by one, while guests and a client go on that began with the first.
+//! All servers that keep the KV are replaced by others, one by one, while guests go on whose server began with the first.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
-use super::fio::{Job, fio, forget};
 use super::group::of_client;
-use super::servers::{Cluster, LIMIT, written_under};
-use crate::bed::{Bed, free_port};
+use super::servers::{Cluster, LIMIT};
+use crate::bed::{Bed, VDISK, free_port};
+use crate::process::Program;
 use crate::server::Server;
 
 /// The first servers with a KV; the one of the guests is behind them.
@@ -16,6 +17,9 @@ const FIRST: u16 = 3;
 
 /// The first of those that come for them.
 const NEW: u16 = 5;
+
+/// What the guest writes at once, in pieces of a SCO's size.
+const REGIONS: u32 = 5;
 
 /// Whoever asks the KV asks it every 3 s who its members are.
 const LEARNED_AFTER: Duration = Duration::from_secs(5);
@@ -32,37 +36,48 @@ pub(crate) fn guests_go_on_while_all_servers_of_the_kv_are_replaced(bed: &Bed) -
     bed.ovs("cluster add-client").arg(bed.path("c")).arg("user").run()?;
     let (mut guests, mut servers) = cluster.start_all()?;
     cluster.ports.extend(ports);
-    std::thread::scope(|scope| {
-        let watch = of_client(bed, "user", "watch end --limit 1 --timeout 600").limit_seconds(600);
-        let watcher = scope.spawn(|| watch.run());
-        go_on(bed, &cluster, &guests, &mut servers)?;
-        of_client(bed, "user", "set end yes --timeout 60").run()?;
-        let heard = watcher.join().map_err(|_| anyhow!("the thread of the client panicked"))??;
-        ensure!(heard == "end\tyes\n", "{heard:?}");
-        anyhow::Ok(())
-    })?;
+    of_client(bed, "user", "set colour green --timeout 60").run()?;
+    go_on(&cluster, &guests, &mut servers)?;
+    let said = of_client(bed, "user", "get colour --timeout 60").run()?;
+    ensure!(said == "green\n", "{said:?}");
     guests.stop()?;
     servers.iter_mut().try_for_each(Server::stop)
 }
 
-fn go_on(bed: &Bed, cluster: &Cluster<'_>, guests: &Server, servers: &mut Vec<Server>) -> Result<()> {
-    let mut left = 1..=FIRST;
-    written_under(bed, guests, || match left.next() {
-        Some(old) => replace(cluster, servers, old),
-        None => {
-            std::thread::sleep(Duration::from_millis(100));
-            Ok(())
-        }
+fn go_on(cluster: &Cluster<'_>, guests: &Server, servers: &mut Vec<Server>) -> Result<()> {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let guest = scope.spawn(|| write_and_read(guests, &is_over));
+        let replaced = (1..=FIRST).try_for_each(|old| replace(cluster, servers, old));
+        is_over.store(true, Ordering::Relaxed);
+        guest.join().map_err(|_| anyhow!("the thread of the guest panicked"))?.and(replaced)
     })?;
-    left.try_for_each(|old| replace(cluster, servers, old))?;
-    forget(guests)?;
-    fio(bed, guests, Job::Write, 3)?;
+    // More than is at rest before the KV is told of it.
+    write_and_read(guests, &is_over)?;
     cluster.verb("vdisk sync").run()?;
-    fio(bed, guests, Job::Verify, 3)?;
     let status = cluster.verb("status").run()?;
     ensure!(status.starts_with("healthy") && status.contains("KV            3 copies"), "{status}");
     let voters = voters(cluster, NEW)?;
     ensure!(voters == [5, 6, 7], "{voters:?}");
+    Ok(())
+}
+
+/// A guest writes all of its regions again and again until it is over, and each time reads back what it wrote.
+fn write_and_read(guests: &Server, is_over: &AtomicBool) -> Result<()> {
+    for round in 1..=250 {
+        let io = |verb: &str| -> Vec<String> {
+            (0..REGIONS).map(|region| format!("{verb} -P {} {}M 4M", round + region, 4 * region)).collect()
+        };
+        let commands = [io("write"), vec!["flush".to_owned()], io("read")].concat();
+        let program = Program::new("qemu-io").words("-f raw");
+        let program = commands.iter().fold(program, |program, command| program.arg("-c").arg(command));
+        let said = program.arg(guests.uri(VDISK)).run()?;
+        ensure!(!said.contains("verification failed") && !said.contains("failed:"), "{said}");
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
     Ok(())
 }
 
@@ -72,6 +87,10 @@ fn replace(cluster: &Cluster<'_>, servers: &mut Vec<Server>, old: u16) -> Result
     cluster.kv(new, "join").run()?;
     servers.push(cluster.start(new)?);
     wait_for_voters(cluster, new, |voters| voters.contains(&u64::from(new)))?;
+    if cluster.leader(new)? == old {
+        let admin = cluster.admin();
+        cluster.kv(new, &format!("transfer --to {new} --certificates {}", admin.display())).run()?;
+    }
     cluster.kv(old, "leave").run()?;
     wait_for_voters(cluster, new, |voters| !voters.contains(&u64::from(old)))?;
     let mut ended = servers.remove(0);

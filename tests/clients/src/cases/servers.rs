@@ -1,5 +1,6 @@
 //! vDisks over servers that are processes of their own: their KV, their disks, and which of them may die.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -103,8 +104,13 @@ impl<'a> Cluster<'a> {
         Program::new(self.bed.ovs_binary()).words(words).arg("--dir").arg(data)
     }
 
+    /// The certificate for verbs of management.
+    pub(super) fn admin(&self) -> PathBuf {
+        self.bed.path("c/clients/admin/certificates")
+    }
+
     /// Which server leads the KV, as one of them says.
-    fn leader(&self, asked: u16) -> Result<u16> {
+    pub(super) fn leader(&self, asked: u16) -> Result<u16> {
         let deadline = Instant::now() + LIMIT;
         loop {
             let status: Value = serde_json::from_str(&self.kv(asked, "status --json").run()?)?;
@@ -132,7 +138,7 @@ impl<'a> Cluster<'a> {
 }
 
 /// Writes by fio until `harm` was done at least once, then checks all of it; nothing may be an error to the guest.
-pub(super) fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()>) -> Result<()> {
+fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()>) -> Result<()> {
     const PHASES: u64 = 2;
     std::thread::scope(|scope| {
         let phase = |seed| forget(guests).and_then(|()| fio(bed, guests, Job::Write, seed));
