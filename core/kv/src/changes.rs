@@ -35,8 +35,6 @@ pub(crate) struct Changes {
     checkpoints: Vec<(NodeId, u64)>,
     /// Learners that get a vote once they have caught up.
     newcomers: BTreeSet<Member>,
-    /// Members that were removed since this member leads.
-    left: BTreeSet<Member>,
     /// Up to here the log may make groups with members that were removed.
     made_up_to: LogIndex,
 }
@@ -150,6 +148,13 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 fail(format!("{member} is the only voter: without it the KV's group would be lost"))
             }
             KvGroupVerb::Remove { member } => match self.lacking_without(member, members) {
+                // Who is told that this member leaves must be one that goes on.
+                None if member == self.replica.me() => {
+                    self.hand_over();
+                    answer(AdminAnswer::NotYet(format!(
+                        "{member} leads, and hands over before it leaves; ask again"
+                    )))
+                }
                 Some(lacking) => answer(AdminAnswer::NotYet(format!(
                     "without {member} the KV's group would need {lacking}, which has nothing of its log yet: have that \
                      server run until it has, and ask again"
@@ -228,18 +233,16 @@ impl<F: Function, C: Group> Hosted<F, C> {
         }
     }
 
-    /// A member was removed, which this member leads.
-    pub(crate) fn on_removed(&mut self, member: Member) {
+    /// A member was removed.
+    pub(crate) fn on_removed(&mut self) {
         let status = self.replica.status();
         if status.leadership.role == Role::Leader {
-            self.changes.left.insert(member);
             self.changes.made_up_to = status.last;
         }
     }
 
     /// This member begins to lead.
     pub(crate) fn begin_changes(&mut self) {
-        self.changes.left.clear();
         self.begin_levels();
         self.changes.made_up_to = self.replica.status().last;
     }
@@ -248,12 +251,6 @@ impl<F: Function, C: Group> Hosted<F, C> {
     fn may_have_groups(&self) -> bool {
         let named = self.state.map.range(&KvRange::prefix(GROUP_PREFIX)).next();
         named.is_some() || !self.has_applied_all()
-    }
-
-    /// Whether a member left that was removed since this member leads, so that no group can be made with it any more; none
-    /// where that is not known yet.
-    pub(crate) fn has_left(&self, member: Member) -> Option<bool> {
-        self.has_applied_all().then(|| self.changes.left.contains(&member))
     }
 
     /// Whether, as leader, all is applied here that leaders before proposed.
@@ -286,7 +283,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         }
     }
 
-    /// The disk of a leader is full: another voter may go on, of those that answer the one whose disk can take most, and then
+    /// A leader's disk is full, or it leaves: another voter may go on, of those that answer the one whose disk can take most, and then
     /// the one that has most. One that said that its own is full does no better.
     pub(crate) fn hand_over(&mut self) {
         let status = self.replica.status();

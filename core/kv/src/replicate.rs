@@ -158,8 +158,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
     ) -> Result<(), String> {
         let (own, lost) = self.proposals.take(entry.position());
         self.turn_away(lost, &KvError::Unavailable, effects);
-        if let EntryBody::Membership(MembershipChange::Remove(member)) = entry.body {
-            self.on_removed(member);
+        if let EntryBody::Membership(MembershipChange::Remove(_)) = entry.body {
+            self.on_removed();
         }
         if let Some(healing) = &mut self.healing {
             healing.miss(entry.clone());

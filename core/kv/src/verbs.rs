@@ -108,7 +108,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     }
 
     /// What to say of a member that the root group has not, where this member leads it: its server may be switched off, or
-    /// its disk emptied, once no group counts on it any more. None: it is no member that was removed lately.
+    /// its disk emptied, once no group counts on it any more. None: it is a member, or another leads.
     fn after_removal(&self, member: Member) -> Option<AdminAnswer> {
         let (root, status) = (self.root(), self.root().replica.status());
         if status.leadership.role != Role::Leader || status.membership.contains(member) {
@@ -125,13 +125,13 @@ impl<F: Function, C: Group> Serving<F, C> {
                 self.name(*group)
             )));
         }
-        match root.has_left(member) {
-            Some(true) => Some(AdminAnswer::Done),
-            Some(false) => None,
-            None => Some(AdminAnswer::NotYet(
+        // Groups may still be made with it, by commands that are not applied here.
+        Some(match root.has_applied_all() && !root.state.names_groups {
+            true => AdminAnswer::Done,
+            false => AdminAnswer::NotYet(
                 "the leader is not through with what was asked before; ask again".to_string(),
-            )),
-        }
+            ),
+        })
     }
 
     /// A group in words.

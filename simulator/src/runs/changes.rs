@@ -35,10 +35,6 @@ pub(super) struct Changes {
     wishes: VecDeque<Wish>,
     /// The number of the last request.
     asked: u64,
-    /// To whom a leader that is to be removed hands over first.
-    heir: Option<NodeId>,
-    /// The last request was for that: its answer is none to what is wished.
-    hands_over: bool,
     tries: u32,
     /// Servers that are no members, as they were removed.
     left: BTreeSet<NodeId>,
@@ -138,15 +134,10 @@ impl<C: Cluster> Run<C> {
         let member = |run: &Self, node| run.engine.cluster.member_of(node);
         let members = self.engine.cluster.layout().of(Part::Kv);
         let mut to = *self.random.pick(&members);
-        self.changes.hands_over = matches!(wish, Wish::Remove(_)) && self.changes.heir.is_some();
         let verb = match wish {
             Wish::Replace(node) => return self.replace_disk(node),
             Wish::Upgrade(node) => return self.upgrade(node),
             Wish::End(node) => return self.end(node),
-            Wish::Remove(_) if self.changes.heir.is_some() => {
-                let heir = self.changes.heir.take().expect("there is one");
-                KvGroupVerb::Transfer { to: member(self, heir) }
-            }
             Wish::Add(node) => KvGroupVerb::Add { member: member(self, node) },
             Wish::Remove(node) => KvGroupVerb::Remove { member: member(self, node) },
             Wish::Transfer(node) => KvGroupVerb::Transfer { to: member(self, node) },
@@ -168,26 +159,12 @@ impl<C: Cluster> Run<C> {
 
     /// Somebody answered the operator.
     pub(super) fn on_change(&mut self, reply: &AdminReply) {
-        let Some(wish) = self.changes.wishes.front().copied() else { return };
-        if reply.request != self.changes.asked {
+        if self.changes.wishes.is_empty() || reply.request != self.changes.asked {
             return;
         }
         self.engine.say(|_| format!("=== the operator hears: {:?}", reply.body));
-        match (&reply.body, wish) {
-            (AdminAnswer::Done, _) if self.changes.hands_over => {}
-            (AdminAnswer::Done, _) => self.next_change(),
-            // That is the leader's word alone: others don't know who is a member, themselves included.
-            (AdminAnswer::Failed(why), Wish::Remove(_))
-                if why.contains("is not a member") && !why.contains("by its leader") =>
-            {
-                self.next_change()
-            }
-            (AdminAnswer::Failed(why), Wish::Remove(node)) if why.contains("transfer leadership") => {
-                let mut members = self.engine.cluster.layout().of(Part::Kv);
-                members.retain(|other| *other != node);
-                self.changes.heir = Some(*self.random.pick(&members));
-            }
-            _ => {}
+        if reply.body == AdminAnswer::Done {
+            self.next_change();
         }
     }
 
@@ -198,7 +175,7 @@ impl<C: Cluster> Run<C> {
             _ => {}
         }
         // An answer that comes twice is none to what is wanted next.
-        (self.changes.tries, self.changes.heir, self.changes.asked) = (0, None, 0);
+        (self.changes.tries, self.changes.asked) = (0, 0);
         self.engine.count(Kind::Change);
     }
 

@@ -193,7 +193,11 @@ fn who_has_members_now_is_learned_and_asked() -> Result<(), Error> {
     assert_eq!(client.count(KvRange::ALL)?, 1, "users see nothing of it");
     let cut = || servers.switches(1).cuts.store(1, Ordering::Relaxed);
     cut();
-    client.set(b"k", b"w")?;
+    let answer = client.set(b"k", b"w");
+    assert!(
+        matches!(answer, Err(Error::Unknown)),
+        "the third has a map of its own, and none of its sessions"
+    );
     let asked = [2, 3].map(|server| servers.switches(server).requests.load(Ordering::Relaxed));
     assert_eq!((asked[0], asked[1] > 0), (0, true));
     Ok(())

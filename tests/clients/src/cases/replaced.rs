@@ -87,10 +87,6 @@ fn replace(cluster: &Cluster<'_>, servers: &mut Vec<Server>, old: u16) -> Result
     cluster.kv(new, "join").run()?;
     servers.push(cluster.start(new)?);
     wait_for_voters(cluster, new, |voters| voters.contains(&u64::from(new)))?;
-    if cluster.leader(new)? == old {
-        let admin = cluster.admin();
-        cluster.kv(new, &format!("transfer --to {new} --certificates {}", admin.display())).run()?;
-    }
     cluster.kv(old, "leave").run()?;
     wait_for_voters(cluster, new, |voters| !voters.contains(&u64::from(old)))?;
     let mut ended = servers.remove(0);

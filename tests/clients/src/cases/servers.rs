@@ -1,6 +1,5 @@
 //! vDisks over servers that are processes of their own: their KV, their disks, and which of them may die.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -102,11 +101,6 @@ impl<'a> Cluster<'a> {
     pub(super) fn verb(&self, words: &str) -> Program {
         let data = self.bed.path(&format!("c/server-{}/data", self.guests));
         Program::new(self.bed.ovs_binary()).words(words).arg("--dir").arg(data)
-    }
-
-    /// The certificate for verbs of management.
-    pub(super) fn admin(&self) -> PathBuf {
-        self.bed.path("c/clients/admin/certificates")
     }
 
     /// Which server leads the KV, as one of them says.
