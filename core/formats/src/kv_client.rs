@@ -55,6 +55,8 @@ struct Outstanding {
     is_new: bool,
     /// It has more than once.
     is_again: bool,
+    /// It goes out in a second session, and in no third: a doubled answer from the first must not move it on.
+    is_moved: bool,
     due: Timestamp,
     wait: Duration,
 }
@@ -125,6 +127,13 @@ impl KvClient {
         if !self.route.knows(from) {
             return None;
         }
+        if let KvAnswer::Failed(KvError::NotLeader { .. } | KvError::Full | KvError::TooManySessions) =
+            reply.body
+            && let Some(refused) = self.outstanding.get_mut(&reply.request)
+        {
+            // Who says so has not logged it, and nobody else had it.
+            refused.is_new |= refused.to == from && !refused.is_again;
+        }
         match reply.body {
             KvAnswer::Failed(KvError::NotLeader { leader }) => {
                 if let Some(at) = self.route.on_not_leader(from, leader, now) {
@@ -163,12 +172,13 @@ impl KvClient {
             self.session = self.session.wrapping_add(0x9e37_79b9_7f4a_7c15);
             (self.last_sequence, self.is_begun) = (0, false);
         }
-        if !outstanding.is_again {
+        let goes_on = !outstanding.is_again && !outstanding.is_moved;
+        if goes_on {
             self.last_sequence += 1;
             (*session, *sequence) = (self.session, self.last_sequence);
-            (outstanding.due, outstanding.is_new) = (now, true);
+            (outstanding.due, outstanding.is_new, outstanding.is_moved) = (now, true, true);
         }
-        !outstanding.is_again
+        goes_on
     }
 
     /// The connection to a member broke: what was sent through it is lost, and the next is asked soon.
@@ -205,8 +215,16 @@ impl KvClient {
     fn ask(&mut self, now: Timestamp, ask: Ask) -> (NodeId, KvRequest) {
         self.last_request += 1;
         let (to, due) = (self.route.target(), now.after(FIRST_WAIT + ask.silence()));
-        let outstanding =
-            Outstanding { ask, to, sent: now, is_new: false, is_again: false, due, wait: FIRST_WAIT };
+        let outstanding = Outstanding {
+            ask,
+            to,
+            sent: now,
+            is_new: false,
+            is_again: false,
+            is_moved: false,
+            due,
+            wait: FIRST_WAIT,
+        };
         self.outstanding.insert(self.last_request, outstanding);
         (to, self.request(self.last_request))
     }
@@ -458,22 +476,29 @@ mod tests {
         assert_eq!((session(&next), sequence(&next)), (session(again), (2, 2)));
     }
 
-    /// It went out under its new numbers once more than under the old: what counts are the new.
+    /// An answer from the old session that comes twice is none from the new one.
     #[test]
-    fn what_goes_on_in_a_new_session_went_out_once_there() {
+    fn a_command_goes_on_once() {
         let mut client = client(1);
         let (_, first) = client.command(START, empty());
-        let mut last = first;
-        for _ in 0..3 {
-            assert_eq!(client.on_reply(START, kv(1), forgotten(&last)), None);
-            let [(_, again)] = &client.resend_due(START)[..] else { panic!("it goes out at once") };
-            assert_ne!(session(again), session(&last));
-            last = again.clone();
-        }
-        let due = client.next_due().expect("outstanding");
-        let [(_, again)] = &client.resend_due(due)[..] else { panic!("it is due") };
-        assert_eq!(again, &last, "the same numbers");
-        assert!(client.on_reply(due, kv(1), forgotten(&last)).is_some(), "it may have been applied");
+        assert_eq!(client.on_reply(START, kv(1), forgotten(&first)), None);
+        let [(_, again)] = &client.resend_due(START)[..] else { panic!("it goes out at once") };
+        assert_ne!(session(again), session(&first));
+        assert!(client.on_reply(START, kv(1), forgotten(&first)).is_some(), "it may have been applied");
+        assert_eq!(client.outstanding(), 0);
+    }
+
+    /// Who doesn't lead has not logged it.
+    #[test]
+    fn what_was_refused_before_it_was_logged_goes_on_too() {
+        let mut client = client(2);
+        let (_, request) = client.command(START, empty());
+        client.on_reply(START, kv(1), not_leader(&request, Some(2)));
+        let [(to, again)] = &client.resend_due(START)[..] else { panic!("the leader is asked at once") };
+        assert_eq!((*to, again), (kv(2), &request));
+        assert_eq!(client.on_reply(START, kv(2), forgotten(again)), None);
+        let [(_, again)] = &client.resend_due(START)[..] else { panic!("it goes out at once") };
+        assert_ne!(session(again), session(&request));
     }
 
     #[test]

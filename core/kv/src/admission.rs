@@ -3,6 +3,8 @@
 //! When there are too many, the table forgets the session that was idle for longest (`sessions.rs`), on all members alike. So
 //! that nobody is forgotten who may still ask again, the leader takes the first command of a new session only where no
 //! session has to go that was used within [`IDLE`]. Clients leave places for servers: however many come, volume drivers go on.
+//! Two things are beyond that: what was used before this member started has no age, and sessions with answers of 128 MiB between
+//! them push out others by their bytes. Who is forgotten so hears it, and is never applied twice.
 //!
 //! A session whose asker has had an answer was begun. Where such a one is not known it was forgotten, however long ago, and what
 //! it asks may have been applied: it is never applied again. Only who confirms that it leads can say so, since another
@@ -104,6 +106,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let (session, sequence) = (command.session, command.sequence);
         let answer = match self.state.sessions.answer(session, sequence) {
             Some(answer) => answer,
+            None if !self.has_applied_all() => KvAnswer::Failed(KvError::Unavailable),
             None if !self.state.sessions.has(session) => {
                 counters.add(Counter::SessionsUnknown, 1);
                 KvAnswer::Failed(KvError::Forgotten)

@@ -149,12 +149,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             }
             KvGroupVerb::Remove { member } => match self.lacking_without(member, members) {
                 // Who is told that this member leaves must be one that goes on.
-                None if member == self.replica.me() => {
-                    self.hand_over();
-                    answer(AdminAnswer::NotYet(format!(
-                        "{member} leads, and hands over before it leaves; ask again"
-                    )))
-                }
+                None if member == self.replica.me() => answer(self.hand_over_to_leave()),
                 Some(lacking) => answer(AdminAnswer::NotYet(format!(
                     "without {member} the KV's group would need {lacking}, which has nothing of its log yet: have that \
                      server run until it has, and ask again"
@@ -301,6 +296,21 @@ impl<F: Function, C: Group> Hosted<F, C> {
             // It is refused while it is being handed over already.
             let _ = self.replica.group.transfer_leader(*member);
         }
+    }
+
+    /// This member is to leave, and leads.
+    fn hand_over_to_leave(&mut self) -> AdminAnswer {
+        self.hand_over();
+        let status = self.replica.status();
+        AdminAnswer::NotYet(match status.handing_over_to {
+            Some(next) => {
+                format!("{} leads, and hands over to {next} before it leaves; ask again", status.me)
+            }
+            None => format!(
+                "{} leads, and no other voter can take over now: see that one runs and has room on its disk; ask again",
+                status.me
+            ),
+        })
     }
 
     fn catching_up(&self, member: Member) -> AdminAnswer {

@@ -102,6 +102,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
             unreadable: None,
         };
         hosted.pass_to(hosted.replica.applied());
+        // Who is alone leads from the beginning.
+        hosted.begin_changes();
         hosted
     }
 

@@ -84,7 +84,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
     /// A command of this member's own. Nobody waits for the answer.
     pub(crate) fn own_command(&mut self, command: KvCommand) -> KvRequest {
         let mut session = self.own_session();
-        if self.announcing.is_begun && !self.state.sessions.has(session) {
+        let sessions = &self.state.sessions;
+        let is_forgotten = sessions.answer(session, self.announcing.sequence + 1).is_some();
+        if !sessions.has(session) && (self.announcing.is_begun || is_forgotten) {
             let forgotten = self.announcing.forgotten + 1;
             self.announcing = Announcing { forgotten, ticks: self.announcing.ticks, ..Announcing::default() };
             session = self.own_session();

@@ -111,7 +111,8 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// its disk emptied, once no group counts on it any more. None: it is a member, or another leads.
     fn after_removal(&self, member: Member) -> Option<AdminAnswer> {
         let (root, status) = (self.root(), self.root().replica.status());
-        if status.leadership.role != Role::Leader || status.membership.contains(member) {
+        let knows = status.leadership.role == Role::Leader && root.healing.is_none();
+        if !knows || status.membership.contains(member) {
             return None;
         }
         let counts_on = |group: &&GroupId| {

@@ -28,6 +28,9 @@ pub(crate) const DIAL: Duration = Duration::from_secs(3);
 /// How long a member that has not applied enough is left alone.
 const NOT_YET: Duration = Duration::from_millis(50);
 
+/// What is in the way where a disk is full.
+const FULL: &str = "its disk is full: free space on it, or delete keys";
+
 /// Which keys are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -262,11 +265,13 @@ impl Client {
     /// Keeps what stands in the way, in words.
     fn note(&mut self, error: &KvError) {
         self.trouble = match error {
-            KvError::Full => Some("its disk is full: free space on it, or delete keys".into()),
+            KvError::Full => Some(FULL.into()),
             KvError::Unavailable => Some("it is starting, has lost its lead, or is asked too much".into()),
             KvError::TooManySessions => {
                 Some("too many clients changed something in the last seconds: wait a little".into())
             }
+            // Who is full hands over, until nobody is left to lead: the reason is the disk.
+            KvError::NotLeader { leader: None } if self.trouble.as_deref() == Some(FULL) => return,
             KvError::NotLeader { leader: None } => {
                 Some("no member of its group leads: are most of them running?".into())
             }

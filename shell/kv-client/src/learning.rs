@@ -29,6 +29,11 @@ impl Learning {
         Learning { every: LEARN_EVERY, asked: None, last: Instant::now(), members: Vec::new() }
     }
 
+    /// Whether the question is under way.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether a request is the question: it goes to the root group, whichever group the client asks.
     pub(crate) fn is(&self, request: u64) -> bool {
         self.asked == Some(request)

@@ -46,7 +46,7 @@ impl Client {
 
     /// How many requests have no answer yet.
     pub fn outstanding(&self) -> usize {
-        self.asks.outstanding()
+        self.asks.outstanding() - usize::from(self.learning.is_asking())
     }
 
     /// Waits for the answer to any request that was submitted.

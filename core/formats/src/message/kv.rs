@@ -375,7 +375,8 @@ pub enum KvError {
     NoFunction(FunctionId),
     /// A bound is broken: which, in words.
     TooLarge(String),
-    /// The answer to this command was forgotten: it is below what the asker said it has answers for.
+    /// The answer to this command was forgotten: it is below what the asker said it has answers for, or of a session that was
+    /// begun and is not known any more. It may have been applied.
     Forgotten,
     /// The disk is full; only what frees space goes on.
     Full,

@@ -133,6 +133,8 @@ impl TakeOver {
             {
                 self.read_record(context);
             }
+            // It may have been done or not: the next claim finds out.
+            KvAnswer::Failed(KvError::Forgotten) => self.read_record(context),
             _ => self.halt("the namespace manager refused the new generation".into()),
         }
     }
