@@ -20,8 +20,8 @@ use crate::heal::Healing;
 use crate::knows::Announcing;
 use crate::level::Levels;
 use crate::look::Look;
-use crate::members::Naming;
 use crate::proposals::Proposals;
+use crate::records::Saying;
 use crate::replica::Replica;
 use crate::rows::Frozen;
 use crate::standings::Standings;
@@ -42,7 +42,8 @@ pub(crate) struct Hosted<F, C> {
     pub(crate) announcing: Announcing,
     pub(crate) changes: Changes,
     pub(crate) levels: Levels,
-    pub(crate) naming: Naming,
+    /// Who the members are.
+    pub(crate) naming: Saying,
     pub(crate) standings: Standings,
     /// A state that another member gives.
     pub(crate) transfer: Option<Transfer<F>>,
@@ -85,7 +86,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             announcing: Announcing::default(),
             changes: Changes::default(),
             levels: Levels::default(),
-            naming: Naming::default(),
+            naming: Saying::default(),
             standings: Standings::default(),
             transfer: None,
             installed: false,
@@ -186,6 +187,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if self.healing.is_some() {
             self.tick_healing(effects);
             return self.pump(counters, effects);
+        }
+        if self.is_stuck(device) {
+            self.proposals.let_questions_pass();
         }
         self.ages.mark(device.now, self.state.index);
         self.announce(device, counters, effects);

@@ -19,9 +19,7 @@ use crate::device::Device;
 use crate::group::Group;
 use crate::hash;
 use crate::hosted::Hosted;
-
-/// A member asks its leader again after so many ticks: it may have been lost on the way.
-pub(crate) const AGAIN_AFTER: u32 = 20;
+use crate::records::Saying;
 
 /// What a member has said of itself to its leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,8 +30,7 @@ pub(crate) struct Announcing {
     is_begun: bool,
     /// Its last command.
     sequence: u64,
-    /// Ticks since.
-    ticks: u32,
+    saying: Saying,
 }
 
 /// The versions of functions that a command needs, others than the first.
@@ -88,7 +85,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let is_forgotten = sessions.answer(session, self.announcing.sequence + 1).is_some();
         if !sessions.has(session) && (self.announcing.is_begun || is_forgotten) {
             let forgotten = self.announcing.forgotten + 1;
-            self.announcing = Announcing { forgotten, ticks: self.announcing.ticks, ..Announcing::default() };
+            self.announcing =
+                Announcing { forgotten, saying: self.announcing.saying, ..Announcing::default() };
             session = self.own_session();
         }
         self.announcing.is_begun = self.state.sessions.has(session);
@@ -129,8 +127,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         effects: &mut Effects<Effect>,
     ) {
         let Some(leader) = self.leadership().leader.filter(|_| !self.has_announced()) else { return };
-        self.announcing.ticks = (self.announcing.ticks + 1) % AGAIN_AFTER;
-        if self.announcing.ticks != 1 {
+        if !self.announcing.saying.is_due() {
             return;
         }
         let me = self.replica.me();

@@ -16,7 +16,7 @@ use formats::Effect;
 use formats::kv_level::{self, LEVEL_KEY};
 use formats::kv_store::{KNOWS_PREFIX, decode_knows, member_of_knows};
 use formats::message::admin::{AdminAnswer, KvLevels};
-use formats::message::kv::{FunctionId, KvStep};
+use formats::message::kv::FunctionId;
 use formats::message::kv_range::KvRange;
 use formats::message::member::{MemberBody, server_of};
 use glossary::{GroupId, NodeId};
@@ -26,7 +26,7 @@ use crate::counters::Counters;
 use crate::device::Device;
 use crate::group::Group;
 use crate::hosted::Hosted;
-use crate::knows::AGAIN_AFTER;
+use crate::records::Saying;
 use crate::serving::Serving;
 
 /// Newcomers that are asked at once, and whose answers are kept: operators add one after another.
@@ -41,8 +41,7 @@ pub(crate) struct Levels {
     heard: BTreeMap<Member, u32>,
     /// The highest level that was proposed since this member leads.
     raised: u32,
-    /// Ticks since then.
-    ticks: u32,
+    saying: Saying,
 }
 
 /// The level that a list of known versions tells.
@@ -101,12 +100,8 @@ impl<F: Function, C: Group> Hosted<F, C> {
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) {
-        let is_whole = self.replica.of() == GroupId::ROOT && self.healing.is_none();
-        if !is_whole || self.leadership().role != Role::Leader || !self.sees_all() {
-            return;
-        }
         let now = self.level();
-        if now >= self.replica.level {
+        if !self.keeps_records() || now >= self.replica.level {
             return;
         }
         let levels = self.levels();
@@ -118,18 +113,12 @@ impl<F: Function, C: Group> Hosted<F, C> {
             false => all.map(known).min().unwrap_or_default().min(self.replica.level),
         };
         if next <= now {
-            self.levels.ticks = 0;
+            self.levels.saying.settle();
             return;
         }
-        self.levels.ticks = (self.levels.ticks + 1) % AGAIN_AFTER;
-        if self.levels.ticks == 1 {
+        if self.levels.saying.is_due() {
             self.levels.raised = next;
-            let key = LEVEL_KEY.to_vec();
-            let before = self.state.map.get(LEVEL_KEY).map(<[u8]>::to_vec);
-            let check = KvStep::Assert { key: key.clone(), value: before };
-            let set = KvStep::Set { key, value: kv_level::encode(next) };
-            // What is refused now is tried again.
-            let _ = self.say(alloc::vec![check, set], device, counters, effects);
+            self.keep_record(LEVEL_KEY, kv_level::encode(next), device, counters, effects);
         }
     }
 

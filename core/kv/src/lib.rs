@@ -51,6 +51,7 @@ mod preferred;
 mod proposals;
 mod reads;
 mod recent;
+mod records;
 mod recover;
 mod refusals;
 mod replica;

@@ -22,7 +22,7 @@ pub(crate) struct Round {
     asked: Vec<Asked>,
     /// They are answered when this is applied; none before the leader is confirmed.
     from: Option<LogIndex>,
-    /// What was proposed before they came.
+    /// What was proposed before they came: they are answered after it, but where that may take days.
     proposed: LogIndex,
 }
 
@@ -83,8 +83,13 @@ impl Proposals {
     /// The leader is confirmed as of `index`.
     pub(crate) fn confirm(&mut self, context: u64, index: LogIndex) {
         if let Some(round) = self.rounds.iter_mut().find(|round| round.context == context) {
-            round.from = Some(round.proposed.max(index));
+            round.from = Some(index);
         }
+    }
+
+    /// Nobody knows when what is proposed goes on: questions wait for it no longer.
+    pub(crate) fn let_questions_pass(&mut self) {
+        self.rounds.iter_mut().for_each(|round| round.proposed = LogIndex(0));
     }
 
     /// The leader is not: the questions.
@@ -95,7 +100,7 @@ impl Proposals {
 
     /// The next questions that can be answered by a state that has applied so much.
     pub(crate) fn ready(&mut self, applied: LogIndex) -> Option<Vec<Asked>> {
-        let is_ready = |round: &Round| round.from.is_some_and(|from| from <= applied);
+        let is_ready = |round: &Round| round.from.is_some_and(|from| from.max(round.proposed) <= applied);
         let place = self.rounds.iter().position(is_ready)?;
         self.rounds.remove(place).map(|round| round.asked)
     }

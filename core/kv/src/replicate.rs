@@ -16,6 +16,7 @@ use step::{Bug, Effects, Function};
 
 use crate::asked::Asked;
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::group::Group;
 use crate::hosted::{Hosted, reply};
 use crate::limits::{MAX_PROPOSAL_BYTES, MAX_UNDER_WAY};
@@ -230,6 +231,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     pub(crate) fn propose(
         &mut self,
         can_write: bool,
+        device: &Device,
         counters: &mut Counters,
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
@@ -241,7 +243,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 self.propose_all(batch, effects);
             }
         } else {
-            while !self.queue.is_empty() && self.may_propose() {
+            while !self.queue.is_empty() && self.may_propose(device) {
                 let batch = self.queue.take_batch();
                 let (commands, questions): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|asked| asked.command().is_some());
@@ -256,9 +258,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.pump(counters, effects)
     }
 
-    fn may_propose(&self) -> bool {
+    /// Questions pass what waits for room.
+    fn may_propose(&self, device: &Device) -> bool {
         let (proposals, rounds) = self.proposals.count();
-        proposals < MAX_UNDER_WAY && rounds < MAX_UNDER_WAY
+        (proposals < MAX_UNDER_WAY || self.is_stuck(device)) && rounds < MAX_UNDER_WAY
     }
 
     /// Makes entries of requests that begin with a command: of several, where they are large.

@@ -109,9 +109,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return Some(Some(KvAnswer::Failed(error)));
         }
         let again = self.state.sessions.answer(command.session, command.sequence);
+        let is_stuck = self.is_stuck(device);
         if again.is_some() || self.queue.holds(command.session, command.sequence) {
             counters.add(Counter::CommandsAgain, 1);
-            return Some(again);
+            // Who asks again is told why it waits. It may be applied once there is room.
+            return Some(again.or_else(|| is_stuck.then_some(KvAnswer::Failed(KvError::Full))));
         }
         if let Some(answer) = self.not_leading() {
             return Some(Some(answer));
@@ -119,7 +121,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if let Err(error) = self.check_known(&command.command) {
             return Some(Some(KvAnswer::Failed(error)));
         }
-        if device.log.is_full() {
+        if is_stuck {
             return Some(Some(KvAnswer::Failed(KvError::Full)));
         }
         if !has_room_for(device, &command.command) {
@@ -129,6 +131,11 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return Some(Some(KvAnswer::Failed(KvError::Full)));
         }
         None
+    }
+
+    /// Whether no command can be kept before somebody makes room.
+    pub(crate) fn is_stuck(&self, device: &Device) -> bool {
+        device.log.is_full() || !self.can_keep(device.disk_room())
     }
 
     /// Whether a question can be answered now: nobody else can have changed anything, and no command that came before

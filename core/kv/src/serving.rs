@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use consensus::{Member, Membership};
 use formats::Effect;
 use formats::message::member::MemberBody;
+use formats::message::standing::DiskRoom;
 use glossary::GroupId;
 use step::{DiskOperation, DiskResult, Effects, Function};
 
@@ -186,7 +187,10 @@ impl<F: Function, C: Group> Serving<F, C> {
                 counters.add(Counter::Full, 1);
                 self.with_all(|hosted, _| {
                     hosted.on_full(counters, effects);
-                    hosted.hand_over();
+                    // Where the others can keep nothing either, a new leader could not even answer questions.
+                    if hosted.can_keep(DiskRoom::Nothing) {
+                        hosted.hand_over();
+                    }
                     Ok(())
                 })?;
                 self.device.room.is_awaited = true;
@@ -319,7 +323,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();
         self.with_touched(|hosted, device| {
             hosted.ask_levels(effects);
-            hosted.propose(can_write, counters, effects)?;
+            hosted.propose(can_write, device, counters, effects)?;
             hosted.commit_transfer(device, disk, effects);
             device.checkpoint_due |= hosted.heal(counters)?;
             if hosted.replica.held.is_any() {

@@ -99,6 +99,17 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.standings.rooms.get(&member).copied()
     }
 
+    /// Whether the voters' disks that take anything are enough to keep an entry, this member's taken for one that is as told, and
+    /// others' as they told last.
+    pub(crate) fn can_keep(&self, room: DiskRoom) -> bool {
+        let members = &self.replica.membership;
+        let takes = |member: &&Member| match **member == self.replica.me() {
+            true => room > DiskRoom::Nothing,
+            false => self.room_of(**member) > DiskRoom::Nothing,
+        };
+        members.voters.iter().filter(takes).count() >= members.quorum()
+    }
+
     /// Whoever compares members wants to know what this one has, or had.
     pub(crate) fn answer_fingerprint(&self, at: Option<LogIndex>) -> AdminAnswer {
         let now = self.fingerprint();

@@ -86,6 +86,11 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }
+        None if !root.can_keep(device.disk_room()) => Some(
+            "the disks of too many members are full: it answers questions and takes no commands until a majority can keep \
+             them; free space there"
+                .to_string(),
+        ),
         None if !device.has_room() => Some(
             "its disk is nearly full: it takes only commands that remove, to keep room for its checkpoints; free \
              space on its disk"

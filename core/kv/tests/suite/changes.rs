@@ -4,6 +4,7 @@ use crate::support::members::Members;
 use consensus::Member;
 use formats::kv_store::{PREFERRED_KEY, encode_preferred};
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
+use formats::message::kv::{KvAnswer, KvError};
 use formats::message::member::server_of;
 use glossary::GroupId;
 
@@ -220,6 +221,36 @@ fn a_leader_whose_disk_is_full_hands_over_to_none_whose_disk_is_nearly_full() {
         }
         world.pass(60).expect("nothing goes wrong");
         assert_eq!(world.leader(), Some((narrow + 2) % 3));
+        assert_eq!(world.settle(), Ok(()));
+    }
+}
+
+/// No majority can keep anything, and none would elect another: whoever leads goes on, answers questions and says why it
+/// takes no commands.
+#[test]
+fn a_leader_goes_on_while_the_disks_of_most_are_full() {
+    for is_full_too in [false, true] {
+        let mut world = group(3, 3);
+        world.pass(60).expect("nothing goes wrong");
+        let leader = world.leader().expect("one leads");
+        (0..3).filter(|index| is_full_too || *index != leader).for_each(|index| world.fill(index));
+        let mut waiting = Vec::new();
+        for sequence in 1..60 {
+            waiting.extend(world.set_at_once(leader, sequence).is_none().then_some(sequence));
+            world.pass(5).expect("nothing goes wrong");
+        }
+        assert_eq!(world.leader(), Some(leader));
+        let full = Some(KvAnswer::Failed(KvError::Full));
+        let hears = |sequence: u64| world.set_at_once(leader, sequence) == full;
+        assert!(waiting.into_iter().any(hears), "who asks again what is under way hears why");
+        assert_eq!(world.set_at_once(leader, 60), full);
+        let request = world.get(leader, b"k").expect("nothing goes wrong");
+        world.pass(10).expect("nothing goes wrong");
+        assert!(world.answered.contains(&request), "questions don't wait for what waits for room");
+        let Ok(RoleStatus::KvMember { trouble: Some(why), .. }) = world.status(leader) else {
+            panic!("a member")
+        };
+        assert!(why.contains("full"), "{why}");
         assert_eq!(world.settle(), Ok(()));
     }
 }

@@ -4,6 +4,7 @@ use crate::support::disk::Disk;
 use crate::support::tally::Tally;
 use consensus::RaftGroup;
 use core::time::Duration;
+use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupsVerb};
 use formats::message::kv::{FunctionId, KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvRequest, KvStep};
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, NodeId, ServerId};
@@ -19,6 +20,7 @@ struct World {
     disk: Disk,
     now: Timestamp,
     answers: Vec<KvAnswer>,
+    verbs: Vec<AdminAnswer>,
 }
 
 impl World {
@@ -28,7 +30,8 @@ impl World {
 
     fn on(disk: Disk) -> Self {
         let config = Config::new(ClusterIdentity([7; 16]), [(FunctionId(9), Tally)].into());
-        let mut world = World { kv: Kv::new(config), disk, now: Timestamp(1), answers: Vec::new() };
+        let mut world =
+            World { kv: Kv::new(config), disk, now: Timestamp(1), answers: Vec::new(), verbs: Vec::new() };
         world.event(Event::Start { seed: [0; 32] });
         world
     }
@@ -45,6 +48,7 @@ impl World {
                         events.extend([Event::Disk { operation, result }, Event::TurnEnd]);
                     }
                     Effect::Send { message: Message::KvReply(reply), .. } => self.answers.push(reply.body),
+                    Effect::Send { message: Message::AdminReply(reply), .. } => self.verbs.push(reply.body),
                     Effect::SetTimer { .. } | Effect::ClearTimer(_) => {}
                     other => panic!("{other:?}"),
                 }
@@ -79,6 +83,18 @@ impl World {
             KvAnswer::Value(value) => value.map(|value| value[0]),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Has a group made, by a command of the member's own: whether it is there then.
+    fn makes_group(&mut self, name: &str) -> bool {
+        for _ in 0..3 {
+            let body = AdminBody::KvGroups(KvGroupsVerb::Make { name: name.into() });
+            self.event(Event::Message {
+                from: CLIENT,
+                message: Message::Admin(AdminRequest { request: 1, body }),
+            });
+        }
+        self.verbs.pop() == Some(AdminAnswer::Done)
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -148,4 +164,18 @@ fn a_session_that_was_begun_is_never_begun_again() {
     assert_eq!(world.command(server(), 7, 2, 2), FORGOTTEN);
     assert_eq!(world.value(7), Some(99), "it was not applied again");
     assert_eq!(world.command(server(), 8, 1, 1), done(), "of a first command nobody can know");
+}
+
+/// A member has a session as everybody has, for the little that it wants itself. It is forgotten like any other.
+#[test]
+fn a_member_whose_own_session_is_forgotten_goes_on_in_another() {
+    let mut world = World::started();
+    assert!(world.makes_group("before"));
+    // The member's own has a low number.
+    for round in 1..6 {
+        world.pass(12);
+        world.begin(CLIENT, 1000 * round..1000 * (round + 1));
+    }
+    assert!(world.makes_group("after"));
+    assert!(world.makes_group("later"), "and there it stays");
 }

@@ -4,11 +4,14 @@
 //! A leader's own messages promise nothing about its entries and go at once, but not before its term and its vote for
 //! itself are durable: the only voter of a group with learners would else lead the same term twice, with different
 //! entries, after a crash.
+//!
+//! To hear a leader promises nothing but the term either. It is answered at once, however long the disk takes: else a
+//! majority whose disks are full would take the lead from a leader that can answer reads, and nobody could take it up.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::{HardState, Member, Outgoing, Term};
+use crate::{HardState, Member, MessageBody, Outgoing, Term};
 
 /// One write under way, or nothing to write but messages behind earlier ones.
 struct Stage {
@@ -48,8 +51,9 @@ impl Pipeline {
     pub(super) fn enter(&mut self, entering: Entering) -> Option<u64> {
         let Entering { number, state, must_sync, is_log, is_leader, mut messages } = entering;
         let ballot = (state.term, state.vote);
-        if is_leader && ballot == self.durable {
-            self.released.append(&mut messages);
+        if ballot == self.durable {
+            let goes = |outgoing: &mut Outgoing| is_leader || promises_no_entries(&outgoing.message.body);
+            self.released.extend(messages.extract_if(.., goes));
         }
         self.stages.push_back(Stage { number, ballot, must_sync, is_log, messages });
         self.settle()
@@ -94,4 +98,9 @@ impl Pipeline {
     pub(super) fn take_released(&mut self) -> Vec<Outgoing> {
         core::mem::take(&mut self.released)
     }
+}
+
+/// Whether an answer says nothing of what the sender has.
+fn promises_no_entries(body: &MessageBody) -> bool {
+    matches!(body, MessageBody::HeartbeatAnswer { .. })
 }

@@ -80,6 +80,57 @@ fn votes_and_acknowledgements_wait_until_they_are_durable() {
 }
 
 /// The only voter with a learner: the library lets it speak before its term is durable.
+#[test]
+fn a_leader_is_heard_whatever_the_disks_do() {
+    let mut group = Group::of(3);
+    group.elect(1);
+    group.slow = vec![2, 3];
+    group.at(1).propose(command("a")).expect("it leads");
+    group.at(1).read(7).expect("it leads");
+    group.quiesce();
+    assert_eq!(group.reads.len(), 1, "who leads is known without the disks");
+    group.tick(100);
+    assert_eq!(group.at(1).status().leadership.role, Role::Leader);
+    assert_eq!(group.at(1).status().refusal(), None);
+    let committed = |group: &Group| {
+        group.committed[&1].iter().any(|entry| entry.body == EntryBody::Command(command("a")))
+    };
+    assert!(!committed(&group), "the entry is not durable");
+    group.sync(2);
+    group.quiesce();
+    assert!(committed(&group));
+}
+
+#[test]
+fn a_leader_of_a_new_term_is_answered_once_the_term_is_durable() {
+    let mut group = Group::of(3);
+    group.slow = vec![3];
+    group.at(1).campaign();
+    for id in 1..=3 {
+        group.settle(id);
+    }
+    let is_for_3 =
+        |to: u64, message: &Message| to == 3 && !matches!(message.body, MessageBody::Heartbeat { .. });
+    while let Some(at) = group.wire.iter().position(|(_, to, message)| !is_for_3(*to, message)) {
+        let next = group.wire.remove(at);
+        group.deliver(next);
+    }
+    assert_eq!(group.at(1).status().leadership.role, Role::Leader);
+    group.wire.clear();
+    let is_beat =
+        |to: u64, message: &Message| to == 3 && matches!(message.body, MessageBody::Heartbeat { .. });
+    while !group.wire.iter().any(|(_, to, message)| is_beat(*to, message)) {
+        group.at(1).tick();
+        group.settle(1);
+    }
+    let heartbeat = group.take(|_, to, message| is_beat(to, message));
+    group.deliver(heartbeat);
+    assert!(group.wire.iter().all(|(from, ..)| *from != 3), "its term is not durable");
+    group.sync(3);
+    let answer = group.take(|from, _, _| from == 3).2.body;
+    assert!(matches!(answer, MessageBody::HeartbeatAnswer { .. }));
+}
+
 fn lone_leader(bug: Option<PlantedBug>) -> Vec<(u64, u64, Message)> {
     let mut membership = Membership::of_voters([Member(1)]);
     membership.learners.insert(Member(2));

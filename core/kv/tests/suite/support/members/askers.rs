@@ -16,6 +16,18 @@ impl Members {
         self.step(index, Event::Message { from: OPERATOR, message })
     }
 
+    /// Asks a server for a key's value. Whether it was answered is found in [`Members::answered`].
+    pub(crate) fn get(&mut self, index: usize, key: &[u8]) -> Result<u64, Violation> {
+        self.operations += 1;
+        let request = self.operations;
+        let body = KvBody::Query(KvQuery::Get { key: key.to_vec() });
+        self.step(
+            index,
+            Event::Message { from: OPERATOR, message: Message::Kv(KvRequest { request, body }) },
+        )?;
+        Ok(request)
+    }
+
     /// Somebody asks something of a group.
     pub(crate) fn ask_for(&mut self, group: GroupId) {
         let index = self.askers.iter().position(|asker| asker.group == group).expect("it has an asker");

@@ -61,6 +61,8 @@ pub(crate) struct Members {
     disks_lost: Vec<u32>,
     /// What an operator was answered.
     answers: BTreeMap<u64, AdminAnswer>,
+    /// The requests of the operator's that a KV answered.
+    pub(crate) answered: BTreeSet<u64>,
     operations: u64,
     /// Who hears nobody and is heard by nobody.
     cut: BTreeSet<usize>,
@@ -115,6 +117,7 @@ impl Members {
             voters,
             disks_lost: vec![0; count],
             answers: BTreeMap::new(),
+            answered: BTreeSet::new(),
             operations: 0,
             cut: BTreeSet::new(),
             network: Vec::new(),
@@ -331,8 +334,10 @@ impl Members {
             return Ok(());
         }
         if to == OPERATOR {
-            if let Message::AdminReply(reply) = message {
-                self.answers.insert(reply.request, reply.body);
+            match message {
+                Message::AdminReply(reply) => drop(self.answers.insert(reply.request, reply.body)),
+                Message::KvReply(reply) => drop(self.answered.insert(reply.request)),
+                _ => {}
             }
             return Ok(());
         }

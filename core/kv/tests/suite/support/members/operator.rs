@@ -4,7 +4,7 @@ use super::{Members, OPERATOR, Violation};
 use formats::Event;
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, KvGroupsVerb, RoleStatus};
-use formats::message::kv::{KvAnswer, KvBody, KvOf, KvQuery, KvRequest};
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvOf, KvQuery, KvRequest, KvStep};
 use glossary::{GroupId, NodeId};
 use kv::COUNTERS;
 
@@ -20,12 +20,25 @@ impl Members {
 
     /// What a server answers at once that is asked what a group holds.
     pub(crate) fn ask_of(&mut self, index: usize, group: GroupId) -> Option<KvAnswer> {
-        let body = KvBody::Query(KvQuery::Get { key: b"k".to_vec() });
+        self.answer_at_once(index, group, KvBody::Query(KvQuery::Get { key: b"k".to_vec() }))
+    }
+
+    /// What a server answers at once that is told to set something; none, where it takes its time.
+    pub(crate) fn set_at_once(&mut self, index: usize, sequence: u64) -> Option<KvAnswer> {
+        let command = KvCommand::Sequence(vec![KvStep::Set { key: b"k".to_vec(), value: vec![1] }]);
+        let body = KvBody::Command { session: 78, sequence, answered_below: 1, command };
+        self.answer_at_once(index, GroupId::ROOT, body)
+    }
+
+    fn answer_at_once(&mut self, index: usize, group: GroupId, body: KvBody) -> Option<KvAnswer> {
         let message = Message::KvOf(KvOf { group, request: KvRequest { request: 1, body } });
         self.step_one(index, Event::Message { from: OPERATOR, message }).ok()?;
         match self.network.pop()? {
             (.., Message::KvReply(reply)) => Some(reply.body),
-            _ => None,
+            other => {
+                self.network.push(other);
+                None
+            }
         }
     }
 
