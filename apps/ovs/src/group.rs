@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use certificates::Credentials;
+use consensus::Membership;
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
 use formats::registry::{self, ServerRecord};
@@ -85,6 +86,32 @@ pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duratio
             return Err(Failure::new(ExitCode::TimedOut, why));
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Who belongs to the group, as the first other server says that has a member of it; none where those that answer are only
+/// starting.
+///
+/// # Errors
+/// When no other server answers.
+pub(crate) fn membership(config: &ServerConfig) -> Result<Option<Membership>, Failure> {
+    let mut dial = dial(config)?;
+    let others = dial.servers().into_iter().filter(|server| *server != config.server);
+    let mut answers = 0;
+    for server in others.collect::<Vec<_>>() {
+        match ask_one(&mut dial, config, server, AdminBody::Status) {
+            Some(AdminAnswer::Status(RoleStatus::KvMember { members, .. })) if !members.voters.is_empty() => {
+                return Ok(Some(members));
+            }
+            answer => answers += usize::from(answer.is_some()),
+        }
+    }
+    match answers {
+        0 => Err(Failure::new(
+            ExitCode::NotRunning,
+            "no other server of the group answers: what this one lost can only come from them",
+        )),
+        _ => Ok(None),
     }
 }
 

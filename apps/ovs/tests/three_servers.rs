@@ -63,13 +63,28 @@ impl Cluster {
         self.folder.path().join(format!("server-{server}/ovs.toml"))
     }
 
+    /// Changes a server's configuration.
+    fn configure(&self, server: usize, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.config(server)).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(self.config(server), text.replace(from, to)).unwrap();
+    }
+
     /// Starts a server, and waits until it says that it is ready.
     fn start(&mut self, server: usize) {
+        self.start_through(server, 1);
+    }
+
+    /// The same with one that has so many lives one after another.
+    fn start_through(&mut self, server: usize, lives: usize) {
         let mut command = Command::new(OVS);
         command.args(["serve", "--config"]).arg(self.config(server)).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == format!("ready {}", self.addresses[server - 1])));
+        let ready = format!("ready {}", self.addresses[server - 1]);
+        for _ in 0..lives {
+            assert!(lines.any(|line| line.unwrap() == ready));
+        }
         self.running[server - 1] = Some(child);
     }
 
@@ -78,6 +93,26 @@ impl Cluster {
         let mut child = self.running[server - 1].take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Kills a server and changes a byte in the middle of its log.
+    fn damage_log(&mut self, server: usize) {
+        self.client(&[1, 2, 3]).set(b"damaged", b"soon").unwrap();
+        assert_eq!(self.ask(server, &["verify"])["alike"], true);
+        // The log file that a second life begins tells that the one before was whole.
+        self.kill(server);
+        self.start(server);
+        assert_eq!(self.ask(server, &["verify"])["alike"], true);
+        self.kill(server);
+        let kv = self.folder.path().join(format!("server-{server}/data/kv"));
+        let files = std::fs::read_dir(kv).unwrap().map(|entry| entry.unwrap().path());
+        let mut logs: Vec<PathBuf> =
+            files.filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with("log-")).collect();
+        logs.sort_unstable();
+        let log = &logs[logs.len() - 2];
+        let mut bytes = std::fs::read(log).unwrap();
+        bytes[4096 + 60] ^= 1;
+        std::fs::write(log, &bytes).unwrap();
     }
 
     fn status(&self, server: usize) -> Value {
@@ -196,18 +231,10 @@ fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
     }
     (1..=3).for_each(|server| cluster.start(server));
     cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
-    assert_eq!(cluster.ask(1, &["verify"])["alike"], true);
     let hurt = cluster.leader(1) % 3 + 1;
-    // The log file that a second life begins tells that the first one's was whole.
-    cluster.kill(hurt);
-    cluster.start(hurt);
-    assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
-    cluster.kill(hurt);
     let data = cluster.folder.path().join(format!("server-{hurt}/data"));
-    let log = data.join("kv/log-0000000000000001");
-    let mut bytes = std::fs::read(&log).unwrap();
-    bytes[4096 + 60] ^= 1;
-    std::fs::write(&log, &bytes).unwrap();
+    cluster.damage_log(hurt);
+    cluster.configure(hurt, "# heals = true", "heals = false");
     let why = cluster.refusal(hurt);
     assert!(why.contains("damaged") && why.contains("ovs kv rejoin"), "{why}");
     let ask_elsewhere = hurt % 3 + 1;
@@ -240,6 +267,40 @@ fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
         std::thread::yield_now();
     }
     assert_eq!(cluster.client(&[1, 2, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
+}
+
+/// Whatever the disk made of its log: the others have it all, and nobody needs to be woken at night.
+#[test]
+fn one_whose_log_is_damaged_joins_anew_by_itself_once() {
+    let mut cluster = Cluster::new(3);
+    cluster.introduce();
+    for server in 1..=3 {
+        ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
+    }
+    (1..=3).for_each(|server| cluster.start(server));
+    cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
+    let hurt = cluster.leader(1);
+    let data = cluster.folder.path().join(format!("server-{hurt}/data"));
+    cluster.damage_log(hurt);
+    cluster.start_through(hurt, 2);
+    let member = 1 << 16 | hurt as u64;
+    let mut voters: Vec<u64> = (1..=3).filter(|server| *server != hurt as u64).chain([member]).collect();
+    voters.sort_unstable();
+    cluster.until_voters(hurt, &voters);
+    assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
+    assert_eq!(cluster.client(&[1, 2, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
+    let aside = data.join(format!("kv.{hurt}"));
+    assert!(aside.join("log-0000000000000001").exists(), "what it had is put aside");
+    cluster.damage_log(hurt);
+    let why = cluster.refusal(hurt);
+    assert!(why.contains("damaged") && why.contains(path(&aside)), "{why}");
+    std::fs::remove_dir_all(aside).unwrap();
+    cluster.start_through(hurt, 2);
+    voters.retain(|voter| *voter != member);
+    voters.push(2 << 16 | hurt as u64);
+    voters.sort_unstable();
+    cluster.until_voters(hurt, &voters);
+    assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
 }
 
 #[test]

@@ -82,3 +82,4 @@ pub use disk::new_file;
 pub use group::Group;
 pub use look::Look;
 pub use machine::Kv;
+pub use refusals::is_healable;

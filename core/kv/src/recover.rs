@@ -14,7 +14,7 @@ use step::{Bug, Function};
 use crate::disk::{log_name, snapshot_name};
 use crate::fold::Fold;
 use crate::log_files::{LogFile, NO_GROUP, has_lost_its_begin, records, torn_batch};
-use crate::refusals::{ADVICE, Refusal, unfit, unusable};
+use crate::refusals::{ADVICE, HEALABLE, Refusal, unfit, unusable};
 use crate::state::State;
 
 /// A snapshot that is whole: what it stands for; none in version 1.
@@ -163,7 +163,7 @@ fn take_batch<F: Function>(
 fn refuse_damage(logs: &[LogFile], snapshot: Option<u64>, judgement: &Judgement) -> Result<(), Refusal> {
     if let Some(damage) = judgement.damage {
         return Err(format!(
-            "the KV's log is damaged at {}, position {}, though it was synced up to {}, position {}; {ADVICE}",
+            "the KV's log is damaged at {}, position {}, though it was synced up to {}, position {}; {HEALABLE}",
             log_name(damage.at.sequence),
             damage.at.position,
             log_name(damage.synced.sequence),

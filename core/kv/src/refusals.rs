@@ -12,6 +12,16 @@ pub(crate) type Refusal = String;
 pub(crate) const ADVICE: &str = "nothing was changed; put the folder back as it was, or, where others of its group \
                       go on, make this server a member anew (ovs kv rejoin)";
 
+/// What to do where the disk kept files badly: the others' log and state are as good as what this one had.
+pub(crate) const HEALABLE: &str = "nothing was changed; where others of its group go on, they can give this server everything \
+                      anew (ovs kv rejoin); else put the folder back as it was";
+
+/// Whether a KV halted since its log is damaged, so that others of its group can give its server everything anew. Files of
+/// somebody else's, or of a newer program, and files that are gone, are an operator's mistake more often than a disk's.
+pub fn is_healable(reason: &str) -> bool {
+    reason.ends_with(HEALABLE)
+}
+
 /// What to say of a file that this program can't read.
 pub(crate) fn unusable(file: FileName, error: HeaderError) -> Refusal {
     match error {
@@ -22,7 +32,7 @@ pub(crate) fn unusable(file: FileName, error: HeaderError) -> Refusal {
             "{file} has format version {version}, which a newer program wrote; nothing was changed; start that \
              program"
         ),
-        HeaderError::Damaged => format!("the header of {file} is damaged; {ADVICE}"),
+        HeaderError::Damaged => format!("the header of {file} is damaged; {HEALABLE}"),
     }
 }
 
@@ -40,5 +50,5 @@ pub(crate) fn without_anything() -> Refusal {
 
 /// What to say of a record that is none of this log's.
 pub(crate) fn unfit(place: &str) -> Refusal {
-    format!("{place} checks, but doesn't continue what is before it; {ADVICE}")
+    format!("{place} checks, but doesn't continue what is before it; {HEALABLE}")
 }

@@ -116,6 +116,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         self.is_asleep = true;
+        self.forget_rooms();
         let body = MemberBody::Sleep { term: status.leadership.term, last: status.last };
         for member in status.progress.keys().filter(|member| **member != status.me) {
             self.replica.send(*member, body.clone(), effects);
@@ -144,6 +145,9 @@ impl<F: Function, C: Group> Hosted<F, C> {
         let follows = status.leadership.leader == Some(from) && status.leadership.role != Role::Leader;
         let is_same = status.leadership.term == term && status.last == last;
         self.is_asleep = follows && is_same && self.has_all(&status) && self.has_announced();
+        if self.is_asleep {
+            self.forget_rooms();
+        }
     }
 }
 

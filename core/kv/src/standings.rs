@@ -99,15 +99,25 @@ impl<F: Function, C: Group> Hosted<F, C> {
         self.standings.rooms.get(&member).copied()
     }
 
-    /// Whether the voters' disks that take anything are enough to keep an entry, this member's taken for one that is as told, and
-    /// others' as they told last.
+    /// Whether the voters that answer and whose disks take anything are enough to keep an entry: this member's disk is as told,
+    /// others' as they told last. While no disk is known to be full there is nothing to count.
     pub(crate) fn can_keep(&self, room: DiskRoom) -> bool {
-        let members = &self.replica.membership;
-        let takes = |member: &&Member| match **member == self.replica.me() {
-            true => room > DiskRoom::Nothing,
-            false => self.room_of(**member) > DiskRoom::Nothing,
+        let is_full = |room: &DiskRoom| *room == DiskRoom::Nothing;
+        if !is_full(&room) && !self.standings.rooms.values().any(is_full) {
+            return true;
+        }
+        let status = self.replica.status();
+        let takes = |member: &&Member| match **member == status.me {
+            true => !is_full(&room),
+            false => !status.quorum.silent.contains(member) && !is_full(&self.room_of(**member)),
         };
-        members.voters.iter().filter(takes).count() >= members.quorum()
+        status.membership.voters.iter().filter(takes).count() >= status.quorum.needed
+    }
+
+    /// Nobody tells anything while the group sleeps: what is known by then is nothing to go by later.
+    pub(crate) fn forget_rooms(&mut self) {
+        self.standings.rooms.clear();
+        self.standings.told = DiskRoom::default();
     }
 
     /// Whoever compares members wants to know what this one has, or had.

@@ -23,6 +23,7 @@ pub use cast::{cast, kv_config, kv_member, kv_role};
 pub use counters::counters_of;
 pub use folders::first_files;
 pub use functions::Hosted;
+pub use kv::is_healable;
 pub use work::perform;
 
 use alloc::boxed::Box;

@@ -29,7 +29,7 @@ pub(crate) const DIAL: Duration = Duration::from_secs(3);
 const NOT_YET: Duration = Duration::from_millis(50);
 
 /// What is in the way where a disk is full.
-const FULL: &str = "its disk is full: free space on it, or delete keys";
+const FULL: &str = "its disks are full: free space on them (ovs kv status says which), or delete keys";
 
 /// Which keys are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -270,7 +270,7 @@ impl Client {
             KvError::TooManySessions => {
                 Some("too many clients changed something in the last seconds: wait a little".into())
             }
-            // Who is full hands over, until nobody is left to lead: the reason is the disk.
+            // Nobody may lead where all disks are full: they are the reason.
             KvError::NotLeader { leader: None } if self.trouble.as_deref() == Some(FULL) => return,
             KvError::NotLeader { leader: None } => {
                 Some("no member of its group leads: are most of them running?".into())

@@ -31,6 +31,7 @@ pub(crate) struct Overrides {
 #[serde(deny_unknown_fields)]
 struct KvSection {
     level: Option<u32>,
+    heals: Option<bool>,
 }
 
 /// Everything that can stand in a file.
@@ -88,6 +89,7 @@ impl File {
         };
         let storage = sections.read(&roles)?;
         let votes = self.votes.unwrap_or(true);
+        let kv_heals = self.kv.as_ref().and_then(|kv| kv.heals).unwrap_or(true);
         let kv_level = kv_level(overrides.kv_level.or(self.kv.as_ref().and_then(|kv| kv.level)))?;
         let ClientConfig { cluster, certificates, servers } = self.client(path)?;
         let certificates = overrides.certificates.clone().unwrap_or(certificates);
@@ -100,6 +102,7 @@ impl File {
             roles,
             votes,
             kv_level,
+            kv_heals,
             storage,
             servers,
         })

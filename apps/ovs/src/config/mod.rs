@@ -44,6 +44,8 @@ pub(crate) struct ServerConfig {
     pub(crate) votes: bool,
     /// The level at which its KV is held, in place of its program's.
     pub(crate) kv_level: Option<u32>,
+    /// Whether it joins the group anew by itself where its log is damaged.
+    pub(crate) kv_heals: bool,
     /// What it stores, by its roles.
     pub(crate) storage: StorageConfig,
     /// Where servers are, itself included.

@@ -23,6 +23,7 @@ pub(crate) fn server_text(config: &ServerConfig) -> String {
         storage,
         servers,
         kv_level,
+        kv_heals,
     } = config;
     let roles: Vec<_> = roles.iter().map(|role| format!("{:?}", role.name())).collect();
     let mut text = format!(
@@ -59,21 +60,25 @@ votes = {votes}
         certificates.display(),
         roles.join(", ")
     );
-    text.push_str(&kv_text(*kv_level));
+    text.push_str(&kv_text(*kv_level, *kv_heals));
     text.push_str(&storage_text(storage));
     text.push_str(&servers_text(servers.iter()));
     text
 }
 
 /// The section of the KV.
-fn kv_text(level: Option<u32>) -> String {
+fn kv_text(level: Option<u32>, heals: bool) -> String {
     format!(
         "
 # Its KV. Held at the level of an older program it says and writes only what that knows, and the group with it: until
 # this is taken out at the last server, all may go back to that program. (OVS_KV_LEVEL)
 [kv]
+{}
+# Where its log is damaged the others give it everything anew, by itself: it becomes another member, and what it had is put
+# aside. Once; while that lies there, and where this says false, it stops, says so, and waits for `ovs kv rejoin`.
 {}",
-        line("level", level.map(|level| level.to_string()), &LEVEL.to_string())
+        line("level", level.map(|level| level.to_string()), &LEVEL.to_string()),
+        line("heals", (!heals).then(|| heals.to_string()), "true")
     )
 }
 
@@ -192,6 +197,7 @@ pub(crate) fn example() -> String {
         roles,
         votes: true,
         kv_level: None,
+        kv_heals: true,
         servers: [1, 2, 3].map(address).into(),
     })
 }

@@ -12,6 +12,7 @@
 //! DATA/write-buffer         SCOs, TLogs and maps of its volume driver
 //! DATA/kv                   the KV's log and snapshots, with an `identity`
 //! DATA/kv.MEMBER            the same, of a member that this server was until it joined anew
+//! DATA/kv.damaged           what is damaged of it; there until this server has joined anew
 //! ```
 
 use std::fs::{self, File};

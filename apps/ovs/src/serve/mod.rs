@@ -1,11 +1,14 @@
 //! `ovs serve`: one server of a cluster, in one process.
 
 mod addresses;
+mod anew;
 mod disks;
 mod folder;
+mod healing;
 mod owner;
 mod store;
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -33,6 +36,7 @@ use crate::storage::{ask, failed_start, folders, limits, versions};
 use addresses::Directory;
 pub(crate) use addresses::own_address;
 pub(crate) use addresses::remembered;
+pub(crate) use anew::{Anew, become_anew};
 pub(crate) use folder::Folder;
 use store::Store;
 
@@ -55,29 +59,64 @@ const LINKS_PLACE: u16 = 0xff00;
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let configured = &arguments.configured;
     let config = ServerConfig::load(&configured.config, &arguments.overrides())?;
-    let trust = Trust::new(credentials(&config)?);
+    let signals = Signals::catch()?;
+    if !healing::heal(&config, &signals)? {
+        return Ok(());
+    }
+    match serve(&config, arguments, &signals)? {
+        Ended::Asked => Ok(()),
+        Ended::Damaged(reason) => Err(healing::begin_again(&config, &reason)),
+    }
+}
+
+/// What ended a server that didn't fail.
+enum Ended {
+    /// A signal.
+    Asked,
+    /// The KV's log is damaged, and the others may give it everything anew.
+    Damaged(String),
+}
+
+/// Serves.
+fn serve(config: &ServerConfig, arguments: &Serve, signals: &Signals) -> Result<Ended, Failure> {
+    let trust = Trust::new(credentials(config)?);
     let listener = bind(config.listen)?;
     let guests = config.storage.edge.as_ref().map(|edge| bind(edge.nbd)).transpose()?;
     let disks = config.storage.asd.as_ref().map_or(0, |asd| asd.disks as usize);
     limits::raise_descriptors(disks)?;
-    let folder = Folder::open(&config)?;
+    let folder = Folder::open(config)?;
     limits::check_room(folder.layout().root())?;
-    check_storage(&config, folder.layout())?;
-    let signals = Signals::catch()?;
+    check_storage(config, folder.layout())?;
     let addresses = Addresses::default();
-    let runtime = start(&config, &folder, listener, &trust, &addresses)?;
+    let runtime = start(config, &folder, listener, &trust, &addresses)?;
     trust.watch().map_err(|error| Failure::system("starting a thread", &error))?;
     let ports = Ports::new(config.server, runtime.handle());
-    let directory = Directory::keep(&config, ports.clone(), addresses)?;
-    println!("server {} of cluster {} in {}", config.server, config.cluster, config.data.display());
-    println!("ready {}", config.listen);
+    let directory = Directory::keep(config, ports.clone(), addresses)?;
+    let data = config.data.display();
+    say(&format!(
+        "server {} of cluster {} in {data}\nready {}\n",
+        config.server, config.cluster, config.listen
+    ));
     if let Some(member) = folder.member().filter(|file| file.first.is_none()) {
         join(config.clone(), member.member)?;
     }
-    let mut storing = Storing::begin(&config, &folder, runtime.handle(), ports, guests, arguments)?;
-    let ended = wait(&config, &runtime, &signals, &mut storing);
+    let mut storing = Storing::begin(config, &folder, runtime.handle(), ports, guests, arguments)?;
+    let ended = wait(config, &runtime, signals, &mut storing);
     drop((directory, storing));
-    stop(&config, runtime).and(ended)
+    match (stop(config, runtime), ended) {
+        // What is to be done about it is more than that it was slow.
+        (Err(slow), Ok(Ended::Damaged(reason))) => {
+            tracing::warn!("{slow}");
+            Ok(Ended::Damaged(reason))
+        }
+        (stopped, ended) => stopped.and(ended),
+    }
+}
+
+/// Says that it serves, to whoever listens: who started it may have stopped listening before it began again.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Refuses what is known of folders without the KV, before anything is touched: those in the wrong place, and formats that
@@ -233,15 +272,18 @@ fn wait(
     runtime: &Runtime<Role>,
     signals: &Signals,
     storing: &mut Storing,
-) -> Result<(), Failure> {
+) -> Result<Ended, Failure> {
     while !signals.wait_for(LOOK_EVERY)? {
         let state = runtime.states().remove(&NodeId::kv_of(config.server));
-        if let Some((_, NodeState::Halted { reason })) = state {
-            return Err(Failure::refused(reason));
+        match state {
+            Some((_, NodeState::Halted { reason })) if ::roles::is_healable(&reason) => {
+                return Ok(Ended::Damaged(reason));
+            }
+            Some((_, NodeState::Halted { reason })) => return Err(Failure::refused(reason)),
+            _ => storing.end()?,
         }
-        storing.end()?;
     }
-    Ok(())
+    Ok(Ended::Asked)
 }
 
 /// Has another member lead, where this one does: clients then go on at once, and wait for no election.

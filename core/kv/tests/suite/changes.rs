@@ -236,17 +236,20 @@ fn a_leader_goes_on_while_the_disks_of_most_are_full() {
         (0..3).filter(|index| is_full_too || *index != leader).for_each(|index| world.fill(index));
         let mut waiting = Vec::new();
         for sequence in 1..60 {
-            waiting.extend(world.set_at_once(leader, sequence).is_none().then_some(sequence));
+            waiting.extend(world.set_at_once(leader, GroupId::ROOT, sequence).is_none().then_some(sequence));
             world.pass(5).expect("nothing goes wrong");
         }
         assert_eq!(world.leader(), Some(leader));
         let full = Some(KvAnswer::Failed(KvError::Full));
-        let hears = |sequence: u64| world.set_at_once(leader, sequence) == full;
+        let hears = |sequence: u64| world.set_at_once(leader, GroupId::ROOT, sequence) == full;
         assert!(waiting.into_iter().any(hears), "who asks again what is under way hears why");
-        assert_eq!(world.set_at_once(leader, 60), full);
+        assert_eq!(world.set_at_once(leader, GroupId::ROOT, 60), full);
         let request = world.get(leader, b"k").expect("nothing goes wrong");
         world.pass(10).expect("nothing goes wrong");
-        assert!(world.answered.contains(&request), "questions don't wait for what waits for room");
+        assert!(
+            matches!(world.told.get(&request), Some(KvAnswer::Value(_))),
+            "questions don't wait for what waits for room"
+        );
         let Ok(RoleStatus::KvMember { trouble: Some(why), .. }) = world.status(leader) else {
             panic!("a member")
         };

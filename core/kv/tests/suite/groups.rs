@@ -36,6 +36,12 @@ fn planted_bugs_are_found() {
     assert!(finds(Bug::KvAppliesTwice, 3));
 }
 
+/// After a blackout a group that nobody leads yet has not applied what was answered: it is not settled.
+#[test]
+fn what_was_answered_is_there_once_somebody_leads_again() {
+    assert_eq!(run(&mut Members::new(2_973_368_927_670_210_106, 2, None), 382), Ok(()));
+}
+
 /// The groups, as a server lists them.
 fn list(world: &mut Members, index: usize) -> Vec<KvGroupStatus> {
     let request = world.ask_admin(index, AdminBody::KvGroups(KvGroupsVerb::List)).expect("asked");
@@ -121,6 +127,31 @@ fn a_sleeping_group_whose_leader_dies_has_another() {
     world.pass(100).expect("nothing goes wrong");
     assert!(world.leader_of(GroupId(1)).is_some_and(|other| other != leader));
     assert!(!list(&mut world, leader)[0].is_asleep, "it hears no majority, and leads no more");
+    assert_eq!(world.settle(), Ok(()));
+}
+
+/// Nobody tells of room while the group sleeps: what was known when it fell asleep must not keep it shut.
+#[test]
+fn a_group_that_fell_asleep_while_disks_were_full_takes_commands_once_they_are_not() {
+    let (mut world, leader) = asleep();
+    assert_eq!(world.set_at_once(leader, GroupId(1), 1), None);
+    world.pass(5).expect("nothing goes wrong");
+    assert!((0..3).all(|index| !list(&mut world, index)[0].is_asleep));
+    (0..3).filter(|index| *index != leader).for_each(|index| world.fill(index));
+    // Whoever leads the root group has the others' logs meet the full disks, while the group is awake.
+    let is_full = |world: &mut Members, index: usize| matches!(world.status(index), Ok(RoleStatus::KvMember { trouble: Some(why), .. }) if why.contains("full"));
+    let mut sequence = 0;
+    while !(0..3).all(|index| index == leader || is_full(&mut world, index)) {
+        sequence += 1;
+        (0..3).for_each(|index| drop(world.set_at_once(index, GroupId::ROOT, sequence)));
+        world.pass(1).expect("nothing goes wrong");
+    }
+    while !(0..3).all(|index| list(&mut world, index)[0].is_asleep) {
+        world.pass(10).expect("nothing goes wrong");
+    }
+    world.make_room();
+    world.pass(60).expect("nothing goes wrong");
+    assert_eq!(world.set_at_once(leader, GroupId(1), 2), None, "it is taken");
     assert_eq!(world.settle(), Ok(()));
 }
 

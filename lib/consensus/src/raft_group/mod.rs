@@ -95,7 +95,7 @@ impl RaftGroup {
             .expect("settings and log were checked");
         let mut group = RaftGroup {
             patience: Patience::new(&config, state.term),
-            pipeline: Pipeline::new(&state),
+            pipeline: Pipeline::new(&state, config.uncommitted_bytes_max),
             memberships: Memberships::new(&mark),
             reads: Reads::default(),
             snapshots: Snapshots::default(),

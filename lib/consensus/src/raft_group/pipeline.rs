@@ -6,7 +6,9 @@
 //! entries, after a crash.
 //!
 //! To hear a leader promises nothing but the term either. It is answered at once, however long the disk takes: else a
-//! majority whose disks are full would take the lead from a leader that can answer reads, and nobody could take it up.
+//! majority whose disks are full would take the lead from a leader that can answer reads, and nobody could take it up. But each
+//! such answer has the leader send more: so a member that has as much to write as a leader may propose says nothing, as one
+//! that lacks a majority can't have that much, and one that has it does without.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -21,11 +23,16 @@ struct Stage {
     must_sync: bool,
     /// Whether it has entries or a snapshot.
     is_log: bool,
+    /// Bytes of its entries.
+    bytes: u64,
     messages: Vec<Outgoing>,
 }
 
 /// Writes in their order.
 pub(super) struct Pipeline {
+    /// Bytes of entries that are being written, and how many are too many to say anything.
+    bytes: u64,
+    bytes_max: u64,
     durable: (Term, Option<Member>),
     stages: VecDeque<Stage>,
     released: Vec<Outgoing>,
@@ -37,25 +44,32 @@ pub(super) struct Entering {
     pub(super) state: HardState,
     pub(super) must_sync: bool,
     pub(super) is_log: bool,
+    /// Bytes of its entries.
+    pub(super) bytes: u64,
     /// Whether the messages are a leader's, which promise nothing about its log.
     pub(super) is_leader: bool,
     pub(super) messages: Vec<Outgoing>,
 }
 
 impl Pipeline {
-    pub(super) fn new(state: &HardState) -> Pipeline {
-        Pipeline { durable: (state.term, state.vote), stages: VecDeque::new(), released: Vec::new() }
+    pub(super) fn new(state: &HardState, bytes_max: u64) -> Pipeline {
+        let (stages, released) = (VecDeque::new(), Vec::new());
+        Pipeline { bytes: 0, bytes_max, durable: (state.term, state.vote), stages, released }
     }
 
     /// Takes in a ready. Returns its number if it waits for nothing, and so is durable.
     pub(super) fn enter(&mut self, entering: Entering) -> Option<u64> {
-        let Entering { number, state, must_sync, is_log, is_leader, mut messages } = entering;
+        let Entering { number, state, must_sync, is_log, bytes, is_leader, mut messages } = entering;
         let ballot = (state.term, state.vote);
+        self.bytes += bytes;
         if ballot == self.durable {
-            let goes = |outgoing: &mut Outgoing| is_leader || promises_no_entries(&outgoing.message.body);
+            let answers = self.bytes <= self.bytes_max;
+            let promises_nothing = |body: &MessageBody| matches!(body, MessageBody::HeartbeatAnswer { .. });
+            let goes =
+                |outgoing: &mut Outgoing| is_leader || answers && promises_nothing(&outgoing.message.body);
             self.released.extend(messages.extract_if(.., goes));
         }
-        self.stages.push_back(Stage { number, ballot, must_sync, is_log, messages });
+        self.stages.push_back(Stage { number, ballot, must_sync, is_log, bytes, messages });
         self.settle()
     }
 
@@ -79,6 +93,7 @@ impl Pipeline {
         let mut settled = None;
         while let Some(stage) = self.stages.pop_front_if(|stage| !stage.must_sync) {
             self.durable = stage.ballot;
+            self.bytes -= stage.bytes;
             self.released.extend(stage.messages);
             settled = Some(stage.number);
         }
@@ -98,9 +113,4 @@ impl Pipeline {
     pub(super) fn take_released(&mut self) -> Vec<Outgoing> {
         core::mem::take(&mut self.released)
     }
-}
-
-/// Whether an answer says nothing of what the sender has.
-fn promises_no_entries(body: &MessageBody) -> bool {
-    matches!(body, MessageBody::HeartbeatAnswer { .. })
 }

@@ -40,6 +40,7 @@ impl RaftGroup {
             is_log: persist
                 .as_ref()
                 .is_some_and(|persist| persist.install.is_some() || persist.append.is_some()),
+            bytes: persist.as_ref().and_then(|persist| persist.append.as_ref()).map_or(0, bytes_of),
             is_leader,
             messages: self.outgoing(&messages),
         };
@@ -184,6 +185,10 @@ impl RaftGroup {
         }
         outgoing
     }
+}
+
+fn bytes_of(append: &Append) -> u64 {
+    append.entries.iter().map(|entry| entry.weight() as u64).sum()
 }
 
 fn wanted(message: &RaftMessage) -> Option<SnapshotWanted> {

@@ -7,6 +7,9 @@ use consensus::{
     Recovered, Role, SnapshotOffer, SnapshotWanted,
 };
 
+/// What a leader may propose.
+pub(crate) const UNCOMMITTED_BYTES: u64 = 1 << 20;
+
 /// A few members. Writes are durable at once unless a test holds them.
 pub(crate) struct Group {
     pub(crate) members: BTreeMap<u64, RaftGroup>,
@@ -44,7 +47,12 @@ impl Group {
     }
 
     pub(crate) fn add(&mut self, id: u64, recovered: Recovered) {
-        let config = Config { message_bytes_max: 300, command_bytes_max: 200, ..Config::new(Member(id), 1) };
+        let config = Config {
+            message_bytes_max: 300,
+            command_bytes_max: 200,
+            uncommitted_bytes_max: UNCOMMITTED_BYTES,
+            ..Config::new(Member(id), 1)
+        };
         self.members.insert(id, RaftGroup::new(config, recovered, None).expect("good settings"));
     }
 

@@ -9,7 +9,7 @@ use consensus::{
     ProgressKind, RaftGroup, ReadAnswer, Ready, Recovered, Refused, Role, Severity, SnapshotMark, Term,
 };
 
-use crate::pair::Group;
+use crate::pair::{Group, UNCOMMITTED_BYTES};
 
 fn command(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
@@ -79,7 +79,6 @@ fn votes_and_acknowledgements_wait_until_they_are_durable() {
     assert!(matches!(group.take(|from, _, _| from == 2).2.body, MessageBody::Appended { .. }));
 }
 
-/// The only voter with a learner: the library lets it speak before its term is durable.
 #[test]
 fn a_leader_is_heard_whatever_the_disks_do() {
     let mut group = Group::of(3);
@@ -131,6 +130,39 @@ fn a_leader_of_a_new_term_is_answered_once_the_term_is_durable() {
     assert!(matches!(answer, MessageBody::HeartbeatAnswer { .. }));
 }
 
+/// Each answer to a heartbeat has the leader send more: one that is full must not be sent everything.
+#[test]
+fn one_that_can_write_nothing_holds_no_more_than_a_leader_may_propose() {
+    let mut group = Group::of(3);
+    group.elect(1);
+    group.slow = vec![3];
+    let mut proposed = 0;
+    while proposed < 4 * UNCOMMITTED_BYTES {
+        group.at(1).propose(vec![7; 200].into()).expect("it leads");
+        proposed += 200;
+        if proposed % 20_000 == 0 {
+            group.tick(2);
+        }
+    }
+    group.tick(10);
+    let weight = |persist: &Persist| {
+        persist
+            .append
+            .iter()
+            .flat_map(|append| &append.entries)
+            .map(|entry| entry.weight() as u64)
+            .sum::<u64>()
+    };
+    let held: u64 = group.persists[&3].iter().map(weight).sum();
+    assert!(held < 2 * UNCOMMITTED_BYTES, "{held} bytes");
+    assert_eq!(group.at(1).status().leadership.role, Role::Leader);
+    group.slow.clear();
+    group.sync(3);
+    group.tick(100);
+    assert_eq!(group.at(3).status().durable, group.at(1).status().last, "it gets the rest");
+}
+
+/// The only voter with a learner: the library lets it speak before its term is durable.
 fn lone_leader(bug: Option<PlantedBug>) -> Vec<(u64, u64, Message)> {
     let mut membership = Membership::of_voters([Member(1)]);
     membership.learners.insert(Member(2));

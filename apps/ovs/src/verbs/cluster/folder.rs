@@ -106,6 +106,7 @@ impl Folder {
             roles,
             votes: true,
             kv_level: None,
+            kv_heals: true,
             servers,
         };
         self.make(&holder, &server_text(&config), life)

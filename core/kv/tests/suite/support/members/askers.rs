@@ -16,7 +16,7 @@ impl Members {
         self.step(index, Event::Message { from: OPERATOR, message })
     }
 
-    /// Asks a server for a key's value. Whether it was answered is found in [`Members::answered`].
+    /// Asks a server for a key's value. The answer is found in [`Members::told`].
     pub(crate) fn get(&mut self, index: usize, key: &[u8]) -> Result<u64, Violation> {
         self.operations += 1;
         let request = self.operations;
@@ -39,19 +39,26 @@ impl Members {
         self.ask_as(index);
     }
 
+    /// Asks how much there is: whoever answers leads, and has all that was answered before.
+    pub(super) fn count_as(&mut self, index: usize) {
+        let asker = &mut self.askers[index];
+        let awaited = self.books[&asker.group].count();
+        let asked = asker.client.query(self.now, KvQuery::Function { function: TALLY, query: Vec::new() });
+        asker.awaited.insert(asked.1.request, awaited);
+        self.send(index, asked);
+    }
+
     pub(super) fn ask_as(&mut self, index: usize) {
+        if self.chance.below(10) >= 6 {
+            return self.count_as(index);
+        }
         let now = self.now;
         let asker = &mut self.askers[index];
         let book = self.books.get_mut(&asker.group).expect("its group was made");
-        let (asked, awaited) = if self.chance.below(10) < 6 {
-            let filler = "x".repeat(self.chance.below(8) * 700);
-            let (command, awaited) = book.issue(&filler);
-            let command = KvCommand::Function { function: TALLY, command };
-            (asker.client.command(now, command), awaited)
-        } else {
-            let query = KvQuery::Function { function: TALLY, query: Vec::new() };
-            (asker.client.query(now, query), book.count())
-        };
+        let filler = "x".repeat(self.chance.below(8) * 700);
+        let (command, awaited) = book.issue(&filler);
+        let command = KvCommand::Function { function: TALLY, command };
+        let asked = asker.client.command(now, command);
         asker.awaited.insert(asked.1.request, awaited);
         self.send(index, asked);
     }

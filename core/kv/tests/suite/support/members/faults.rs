@@ -21,6 +21,11 @@ impl Members {
         disk.room = Some(disk.used());
     }
 
+    /// There is room on all disks again.
+    pub(crate) fn make_room(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.disk.room = None);
+    }
+
     /// A server's table rots while it is down: so many pairs, or nothing can be read of it any more.
     pub(crate) fn rot_table(&mut self, index: usize, pairs: Option<usize>) {
         self.crash(index);

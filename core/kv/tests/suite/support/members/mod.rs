@@ -15,7 +15,7 @@ use core::time::Duration;
 use formats::kv_client::KvClient;
 use formats::kv_level::LEVEL;
 use formats::message::admin::{AdminAnswer, KvGroupsVerb};
-use formats::message::kv::FunctionId;
+use formats::message::kv::{FunctionId, KvAnswer};
 use formats::message::member::{MemberBody, MemberOf, member_of};
 use formats::{Effect, Event, Message};
 use glossary::{ClusterIdentity, GroupId, NodeId, ServerId};
@@ -61,8 +61,8 @@ pub(crate) struct Members {
     disks_lost: Vec<u32>,
     /// What an operator was answered.
     answers: BTreeMap<u64, AdminAnswer>,
-    /// The requests of the operator's that a KV answered.
-    pub(crate) answered: BTreeSet<u64>,
+    /// What a KV answered an operator.
+    pub(crate) told: BTreeMap<u64, KvAnswer>,
     operations: u64,
     /// Who hears nobody and is heard by nobody.
     cut: BTreeSet<usize>,
@@ -117,7 +117,7 @@ impl Members {
             voters,
             disks_lost: vec![0; count],
             answers: BTreeMap::new(),
-            answered: BTreeSet::new(),
+            told: BTreeMap::new(),
             operations: 0,
             cut: BTreeSet::new(),
             network: Vec::new(),
@@ -336,7 +336,7 @@ impl Members {
         if to == OPERATOR {
             match message {
                 Message::AdminReply(reply) => drop(self.answers.insert(reply.request, reply.body)),
-                Message::KvReply(reply) => drop(self.answered.insert(reply.request)),
+                Message::KvReply(reply) => drop(self.told.insert(reply.request, reply.body)),
                 _ => {}
             }
             return Ok(());

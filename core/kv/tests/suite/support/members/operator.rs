@@ -24,10 +24,10 @@ impl Members {
     }
 
     /// What a server answers at once that is told to set something; none, where it takes its time.
-    pub(crate) fn set_at_once(&mut self, index: usize, sequence: u64) -> Option<KvAnswer> {
+    pub(crate) fn set_at_once(&mut self, index: usize, group: GroupId, sequence: u64) -> Option<KvAnswer> {
         let command = KvCommand::Sequence(vec![KvStep::Set { key: b"k".to_vec(), value: vec![1] }]);
         let body = KvBody::Command { session: 78, sequence, answered_below: 1, command };
-        self.answer_at_once(index, GroupId::ROOT, body)
+        self.answer_at_once(index, group, body)
     }
 
     fn answer_at_once(&mut self, index: usize, group: GroupId, body: KvBody) -> Option<KvAnswer> {
