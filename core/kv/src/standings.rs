@@ -78,7 +78,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
         if !self.replica.status().membership.contains(from) {
             return;
         }
-        self.standings.rooms.insert(from, standing.room);
+        // Said before it fell asleep, it would be all that is known later.
+        if !self.is_asleep() {
+            self.standings.rooms.insert(from, standing.room);
+        }
         if self.healing.is_none() {
             let differs = self.standings.fingerprints.hear(from, standing.fingerprint);
             counters.add(Counter::Differed, u64::from(differs));

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use consensus::Role;
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, RoleStatus};
 use step::Function;
@@ -86,7 +87,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }
-        None if !root.can_keep(device.disk_room()) => Some(
+        None if root.leadership().role == Role::Leader && !root.can_keep(device.disk_room()) => Some(
             "the disks of too many members are full: it answers questions and takes no commands until a majority can keep \
              them; free space there"
                 .to_string(),

@@ -44,10 +44,14 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the data of a server that has none. What an interrupted attempt left is made anew.
     pub(crate) fn make(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
+        let _lock = Folder::hold(config)?;
+        Folder::make_held(config, member)
+    }
+
+    /// The same by who holds it.
+    pub(super) fn make_held(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
         let root = &config.data;
         let doing = |error: io::Error| Failure::system(&format!("making {}", root.display()), &error);
-        fs::create_dir_all(root).map_err(doing)?;
-        let _lock = lock(root)?;
         if root.join(MEMBER).exists() {
             return Err(Failure::refused(format!(
                 "{} holds the data of a server already: it is there to be served, and a new one needs another folder",
@@ -73,6 +77,11 @@ impl Folder {
             write_file(&root.join(MEMBER), &member.encode())
         };
         make().map_err(doing)
+    }
+
+    /// Whether it says which member the server is.
+    pub(super) fn has_member(config: &ServerConfig) -> bool {
+        config.data.join(MEMBER).exists()
     }
 
     /// Locks a server's data, and checks that it is this server's. That of a server without a KV is made where it isn't
@@ -120,12 +129,12 @@ impl Folder {
         }
     }
 
-    /// Refuses where a server runs on the data.
-    pub(crate) fn check_unused(config: &ServerConfig) -> Result<(), Failure> {
+    /// Keeps others from the data, as long as what it returns is there. Refuses where a server runs on it.
+    pub(super) fn hold(config: &ServerConfig) -> Result<File, Failure> {
         let root = &config.data;
         fs::create_dir_all(root)
             .map_err(|error| Failure::system(&format!("making {}", root.display()), &error))?;
-        lock(root).map(drop)
+        lock(root)
     }
 
     /// Which member the server is or was last, as far as files tell. None: they don't, or can't be read.

@@ -1,7 +1,8 @@
 //! A server whose KV's log is damaged joins the group anew by itself.
 //!
-//! The life that finds the damage leaves a file that says so, and begins again; the next one heals before anything else, and so
-//! does one after that, where that is interrupted. It happens once: what the KV had lies aside until an operator has looked at
+//! The life that finds the damage leaves a file that says so, and begins again: the next one heals before anything else. Where
+//! that comes to nothing the damage is found again, if it is still there: an operator may have put the log back. Only what is
+//! interrupted half-way goes on at the next start. It happens once: what the KV had lies aside until an operator has looked at
 //! it. A disk that damages a log again and again would else fill with copies, and its group would give it everything each time.
 
 use std::fs;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::Folder;
 use super::addresses::remembered;
 use super::anew::become_anew;
 use crate::config::ServerConfig;
@@ -20,6 +22,9 @@ use crate::storage::signals::Signals;
 
 /// Says what is damaged. It goes when the server is another member.
 const DAMAGED: &str = "kv.damaged";
+
+/// Set where the life before found the damage.
+const ASKED: &str = "OVS_JOINS_ANEW";
 
 /// How long the group may take for one try.
 const TRY: Duration = Duration::from_secs(5);
@@ -60,13 +65,13 @@ pub(super) fn begin_again(config: &ServerConfig, reason: &str) -> Failure {
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    Failure::system("starting the program again", &again.args(arguments).exec())
+    Failure::system("starting the program again", &again.args(arguments).env(ASKED, "1").exec())
 }
 
 /// Where the KV was found damaged, has the group make this server a member anew. Whether to serve: no signal came before.
 ///
 /// # Errors
-/// Why it can't be, or was not in a long time; the next start tries again.
+/// Why it can't be, or was not in a long time.
 pub(super) fn heal(config: &ServerConfig, signals: &Signals) -> Result<bool, Failure> {
     let path = config.data.join(DAMAGED);
     let reason = match fs::read(&path) {
@@ -74,6 +79,24 @@ pub(super) fn heal(config: &ServerConfig, signals: &Signals) -> Result<bool, Fai
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(Failure::system(&format!("reading {}", path.display()), &error)),
     };
+    let is_asked = std::env::var_os(ASKED).is_some() && config.kv_heals;
+    if is_asked {
+        // Whoever looks for the process finds it under its name, and not that of the link it was started by.
+        let _ = rustix::thread::set_name(c"ovs");
+    }
+    if Folder::has_member(config) && !is_asked {
+        forget(config)?;
+        return Ok(true);
+    }
+    let ended = try_until_done(config, &reason, signals);
+    // Half-way the next start goes on. Else it looks again what is damaged.
+    if Folder::has_member(config) {
+        forget(config)?;
+    }
+    ended
+}
+
+fn try_until_done(config: &ServerConfig, reason: &str, signals: &Signals) -> Result<bool, Failure> {
     let (begun, mut said) = (Instant::now(), None::<Instant>);
     loop {
         let why = match become_anew(config, TRY) {
@@ -85,11 +108,7 @@ pub(super) fn heal(config: &ServerConfig, signals: &Signals) -> Result<bool, Fai
             }
             Err(why) => why,
         };
-        let is_final = why.code == ExitCode::Refused;
-        if is_final || begun.elapsed() > TRY_FOR {
-            if is_final {
-                forget(config)?;
-            }
+        if why.code == ExitCode::Refused || begun.elapsed() > TRY_FOR {
             return Err(Failure::refused(format!("{reason}. It can't join the group anew by itself: {why}")));
         }
         if said.is_none_or(|at| at.elapsed() > SAY_EVERY) {

@@ -65,6 +65,8 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     }
     match serve(&config, arguments, &signals)? {
         Ended::Asked => Ok(()),
+        // Who wants it to end doesn't want it to begin again.
+        Ended::Damaged(reason) if signals.wait_for(Duration::ZERO)? => Err(Failure::refused(reason)),
         Ended::Damaged(reason) => Err(healing::begin_again(&config, &reason)),
     }
 }

@@ -140,15 +140,19 @@ fn a_group_that_fell_asleep_while_disks_were_full_takes_commands_once_they_are_n
     (0..3).filter(|index| *index != leader).for_each(|index| world.fill(index));
     // Whoever leads the root group has the others' logs meet the full disks, while the group is awake.
     let is_full = |world: &mut Members, index: usize| matches!(world.status(index), Ok(RoleStatus::KvMember { trouble: Some(why), .. }) if why.contains("full"));
-    let mut sequence = 0;
-    while !(0..3).all(|index| index == leader || is_full(&mut world, index)) {
-        sequence += 1;
+    for sequence in 1.. {
+        if (0..3).all(|index| index == leader || is_full(&mut world, index)) {
+            break;
+        }
+        assert!(sequence < 100, "the disks don't fill");
         (0..3).for_each(|index| drop(world.set_at_once(index, GroupId::ROOT, sequence)));
         world.pass(1).expect("nothing goes wrong");
     }
-    while !(0..3).all(|index| list(&mut world, index)[0].is_asleep) {
+    let sleeps = |world: &mut Members| {
         world.pass(10).expect("nothing goes wrong");
-    }
+        (0..3).all(|index| list(world, index)[0].is_asleep)
+    };
+    assert!((0..40).any(|_| sleeps(&mut world)), "it never sleeps");
     world.make_room();
     world.pass(60).expect("nothing goes wrong");
     assert_eq!(world.set_at_once(leader, GroupId(1), 2), None, "it is taken");

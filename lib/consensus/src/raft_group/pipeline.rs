@@ -63,11 +63,14 @@ impl Pipeline {
         let ballot = (state.term, state.vote);
         self.bytes += bytes;
         if ballot == self.durable {
-            let answers = self.bytes <= self.bytes_max;
-            let promises_nothing = |body: &MessageBody| matches!(body, MessageBody::HeartbeatAnswer { .. });
-            let goes =
-                |outgoing: &mut Outgoing| is_leader || answers && promises_nothing(&outgoing.message.body);
-            self.released.extend(messages.extract_if(.., goes));
+            let goes = |outgoing: &mut Outgoing| is_leader || promises_nothing(&outgoing.message.body);
+            let going = messages.extract_if(.., goes);
+            if is_leader || self.bytes <= self.bytes_max {
+                self.released.extend(going);
+            } else {
+                // As if they were lost on their way.
+                going.for_each(drop);
+            }
         }
         self.stages.push_back(Stage { number, ballot, must_sync, is_log, bytes, messages });
         self.settle()
@@ -113,4 +116,9 @@ impl Pipeline {
     pub(super) fn take_released(&mut self) -> Vec<Outgoing> {
         core::mem::take(&mut self.released)
     }
+}
+
+/// Whether a message says nothing of what its sender has.
+fn promises_nothing(body: &MessageBody) -> bool {
+    matches!(body, MessageBody::HeartbeatAnswer { .. })
 }

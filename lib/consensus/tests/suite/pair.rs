@@ -8,7 +8,7 @@ use consensus::{
 };
 
 /// What a leader may propose.
-pub(crate) const UNCOMMITTED_BYTES: u64 = 1 << 20;
+pub(crate) const UNCOMMITTED_BYTES: u64 = 40_000;
 
 /// A few members. Writes are durable at once unless a test holds them.
 pub(crate) struct Group {

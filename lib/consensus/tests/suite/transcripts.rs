@@ -136,15 +136,13 @@ fn one_that_can_write_nothing_holds_no_more_than_a_leader_may_propose() {
     let mut group = Group::of(3);
     group.elect(1);
     group.slow = vec![3];
-    let mut proposed = 0;
-    while proposed < 4 * UNCOMMITTED_BYTES {
-        group.at(1).propose(vec![7; 200].into()).expect("it leads");
-        proposed += 200;
-        if proposed % 20_000 == 0 {
-            group.tick(2);
+    for _ in 0..8 {
+        for _ in 0..100 {
+            group.at(1).propose(vec![7; 200].into()).expect("it leads");
         }
+        group.tick(2);
     }
-    group.tick(10);
+    group.tick(1500);
     let weight = |persist: &Persist| {
         persist
             .append
