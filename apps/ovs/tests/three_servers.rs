@@ -48,6 +48,18 @@ impl Cluster {
         cluster
     }
 
+    /// Three servers that run and make one group, in which a colour is green.
+    fn of_three() -> Self {
+        let mut cluster = Cluster::new(3);
+        cluster.introduce();
+        for server in 1..=3 {
+            ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
+        }
+        (1..=3).for_each(|server| cluster.start(server));
+        cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
+        cluster
+    }
+
     /// Has each configuration name all servers.
     fn introduce(&self) {
         for server in 1..=self.addresses.len() {
@@ -128,9 +140,17 @@ impl Cluster {
 
     /// Waits until a server knows these members with a vote.
     fn until_voters(&self, server: usize, voters: &[u64]) {
-        while self.status(server)["voters"] != serde_json::json!(voters) {
-            std::thread::yield_now();
-        }
+        let has_them = || self.status(server)["voters"] == serde_json::json!(voters);
+        assert!((0..5000).any(|_| has_them()), "it is {}", self.status(server));
+    }
+
+    /// Waits until one of three is a member that lost so many disks, and has what the others have.
+    fn until_anew(&self, server: usize, lost: u64) {
+        let anew = lost << 16 | server as u64;
+        let mut voters: Vec<u64> = (1..=3).filter(|other| *other != server as u64).chain([anew]).collect();
+        voters.sort_unstable();
+        self.until_voters(server, &voters);
+        assert_eq!(self.ask(server, &["verify"])["alike"], true);
     }
 
     /// What a server says where it doesn't start.
@@ -174,13 +194,7 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn what_a_group_acknowledged_outlives_any_one_server() {
-    let mut cluster = Cluster::new(3);
-    cluster.introduce();
-    for server in 1..=3 {
-        ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
-    }
-    (1..=3).for_each(|server| cluster.start(server));
-    cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
+    let mut cluster = Cluster::of_three();
     let leader = cluster.leader(1);
     cluster.kill(leader);
     let others: Vec<usize> = (1..=3).filter(|server| *server != leader).collect();
@@ -224,13 +238,7 @@ fn servers_join_a_group_that_runs_and_leave_it() {
 
 #[test]
 fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
-    let mut cluster = Cluster::new(3);
-    cluster.introduce();
-    for server in 1..=3 {
-        ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
-    }
-    (1..=3).for_each(|server| cluster.start(server));
-    cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
+    let mut cluster = Cluster::of_three();
     let hurt = cluster.leader(1) % 3 + 1;
     let data = cluster.folder.path().join(format!("server-{hurt}/data"));
     cluster.damage_log(hurt);
@@ -243,13 +251,9 @@ fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(8) && said.contains("2 of 3 members are alike"), "{said}");
     for lost in [1, 2] {
-        let member = lost << 16 | hurt as u64;
         ovs(&["kv", "rejoin", "--config", path(&cluster.config(hurt))]);
         cluster.start(hurt);
-        let mut voters: Vec<u64> = (1..=3).filter(|server| *server != hurt as u64).chain([member]).collect();
-        voters.sort_unstable();
-        cluster.until_voters(hurt, &voters);
-        assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
+        cluster.until_anew(hurt, lost);
         cluster.kill(hurt);
         let mut files = std::fs::read_dir(data.join("kv")).unwrap().map(|entry| entry.unwrap().path());
         files
@@ -272,22 +276,12 @@ fn one_whose_log_is_damaged_or_lost_says_so_and_is_given_everything_anew() {
 /// Whatever the disk made of its log: the others have it all, and nobody needs to be woken at night.
 #[test]
 fn one_whose_log_is_damaged_joins_anew_by_itself_once() {
-    let mut cluster = Cluster::new(3);
-    cluster.introduce();
-    for server in 1..=3 {
-        ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
-    }
-    (1..=3).for_each(|server| cluster.start(server));
-    cluster.client(&[1, 2, 3]).set(b"colour", b"green").unwrap();
+    let mut cluster = Cluster::of_three();
     let hurt = cluster.leader(1);
     let data = cluster.folder.path().join(format!("server-{hurt}/data"));
     cluster.damage_log(hurt);
     cluster.start_through(hurt, 2);
-    let member = 1 << 16 | hurt as u64;
-    let mut voters: Vec<u64> = (1..=3).filter(|server| *server != hurt as u64).chain([member]).collect();
-    voters.sort_unstable();
-    cluster.until_voters(hurt, &voters);
-    assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
+    cluster.until_anew(hurt, 1);
     assert_eq!(cluster.client(&[1, 2, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
     let aside = data.join(format!("kv.{hurt}"));
     assert!(aside.join("log-0000000000000001").exists(), "what it had is put aside");
@@ -296,11 +290,7 @@ fn one_whose_log_is_damaged_joins_anew_by_itself_once() {
     assert!(why.contains("damaged") && why.contains(path(&aside)), "{why}");
     std::fs::remove_dir_all(aside).unwrap();
     cluster.start_through(hurt, 2);
-    voters.retain(|voter| *voter != member);
-    voters.push(2 << 16 | hurt as u64);
-    voters.sort_unstable();
-    cluster.until_voters(hurt, &voters);
-    assert_eq!(cluster.ask(hurt, &["verify"])["alike"], true);
+    cluster.until_anew(hurt, 2);
 }
 
 #[test]
