@@ -112,7 +112,7 @@ pub(crate) enum MemberVerb {
     /// Makes a stopped server whose KV is lost or damaged a member anew.
     ///
     /// The group takes out the member that it was, and gives it everything when it runs again. What is left of its data is
-    /// put aside, not deleted.
+    /// put aside, not deleted. A server that finds its log damaged does so by itself, once; one that lost its disk doesn't.
     #[command(after_help = "Example:\n  ovs kv rejoin --config server-2/ovs.toml")]
     Rejoin(MemberRejoin),
 }
