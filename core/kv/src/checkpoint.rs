@@ -76,7 +76,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         // Nothing stands for the log of a group that has no state.
         let stands =
             |hosted: &Hosted<F, C>| hosted.replica.mark().is_some() || hosted.replica.applied().0 == 0;
-        if self.device.is_table_busy || !self.groups.values().all(stands) {
+        if self.device.is_table_busy {
+            self.device.checkpoint_due = true;
+            return;
+        }
+        // Who gets its state asks for a checkpoint then.
+        if !self.groups.values().all(stands) {
             return;
         }
         // A group that was dropped since the log began anew: the log speaks of it, and goes on from what nobody can write to

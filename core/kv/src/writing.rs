@@ -56,7 +56,8 @@ impl<F: Function, C: Group> Serving<F, C> {
             let begins = self.groups.values().filter_map(|hosted| hosted.replica.begins());
             return Some(Anew { upon: begins.filter_map(|begins| begins.upon).max(), install: None });
         }
-        let is_due = device.checkpoint_due && !device.is_arriving();
+        // One that is wanted while another is under way comes after it.
+        let is_due = device.checkpoint_due && !device.is_arriving() && !device.is_table_busy;
         is_due.then(|| Anew { upon: Some(device.log.sequence()), install: None })
     }
 

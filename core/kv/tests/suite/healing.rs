@@ -41,7 +41,8 @@ fn a_state_is_given_anew_whatever_of_the_table_is_damaged() {
         assert!(damage.is_some() || count + installed == 2, "{seed}: both groups had their states there");
         healed += count;
         assert_eq!(world.settle(), Ok(()), "{seed}");
-        // What it was given is in its table again.
+        // What it was given is in its table again, whichever of its groups was healed while the checkpoint of another was
+        // under way.
         world.rot_table(index, Some(0));
         world.pass(300).expect("nothing goes wrong");
         assert_eq!(world.counter(index, "healed"), Ok(0), "{seed}");
