@@ -107,6 +107,11 @@ impl Digest {
                 self.word(*offset);
                 pieces.iter().for_each(|piece| self.bytes(piece));
             }
+            DiskOperation::WriteThrough { file, offset, pieces } => {
+                self.named(10, file.as_str());
+                self.word(*offset);
+                pieces.iter().for_each(|piece| self.bytes(piece));
+            }
             DiskOperation::Sync { file } => self.named(6, file.as_str()),
             DiskOperation::Space => self.word(7),
             DiskOperation::Commit { table, changes } => {

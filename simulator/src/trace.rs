@@ -4,6 +4,7 @@ use core::fmt::Debug;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use formats::message::member::MemberBody;
 use formats::{Effect, Event, Message, Payload};
 use glossary::GroupId;
@@ -91,11 +92,17 @@ pub(crate) fn effect(effect: &Effect, name: impl Fn(glossary::NodeId) -> String)
     }
 }
 
+fn length(pieces: &[Bytes]) -> usize {
+    pieces.iter().map(Bytes::len).sum()
+}
+
 fn operation_text(what: &DiskOperation) -> String {
     match what {
         DiskOperation::Write { file, offset, pieces } => {
-            let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-            format!("write {file} {offset}+{length}")
+            format!("write {file} {offset}+{}", length(pieces))
+        }
+        DiskOperation::WriteThrough { file, offset, pieces } => {
+            format!("write through {file} {offset}+{}", length(pieces))
         }
         DiskOperation::Read { file, offset, length } => format!("read {file} {offset}+{length}"),
         DiskOperation::Create { file } => format!("create {file}"),

@@ -1,4 +1,4 @@
-//! The end of the log that is written: one batch at a time, one write and one sync each.
+//! The end of the log that is written: one batch at a time, in one write that is durable when it ends.
 //!
 //! A file that could not be written for lack of room is left as it is (L4): its successor names where the last
 //! batch that was synced ends, and with that cuts the rest off for ever; then the batch goes to the successor.
@@ -68,12 +68,10 @@ enum Stage {
     /// The file that could not be opened is being deleted.
     Clearing,
     Creating,
-    HeaderWrite,
-    HeaderSync,
+    Header,
     /// A batch.
     Ready,
-    BatchWrite,
-    BatchSync,
+    Batch,
     /// Room. The file that was being opened, if any, goes first: nothing may follow its remains.
     Room {
         opened: bool,
@@ -200,8 +198,12 @@ impl Log {
         let zeros = if may_fill && is_worth_it { self.ahead } else { 0 };
         pieces.extend(zero_pieces(zeros as usize));
         self.filled = self.filled.max(end + zeros);
-        self.stage = Stage::BatchWrite;
-        let what = DiskOperation::Write { file: log_name(self.sequence), offset, pieces };
+        self.stage = Stage::Batch;
+        let file = log_name(self.sequence);
+        let what = match self.bug {
+            Some(Bug::KvAnswersBeforeSync) => DiskOperation::Write { file, offset, pieces },
+            _ => DiskOperation::WriteThrough { file, offset, pieces },
+        };
         disk.start(Purpose::Log, what, effects);
         end - offset + zeros
     }
@@ -229,12 +231,11 @@ impl Log {
             Ok(_) => self.on_success(disk, effects),
             Err(DiskError::Full) => {
                 self.full = true;
-                self.stage =
-                    Stage::Room { opened: matches!(self.stage, Stage::BatchWrite | Stage::BatchSync) };
+                self.stage = Stage::Room { opened: self.stage == Stage::Batch };
                 Progress::Full
             }
-            Err(_) if self.stage == Stage::BatchSync && self.bug == Some(Bug::SyncRetried) => {
-                self.sync(Stage::BatchSync, disk, effects);
+            Err(_) if self.stage == Stage::Batch && self.bug == Some(Bug::SyncRetried) => {
+                disk.start(Purpose::Log, DiskOperation::Sync { file: log_name(self.sequence) }, effects);
                 Progress::None
             }
             Err(error) => Progress::Failed(error),
@@ -247,23 +248,16 @@ impl Log {
             Stage::Creating => {
                 let (writer, page) = begin(self.owner, self.sequence, self.end);
                 (self.writer, self.filled) = (writer, 0);
-                self.stage = Stage::HeaderWrite;
+                self.stage = Stage::Header;
                 let (file, pieces) = (log_name(self.sequence), vec![page]);
-                disk.start(Purpose::Log, DiskOperation::Write { file, offset: 0, pieces }, effects);
+                disk.start(Purpose::Log, DiskOperation::WriteThrough { file, offset: 0, pieces }, effects);
             }
-            Stage::HeaderWrite => self.sync(Stage::HeaderSync, disk, effects),
-            Stage::HeaderSync => {
+            Stage::Header => {
                 self.end = Some(self.writer.as_predecessor());
                 (self.stage, self.full, self.is_fresh) = (Stage::Ready, false, true);
                 return Progress::Opened;
             }
-            Stage::BatchWrite => {
-                self.sync(Stage::BatchSync, disk, effects);
-                if self.bug == Some(Bug::KvAnswersBeforeSync) {
-                    return Progress::Durable(self.batch.take().unwrap_or_default());
-                }
-            }
-            Stage::BatchSync => {
+            Stage::Batch => {
                 self.end = Some(self.writer.as_predecessor());
                 self.stage = Stage::Ready;
                 return self.batch.take().map_or(Progress::None, Progress::Durable);
@@ -277,11 +271,6 @@ impl Log {
         self.sequence = self.reserve();
         self.stage = Stage::Creating;
         disk.start(Purpose::Log, DiskOperation::Create { file: log_name(self.sequence) }, effects);
-    }
-
-    fn sync(&mut self, stage: Stage, disk: &mut Disk, effects: &mut Effects<Effect>) {
-        self.stage = stage;
-        disk.start(Purpose::Log, DiskOperation::Sync { file: log_name(self.sequence) }, effects);
     }
 }
 

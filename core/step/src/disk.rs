@@ -41,6 +41,17 @@ pub enum DiskOperation {
         /// What, in order.
         pieces: Vec<Bytes>,
     },
+    /// Writes as [`DiskOperation::Write`] does, and completes once what it wrote is durable, and the file's length with it.
+    /// Of other writes it says nothing. A failure other than "full" is final, as with a sync: the file is never trusted
+    /// again (PROTOCOLS L4). On a disk that is full nothing or a part was written, and nobody knows how durably.
+    WriteThrough {
+        /// Which; it must exist.
+        file: FileName,
+        /// Where, in bytes.
+        offset: u64,
+        /// What, in order.
+        pieces: Vec<Bytes>,
+    },
     /// Makes every write that completed before on this file durable, its length included. A failure is
     /// final: the file is never trusted again (PROTOCOLS L4).
     Sync {

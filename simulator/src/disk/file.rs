@@ -150,6 +150,13 @@ impl File {
         }
     }
 
+    /// A write that went through to the disk: what it wrote is durable, and the file's length with it. It was the last.
+    pub fn written_through(&mut self, offset: u64, length: u64) {
+        let sectors = offset / SECTOR_BYTES as u64..(offset + length).div_ceil(SECTOR_BYTES as u64);
+        self.unsynced.retain(|sector, unsynced| unsynced.forgotten || !sectors.contains(sector));
+        (self.durable_length, self.lengths) = (self.len(), Vec::new());
+    }
+
     /// A sync up to a mark failed: it is forgotten, and no later sync brings it back.
     pub fn sync_failed(&mut self, mark: u64) {
         for unsynced in self.unsynced.values_mut() {
@@ -232,6 +239,15 @@ mod tests {
         assert_eq!(file.durable_contents(), [1; 1024]);
         file.synced(file.sync_mark());
         assert_eq!(file.durable_contents(), file.live());
+    }
+
+    #[test]
+    fn what_was_written_through_is_durable_and_nothing_else_is() {
+        let mut file = File::durable(&[1; 1024]);
+        file.write(0, &[2; 1024], |_| true);
+        file.write(512, &[3; 1024], |_| true);
+        file.written_through(512, 1024);
+        assert_eq!(file.durable_contents(), [[1; 512], [3; 512], [3; 512]].concat());
     }
 
     #[test]

@@ -89,7 +89,12 @@ impl Folder {
         };
         let mut takes = self.duration(&what);
         if now < self.faults.syncs_slow_until
-            && matches!(what, DiskOperation::Sync { .. } | DiskOperation::Commit { .. })
+            && matches!(
+                what,
+                DiskOperation::WriteThrough { .. }
+                    | DiskOperation::Sync { .. }
+                    | DiskOperation::Commit { .. }
+            )
         {
             self.tally.add(Kind::SlowDisk);
             takes *= SLOW_SYNC;
@@ -108,6 +113,7 @@ impl Folder {
             DiskOperation::Space => (1, 5),
             DiskOperation::Read { .. } | DiskOperation::ReadOn { .. } | DiskOperation::List => (20, 150),
             DiskOperation::Write { .. } => (20, 250),
+            DiskOperation::WriteThrough { .. } => (120, 1750),
             DiskOperation::Create { .. } | DiskOperation::Delete { .. } => (50, 500),
             DiskOperation::Sync { .. } => (100, 1500),
             DiskOperation::Commit { .. } => (200, 3000),
@@ -129,6 +135,9 @@ impl Folder {
             }
             DiskOperation::Read { file, offset, length } => self.read(now, file, offset, length),
             DiskOperation::Write { file, offset, pieces } => self.write(now, file, offset, &pieces.concat()),
+            DiskOperation::WriteThrough { file, offset, pieces } => {
+                self.write_through(now, file, offset, &pieces.concat())
+            }
             DiskOperation::Sync { file } => self.sync(file, flight.mark),
             DiskOperation::Commit { table, changes } => self.commit(now, table, &changes),
             DiskOperation::ReadOn { table, after, bytes_max } => {
@@ -216,6 +225,20 @@ impl Folder {
             return Ok(DiskOutcome::Done);
         }
         contents.write(offset, data, |_| true);
+        Ok(DiskOutcome::Done)
+    }
+
+    fn write_through(&mut self, now: Moment, file: FileName, offset: u64, data: &[u8]) -> DiskResult {
+        self.write(now, file, offset, data)?;
+        let contents = self.files.get_mut(&file).expect("it was written to");
+        let mark = contents.sync_mark();
+        if take(&mut self.faults.syncs_to_fail) {
+            self.tally.add(Kind::SyncError);
+            self.faults.lies = true;
+            contents.sync_failed(mark);
+            return Err(DiskError::Failed);
+        }
+        contents.written_through(offset, data.len() as u64);
         Ok(DiskOutcome::Done)
     }
 
@@ -342,7 +365,8 @@ impl Folder {
 
     fn crash_in_flight(&mut self, what: DiskOperation) {
         match what {
-            DiskOperation::Write { file, offset, pieces } => {
+            DiskOperation::Write { file, offset, pieces }
+            | DiskOperation::WriteThrough { file, offset, pieces } => {
                 let Some(contents) = self.files.get_mut(&file) else { return };
                 let data = pieces.concat();
                 if offset + data.len() as u64 > self.capacity {

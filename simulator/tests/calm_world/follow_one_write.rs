@@ -181,6 +181,9 @@ fn disk(what: &DiskOperation) -> String {
         DiskOperation::Write { file, pieces, .. } => {
             format!("write {} of {}", part_of(pieces), kind(file.as_str()))
         }
+        DiskOperation::WriteThrough { file, pieces, .. } => {
+            format!("write {} of {} through", part_of(pieces), kind(file.as_str()))
+        }
         DiskOperation::Create { file } => format!("create {}", kind(file.as_str())),
         DiskOperation::Read { file, .. } => format!("read {}", kind(file.as_str())),
         DiskOperation::Sync { file } => format!("sync {}", kind(file.as_str())),

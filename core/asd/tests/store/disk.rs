@@ -69,6 +69,7 @@ impl Disk {
             }
             DiskOperation::Write { file, offset, pieces } => self.write(*file, *offset, &pieces.concat()),
             DiskOperation::Sync { file } => self.sync(*file),
+            DiskOperation::WriteThrough { .. } => panic!("an ASD syncs many writes together"),
             DiskOperation::Commit { .. } | DiskOperation::ReadOn { .. } => panic!("an ASD has no tables"),
             DiskOperation::Space => {
                 let used = self.used();

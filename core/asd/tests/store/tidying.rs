@@ -49,6 +49,7 @@ fn operations(world: &mut World) -> Vec<String> {
             DiskOperation::Sync { file } => format!("sync {file}"),
             DiskOperation::List => "list".into(),
             DiskOperation::Space => "space".into(),
+            DiskOperation::WriteThrough { .. } => panic!("an ASD syncs many writes together"),
             DiskOperation::Commit { .. } | DiskOperation::ReadOn { .. } => panic!("an ASD has no tables"),
         });
         world.complete(0);

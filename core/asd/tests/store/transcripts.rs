@@ -19,6 +19,7 @@ fn line(effect: &Effect) -> String {
             }
             DiskOperation::Sync { file } => format!("sync {file}"),
             DiskOperation::Space => "space".into(),
+            DiskOperation::WriteThrough { .. } => panic!("an ASD syncs many writes together"),
             DiskOperation::Commit { .. } | DiskOperation::ReadOn { .. } => panic!("an ASD has no tables"),
         },
         Effect::Send { message: Message::AsdReply(reply), .. } => {

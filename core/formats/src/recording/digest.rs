@@ -25,6 +25,10 @@ fn add(digest: &mut Crc32c, effect: &Effect) {
             digest.update(format!("write {operation:?} {file} {offset}").as_bytes());
             pieces.iter().for_each(|piece| digest.update(piece));
         }
+        Effect::Disk { operation, what: DiskOperation::WriteThrough { file, offset, pieces } } => {
+            digest.update(format!("write through {operation:?} {file} {offset}").as_bytes());
+            pieces.iter().for_each(|piece| digest.update(piece));
+        }
         Effect::Work { job, work } => {
             digest.update(format!("work {job:?}").as_bytes());
             add_work(digest, work);

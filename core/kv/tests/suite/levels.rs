@@ -148,6 +148,7 @@ fn rows_that_make_no_sense_are_told_of_until_there_are_others() {
     for _ in 0..400 {
         world.happen_calmly().expect("nothing goes wrong");
     }
+    world.pass(60).expect("nothing goes wrong");
     world.spoils_rows = true;
     let leader = world.leader().expect("one leads");
     let index = (leader + 1) % 3;

@@ -28,8 +28,6 @@ fn a_command_is_answered_when_its_batch_is_synced_and_a_mark_follows() {
     script.turn();
     script.end(None);
     script.turn();
-    script.end(None);
-    script.turn();
     script.event("timer 1", Event::Timer(step::TimerId(1)));
     script.turn();
     script.run();
@@ -110,23 +108,13 @@ fn a_full_disk_lets_questions_through_and_goes_on_by_itself() {
 }
 
 #[test]
-fn a_failed_sync_stops_it_for_good() {
-    let mut script = Script::started();
-    script.set(1, b"a");
-    script.turn();
-    script.end(None);
-    script.end(Some(Err(DiskError::Failed)));
-    script.get(2);
-    script.turn();
-    script.check(include_str!("testdata/a_failed_sync_stops_it_for_good.txt"));
-}
-
-#[test]
 fn a_failed_write_stops_it_for_good() {
     let mut script = Script::started();
     script.set(1, b"a");
     script.turn();
     script.end(Some(Err(DiskError::Failed)));
+    script.get(2);
+    script.turn();
     script.check(include_str!("testdata/a_failed_write_stops_it_for_good.txt"));
 }
 
@@ -142,7 +130,6 @@ fn a_checkpoint_replaces_the_log_while_commands_go_on() {
     script.turn();
     script.text.clear();
     script.end(None);
-    script.end(None);
     script.turn();
     script.set(3, b"c");
     script.turn();
@@ -155,7 +142,7 @@ fn a_checkpoint_replaces_the_log_while_commands_go_on() {
 fn a_checkpoint_is_gathered_piece_by_piece_though_nothing_else_happens() {
     let mut script = Script::in_pieces();
     let (timers, changes) = script.gather();
-    assert!(timers >= 4, "{timers} pieces of {} changes", changes.len());
+    assert!(timers >= 3, "{timers} pieces of {} changes", changes.len());
     assert!(changes.len() > 6);
 }
 
@@ -360,14 +347,14 @@ fn large(key: u64) -> KvStep {
 #[test]
 fn a_log_that_fills_the_disk_makes_room_with_a_checkpoint() {
     let mut script = on_a_small_disk();
-    let mut waits = 0;
     for request in 1..400 {
-        let tries = script.insist(request, &large(request % 5), 4).expect("its own log is not in its way");
-        waits += tries - 1;
+        assert!(script.insist(request, &large(request % 5), 4).is_some(), "its own log is not in its way");
         assert!(!script.text.contains("> Full:"), "the log never meets the end of the disk: {}", script.text);
     }
-    assert!(waits > 2, "the disk was full");
-    assert!(script.disk.names().iter().any(|name| name == "table"));
+    assert!(
+        script.disk.names().iter().any(|name| name == "table"),
+        "long before the log is as long as it may be"
+    );
 }
 
 #[test]
@@ -432,7 +419,9 @@ fn small_batches_go_where_zeros_are_while_there_is_room_to_spare() {
         script.set(requests.next().expect("numbers"), &vec![7; bytes]);
         script.turn();
         let written = script.operations.iter().find_map(|(_, what)| match what {
-            DiskOperation::Write { offset, pieces, .. } => Some((*offset, pieces.concat().len() as u64)),
+            DiskOperation::WriteThrough { offset, pieces, .. } => {
+                Some((*offset, pieces.concat().len() as u64))
+            }
             _ => None,
         });
         script.run();

@@ -18,7 +18,7 @@ use super::blocking;
 use super::file::File;
 
 /// What offsets, lengths and memory are multiples of, in bytes: no file system asks for more.
-const ALIGNMENT: usize = 4096;
+pub(super) const ALIGNMENT: usize = 4096;
 
 /// Bytes that are written at once. Small enough to stay in the processor's cache, large enough for any disk; a fragment
 /// of 4 MiB with what belongs to it takes four, without a short one at the end.
@@ -45,9 +45,9 @@ pub(super) fn write(folder: BorrowedFd<'_>, file: &File, offset: u64, pieces: &[
     result.map(|()| DiskOutcome::Done).map_err(|error| blocking::write_error(file, error))
 }
 
-/// The same file once more, past the page cache; `None` where that can't be had. It is opened for each write, which
-/// costs little beside it, so that it counts for nobody's bound of open files.
-fn open(folder: BorrowedFd<'_>, file: &File) -> Option<OwnedFd> {
+/// The same file once more, past the page cache; `None` where that can't be had. For a large write it is opened each time,
+/// which costs little beside it, so that it counts for nobody's bound of open files.
+pub(super) fn open(folder: BorrowedFd<'_>, file: &File) -> Option<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let opened =
         retry_on_intr(|| rustix::fs::openat(folder, file.name.as_str(), flags, Mode::empty())).ok()?;

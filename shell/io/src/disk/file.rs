@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use step::{DiskError, FileName};
 
@@ -19,12 +19,15 @@ pub(crate) struct File {
     writes: AtomicU64,
     /// What `writes` was when the last sync that succeeded began.
     synced: AtomicU64,
+    /// The same file past the page cache, once it was looked for; `None` where the file system has no such way.
+    pub(super) direct: OnceLock<Option<OwnedFd>>,
 }
 
 impl File {
     pub(crate) fn new(name: FileName, descriptor: OwnedFd, distrust: Distrust) -> Self {
         let failed = AtomicBool::new(distrust.holds(name));
-        File { name, descriptor, distrust, failed, writes: AtomicU64::new(0), synced: AtomicU64::new(0) }
+        let (writes, synced, direct) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
+        File { name, descriptor, distrust, failed, writes, synced, direct }
     }
 
     /// Refuses a file that failed before.

@@ -76,6 +76,9 @@ impl Folder {
             DiskOperation::Write { file, offset, pieces } => {
                 return self.transfer(backend, ticket, file, Transfer::Write { offset, pieces });
             }
+            DiskOperation::WriteThrough { file, offset, pieces } => {
+                return self.transfer(backend, ticket, file, Transfer::WriteThrough { offset, pieces });
+            }
             DiskOperation::Sync { file } => return self.transfer(backend, ticket, file, Transfer::Sync),
             DiskOperation::Create { file } => {
                 self.on_change(file);
@@ -136,6 +139,10 @@ impl Folder {
             {
                 self.pool.write_direct(ticket, file, offset, pieces);
             }
+            Transfer::WriteThrough { .. } => {
+                self.pool.open_direct(&file);
+                backend.start(&mut self.pool, ticket, file, transfer);
+            }
             transfer => backend.start(&mut self.pool, ticket, file, transfer),
         }
         None
@@ -175,17 +182,21 @@ fn at_once(file: &File, transfer: &Transfer) -> Option<DiskResult> {
         Transfer::Write { offset, pieces } if bytes_of(pieces) <= INLINE_WRITE_MAX => {
             Some(blocking::write(file, *offset, pieces))
         }
-        Transfer::Read { .. } | Transfer::Write { .. } | Transfer::Sync => None,
+        Transfer::Read { .. } | Transfer::Write { .. } | Transfer::WriteThrough { .. } | Transfer::Sync => {
+            None
+        }
     }
 }
 
 /// Refuses what ends beyond all files. To some calls of the kernel such offsets mean something else.
 pub(super) fn possible(transfer: &Transfer) -> Result<(), DiskError> {
-    let Transfer::Write { offset, pieces } = transfer else { return Ok(()) };
+    let (Transfer::Write { offset, pieces } | Transfer::WriteThrough { offset, pieces }) = transfer else {
+        return Ok(());
+    };
     let end = offset.checked_add(bytes_of(pieces) as u64);
     end.filter(|end| i64::try_from(*end).is_ok()).map(|_| ()).ok_or(DiskError::Failed)
 }
 
-fn bytes_of(pieces: &[Bytes]) -> usize {
+pub(super) fn bytes_of(pieces: &[Bytes]) -> usize {
     pieces.iter().map(Bytes::len).sum()
 }

@@ -17,6 +17,7 @@ mod portable;
 mod table;
 #[cfg(test)]
 mod tests;
+mod through;
 mod uring;
 
 pub(crate) use blocking::open_folder;
@@ -51,6 +52,7 @@ pub(crate) struct Ticket {
 pub(crate) enum Transfer {
     Read { offset: u64, length: u64 },
     Write { offset: u64, pieces: Vec<Bytes> },
+    WriteThrough { offset: u64, pieces: Vec<Bytes> },
     Sync,
 }
 

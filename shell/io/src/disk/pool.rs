@@ -11,7 +11,7 @@ use step::DiskResult;
 
 use super::file::{Distrust, File};
 use super::table::{Place, Tables};
-use super::{Finished, Job, Ticket, Trace, Transfer, blocking, direct};
+use super::{Finished, Job, Ticket, Trace, Transfer, blocking, direct, through};
 use crate::guard::AbortOnPanic;
 
 /// Takes what a pool finished to where it is waited for. Called on the pool's threads.
@@ -77,6 +77,11 @@ impl Pool {
     /// Starts a write of an open file that goes past the page cache where the file system lets it.
     pub(super) fn write_direct(&mut self, ticket: Ticket, file: Arc<File>, offset: u64, pieces: Vec<Bytes>) {
         self.start(ticket, 0, Job::WriteDirect { file, offset, pieces });
+    }
+
+    /// Opens the way past the page cache to a file whose writes go through it from now on, where there is one.
+    pub(super) fn open_direct(&self, file: &File) {
+        file.direct.get_or_init(|| direct::open(self.shared.folder.as_fd(), file));
     }
 
     fn hand_over(&self, errand: Errand) {
@@ -149,6 +154,7 @@ fn use_file(file: &File, transfer: Transfer) -> DiskResult {
     match transfer {
         Transfer::Read { offset, length } => blocking::read(file, offset, length),
         Transfer::Write { offset, pieces } => blocking::write(file, offset, &pieces),
+        Transfer::WriteThrough { offset, pieces } => through::write(file, offset, &pieces),
         Transfer::Sync => blocking::sync(file),
     }
 }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use step::{DiskOutcome, DiskResult};
 
 use super::blocking::{self, PIECES_MAX};
 use super::file::File;
 use super::pool::Pool;
+use super::through::{self, Aligned};
 use super::{Backend, Finished, Ticket, Trace, Transfer};
 
 /// Submissions that are handed over at once.
@@ -36,6 +37,9 @@ const READ_MAX: usize = 1 << 30;
 /// that is read for its upload is one of those.
 const INLINE_READ_MAX: u32 = 1 << 20;
 
+/// Buffers of direct writes that are kept: a node has one such write at a time.
+const BUFFERS_MAX: usize = 8;
+
 /// A ring and what is in flight on it.
 pub(crate) struct Uring {
     ring: IoUring,
@@ -45,6 +49,8 @@ pub(crate) struct Uring {
     waiting: VecDeque<Flight>,
     /// Ended without the kernel.
     ended: Vec<Finished>,
+    /// Buffers of direct writes that ended, for others.
+    buffers: Vec<Aligned>,
     /// Whether the ring holds submissions that the kernel has not seen.
     unsubmitted: bool,
 }
@@ -70,6 +76,15 @@ enum What {
         /// Slices before this one are written.
         first: usize,
         _pieces: Vec<Bytes>,
+        /// Whether a sync follows.
+        through: bool,
+    },
+    /// Past the page cache, and durable in one call.
+    Direct {
+        offset: u64,
+        buffer: Aligned,
+        /// What it holds, should the kernel not take it that way.
+        pieces: Vec<Bytes>,
     },
     Sync {
         begun: u64,
@@ -101,8 +116,8 @@ impl Uring {
         let _ = ring.submitter().register_iowq_max_workers(&mut [WORKERS_MAX, 0]);
         let free = (0..FLIGHTS_MAX).rev().collect();
         let flights = (0..FLIGHTS_MAX).map(|_| None).collect();
-        let (waiting, ended) = (VecDeque::new(), Vec::new());
-        Ok(Uring { ring, flights, free, waiting, ended, unsubmitted: false })
+        let (waiting, ended, buffers) = (VecDeque::new(), Vec::new(), Vec::new());
+        Ok(Uring { ring, flights, free, waiting, ended, buffers, unsubmitted: false })
     }
 
     fn launch(&mut self, flight: Flight) {
@@ -138,7 +153,26 @@ impl Uring {
         self.free.push(number);
         match flight.on_completion(completion.result()) {
             Next::Again => self.launch(flight),
-            Next::Ended(result) => done(Finished { ticket: flight.ticket, result, trace: Trace::Nothing }),
+            Next::Ended(result) => {
+                if let What::Direct { buffer, .. } = flight.what
+                    && self.buffers.len() < BUFFERS_MAX
+                {
+                    self.buffers.push(buffer);
+                }
+                done(Finished { ticket: flight.ticket, result, trace: Trace::Nothing });
+            }
+        }
+    }
+
+    /// What a transfer is to the kernel.
+    fn what(&mut self, file: &File, transfer: Transfer) -> Result<What, step::DiskError> {
+        match transfer {
+            Transfer::WriteThrough { offset, pieces } if through::is_direct(file, offset, &pieces) => {
+                let mut buffer = self.buffers.pop().unwrap_or_default();
+                buffer.fill(&pieces);
+                Ok(What::Direct { offset, buffer, pieces })
+            }
+            other => What::new(file, other),
         }
     }
 
@@ -149,7 +183,7 @@ impl Uring {
 
 impl Backend for Uring {
     fn start(&mut self, _pool: &mut Pool, ticket: Ticket, file: Arc<File>, transfer: Transfer) {
-        match What::new(&file, transfer) {
+        match self.what(&file, transfer) {
             Ok(what) => self.launch(Flight { ticket, file, what }),
             Err(error) => {
                 self.ended.push(Finished { ticket, result: Err(error), trace: Trace::Nothing });
@@ -205,18 +239,20 @@ impl What {
                 let buffer = blocking::read_buffer(file, offset, length)?;
                 What::Read { offset, length, buffer }
             }
-            Transfer::Write { offset, pieces } => {
-                file.on_write();
-                let slices = pieces.iter().filter(|piece| !piece.is_empty());
-                // SAFETY: the bytes live on the heap (or for ever) as long as a `Bytes` of them does, which is
-                // in the same flight, declared behind the slices and so dropped after them. Nothing outside
-                // this module sees a slice.
-                let slices =
-                    slices.map(|piece| unsafe { std::slice::from_raw_parts(piece.as_ptr(), piece.len()) });
-                What::Write { offset, slices: slices.map(IoSlice::new).collect(), first: 0, _pieces: pieces }
-            }
+            Transfer::Write { offset, pieces } => What::write(file, offset, pieces, false),
+            Transfer::WriteThrough { offset, pieces } => What::write(file, offset, pieces, true),
             Transfer::Sync => What::Sync { begun: file.begin_sync() },
         })
+    }
+
+    fn write(file: &File, offset: u64, pieces: Vec<Bytes>, through: bool) -> Self {
+        file.on_write();
+        let slices = pieces.iter().filter(|piece| !piece.is_empty());
+        // SAFETY: the bytes live on the heap (or for ever) as long as a `Bytes` of them does, which is
+        // in the same flight, declared behind the slices and so dropped after them. Nothing outside
+        // this module sees a slice.
+        let slices = slices.map(|piece| unsafe { std::slice::from_raw_parts(piece.as_ptr(), piece.len()) });
+        What::Write { offset, slices: slices.map(IoSlice::new).collect(), first: 0, _pieces: pieces, through }
     }
 }
 
@@ -233,11 +269,19 @@ impl Flight {
                 // What the page cache holds would be copied while it is submitted, by the shard.
                 if length > INLINE_READ_MAX { entry.flags(squeue::Flags::ASYNC) } else { entry }
             }
-            What::Write { offset, slices, first, _pieces } => {
+            What::Write { offset, slices, first, .. } => {
                 let rest = &slices[*first..];
                 let count = rest.len().min(PIECES_MAX);
                 // `IoSlice` is promised to be an `iovec`.
                 opcode::Writev::new(descriptor, rest.as_ptr().cast(), count as u32).offset(*offset).build()
+            }
+            What::Direct { offset, buffer, .. } => {
+                let direct = self.file.direct.get().and_then(Option::as_ref).expect("there is a way");
+                let (bytes, descriptor) = (buffer.bytes(), types::Fd(direct.as_raw_fd()));
+                opcode::Write::new(descriptor, bytes.as_ptr(), bytes.len() as u32)
+                    .offset(*offset)
+                    .rw_flags(ReadWriteFlags::DSYNC.bits() as i32)
+                    .build()
             }
             What::Sync { .. } => opcode::Fsync::new(descriptor).flags(types::FsyncFlags::DATASYNC).build(),
         }
@@ -250,13 +294,29 @@ impl Flight {
         };
         match &mut self.what {
             What::Read { buffer, length, .. } => on_read(&self.file, buffer, *length, outcome),
-            What::Write { offset, slices, first, _pieces } => {
+            What::Write { offset, slices, first, _pieces, through } => {
                 let next = on_write(&self.file, offset, slices, first, outcome);
                 if let Next::Ended(_) = next {
                     self.file.on_write();
                 }
+                if matches!(next, Next::Ended(Ok(_))) && *through {
+                    self.what = What::Sync { begun: self.file.begin_sync() };
+                    return Next::Again;
+                }
                 next
             }
+            What::Direct { offset, buffer, pieces } => match outcome {
+                Ok(count) if count == buffer.bytes().len() => Next::Ended(Ok(DiskOutcome::Done)),
+                Err(Errno::INTR | Errno::AGAIN) => Next::Again,
+                Err(error) if !through::is_refused(error) => {
+                    Next::Ended(Err(blocking::write_error(&self.file, error)))
+                }
+                // What the kernel refuses or leaves there goes the other way, all of it.
+                _ => {
+                    self.what = What::write(&self.file, *offset, std::mem::take(pieces), true);
+                    Next::Again
+                }
+            },
             What::Sync { begun } => Next::Ended(match outcome {
                 Ok(_) => {
                     self.file.on_synced(*begun);

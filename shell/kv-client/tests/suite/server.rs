@@ -262,7 +262,8 @@ impl Hub {
             }
             DiskOperation::Create { file } => drop(self.disk.insert(file, Vec::new())),
             DiskOperation::Delete { file } => drop(self.disk.remove(&file)),
-            DiskOperation::Write { file, offset, pieces } => {
+            DiskOperation::Write { file, offset, pieces }
+            | DiskOperation::WriteThrough { file, offset, pieces } => {
                 let bytes = self.disk.get_mut(&file).expect("the file is there");
                 bytes.resize(bytes.len().max(offset as usize), 0);
                 bytes.truncate(offset as usize);

@@ -182,16 +182,10 @@ const ROWS: &[Row] = &[
     (
         ANY,
         Part::Kv,
-        "write batch of log",
-        "the command is in the log",
-        &[("core/kv/src/serving.rs", "on_log")],
-    ),
-    (
-        ANY,
-        Part::Kv,
-        "sync log",
-        "the command is stable; it is applied, a manifest by the namespace manager",
+        "write batch of log through",
+        "the command is in the log, and stable; it is applied, a manifest by the namespace manager",
         &[
+            ("core/kv/src/serving.rs", "on_log"),
             ("core/kv/src/serving.rs", "on_durable"),
             ("core/kv/src/replicate.rs", "on_committed"),
             ("core/namespaces/src/sequence.rs", "run"),

@@ -27,7 +27,8 @@ impl Disk {
                 let to = ((offset + length) as usize).min(bytes.len());
                 return Ok(DiskOutcome::Read(bytes[from..to].to_vec().into()));
             }
-            DiskOperation::Write { file, offset, pieces } => {
+            DiskOperation::Write { file, offset, pieces }
+            | DiskOperation::WriteThrough { file, offset, pieces } => {
                 let bytes = self.0.get_mut(&file).ok_or(DiskError::NotFound)?;
                 let mut at = offset as usize;
                 for piece in pieces {

@@ -100,6 +100,10 @@ impl Disk {
                     return Err(DiskError::Full);
                 }
             }
+            DiskOperation::WriteThrough { file, offset, pieces } => {
+                self.run(DiskOperation::Write { file, offset, pieces })?;
+                return self.run(DiskOperation::Sync { file });
+            }
             DiskOperation::Sync { file } => {
                 let file = self.files.get_mut(&file).ok_or(DiskError::NotFound)?;
                 // As on Linux: what a failed sync should have written counts as written from then on.
@@ -137,7 +141,8 @@ impl Disk {
     /// An operation was under way when the process died: it is done, or not, or a write in part.
     pub(crate) fn interrupt(&mut self, what: DiskOperation, chance: &mut Chance) {
         match what {
-            DiskOperation::Write { file, offset, pieces } => {
+            DiskOperation::Write { file, offset, pieces }
+            | DiskOperation::WriteThrough { file, offset, pieces } => {
                 if let Some(file) = self.files.get_mut(&file) {
                     file.write(offset as usize, &pieces.concat(), |_| chance.one_in(2));
                 }

@@ -165,6 +165,9 @@ fn describe(what: &DiskOperation) -> String {
         DiskOperation::Write { file, offset, pieces } => {
             format!("write {file} at {offset}, {}", pieces.concat().len())
         }
+        DiskOperation::WriteThrough { file, offset, pieces } => {
+            format!("write through {file} at {offset}, {}", pieces.concat().len())
+        }
         DiskOperation::Sync { file } => format!("sync {file}"),
         DiskOperation::Space => "space".to_string(),
         DiskOperation::Commit { table, changes } => format!("commit {table}, {}", changes.len()),

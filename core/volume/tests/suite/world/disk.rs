@@ -102,6 +102,7 @@ impl Disk {
                 self.durable.insert(file, bytes.clone());
                 Ok(DiskOutcome::Done)
             }
+            DiskOperation::WriteThrough { .. } => panic!("a volume syncs many writes together"),
             DiskOperation::Commit { .. } | DiskOperation::ReadOn { .. } => panic!("a volume has no tables"),
             DiskOperation::Space => Ok(DiskOutcome::Space { free: 1 << 40, total: 1 << 40 }),
         }

@@ -2,6 +2,7 @@
 
 mod model;
 mod tables;
+mod through;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -12,7 +12,7 @@ use super::{Bed, DONE, name, portable, uring, was_read};
 enum Step {
     Create(u8),
     Delete(u8),
-    Write(u8, u64, Vec<Vec<u8>>),
+    Write { file: u8, offset: u64, pieces: Vec<Vec<u8>>, is_through: bool },
     Read(u8, u64, u64),
     Sync(u8),
     List,
@@ -24,7 +24,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => file().prop_map(Step::Create),
         1 => file().prop_map(Step::Delete),
-        5 => (file(), 0..2000_u64, pieces).prop_map(|(file, at, pieces)| Step::Write(file, at, pieces)),
+        5 => (file(), 0..2000_u64, pieces, any::<bool>())
+            .prop_map(|(file, offset, pieces, is_through)| Step::Write { file, offset, pieces, is_through }),
+        2 => (file(), 0..4_u64, 1..4_usize, any::<u8>()).prop_map(|(file, page, pages, byte)| {
+            let pieces = vec![vec![byte; 4096 * pages - 1], vec![!byte]];
+            Step::Write { file, offset: 4096 * page, pieces, is_through: true }
+        }),
         5 => (file(), 0..3000_u64, 0..3000_u64).prop_map(|(file, at, length)| Step::Read(file, at, length)),
         1 => file().prop_map(Step::Sync),
         1 => Just(Step::List),
@@ -48,7 +53,7 @@ fn expected(model: &mut BTreeMap<FileName, Vec<u8>>, step: &Step) -> (DiskOperat
             model.remove(&file(number));
             (DiskOperation::Delete { file: file(number) }, DONE)
         }
-        Step::Write(number, offset, pieces) => {
+        Step::Write { file: number, offset, pieces, is_through } => {
             let bytes = pieces.concat();
             let result = on(number, model, &|content| {
                 let (start, end) = (*offset as usize, *offset as usize + bytes.len());
@@ -59,7 +64,12 @@ fn expected(model: &mut BTreeMap<FileName, Vec<u8>>, step: &Step) -> (DiskOperat
                 DONE
             });
             let pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
-            (DiskOperation::Write { file: file(number), offset: *offset, pieces }, result)
+            let (file, offset) = (file(number), *offset);
+            let what = match is_through {
+                true => DiskOperation::WriteThrough { file, offset, pieces },
+                false => DiskOperation::Write { file, offset, pieces },
+            };
+            (what, result)
         }
         Step::Read(number, offset, length) => {
             let result = on(number, model, &|content| {
