@@ -1,12 +1,13 @@
-//! A backup of the KV: its pairs as they were at one index, in a file of their own.
+//! A backup of the KV: the pairs of its groups, each group's as they were at one index, in a file of their own.
 //!
 //! The file is a journal ([`crate::journal`]) of one file with sequence 1, owned by the cluster that it was taken of; its
-//! label is a byte, 1 for the whole map and 0 for users' keys. The
-//! bodies of its batches are [`BackupPart`]s in postcard: pairs, changes of what came before, and one end. Without its
-//! end it is none. It says nothing of sessions, members or logs: it is restored by commands, into a cluster of any
-//! version that reads this one.
+//! label is a byte, 1 for whole maps and 0 for users' keys. The bodies of its batches are [`BackupPart`]s in postcard:
+//! pairs of one group, changes of what came before, and that group's end. Version 1 ends there. Version 2 goes on with
+//! other groups, by name, and ends with a part that says so. Without its end a file is no backup. It says nothing of
+//! sessions, members or logs: it is restored by commands, into a cluster of any version that reads this one.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -18,6 +19,9 @@ use crate::journal::{FileHeader, HeaderError, Kind, Mark, PAGE, Writer, scan};
 /// The number of the one file.
 const SEQUENCE: u64 = 1;
 
+/// The version of files that hold one group.
+const ONE_GROUP: u16 = 1;
+
 /// One batch of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BackupPart {
@@ -25,11 +29,18 @@ pub enum BackupPart {
     Pairs(Vec<(Vec<u8>, Vec<u8>)>),
     /// What changed while the pairs were read: new values, or none.
     Changes(Vec<(Vec<u8>, Option<Vec<u8>>)>),
-    /// All has been said.
+    /// All has been said of this group.
     End {
-        /// The index of the last command that the backup holds.
+        /// The index of the last command that the backup holds of it.
         index: u64,
     },
+    /// What follows is of another group (version 2).
+    Group {
+        /// Its name.
+        name: String,
+    },
+    /// All has been said of all groups (version 2).
+    All,
 }
 
 /// Makes a backup's bytes, part by part.
@@ -37,9 +48,12 @@ pub enum BackupPart {
 pub struct BackupWriter(Writer);
 
 impl BackupWriter {
-    /// Begins a backup of a cluster's whole map, or of users' keys alone, and gives the file's first bytes.
-    pub fn begin(cluster: ClusterIdentity, is_whole: bool) -> (Self, Bytes) {
-        let (kind, owner, label) = (Kind::KV_BACKUP, cluster.0, vec![u8::from(is_whole)]);
+    /// Begins a backup of whole maps of a cluster, or of users' keys alone, and gives the file's first bytes. One of a
+    /// single group can be read by programs that know no others.
+    pub fn begin(cluster: ClusterIdentity, is_whole: bool, has_groups: bool) -> (Self, Bytes) {
+        let version = if has_groups { Kind::KV_BACKUP.version } else { ONE_GROUP };
+        let (owner, label) = (cluster.0, vec![u8::from(is_whole)]);
+        let kind = Kind { version, ..Kind::KV_BACKUP };
         let header = FileHeader { kind, owner, sequence: SEQUENCE, predecessor: None, label };
         let (writer, page) = Writer::begin(&header);
         (BackupWriter(writer), page)
@@ -60,6 +74,15 @@ pub struct Backup {
     /// Whether it holds the cluster's own records too, and keys as they are in the map; else users' keys, as they name
     /// them.
     pub is_whole: bool,
+    /// The root group, or the one group that it was taken of.
+    pub first: Section,
+    /// Other groups, by name.
+    pub groups: BTreeMap<String, Section>,
+}
+
+/// What a backup holds of one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
     /// The index of the last command that it holds.
     pub index: u64,
     /// All pairs.
@@ -96,18 +119,28 @@ impl Backup {
         let mut backup = Backup {
             cluster: ClusterIdentity(header.owner),
             is_whole: header.label != [0],
-            index: 0,
-            pairs: BTreeMap::new(),
+            first: Section::default(),
+            groups: BTreeMap::new(),
         };
+        let mut section = Some(&mut backup.first);
         for batch in &found.batches {
-            let part = postcard::from_bytes(&batch.body).map_err(|_| BackupError::Damaged(batch.position))?;
-            match part {
-                BackupPart::Pairs(pairs) => backup.pairs.extend(pairs),
-                BackupPart::Changes(changes) => changes.into_iter().for_each(|change| backup.change(change)),
-                BackupPart::End { index } => {
-                    backup.index = index;
-                    return Ok(backup);
+            let nonsense = BackupError::Damaged(batch.position);
+            let part = postcard::from_bytes(&batch.body).map_err(|_| nonsense)?;
+            match (part, section.as_mut()) {
+                (BackupPart::Pairs(pairs), Some(section)) => section.pairs.extend(pairs),
+                (BackupPart::Changes(changes), Some(section)) => {
+                    changes.into_iter().for_each(|change| section.change(change));
                 }
+                (BackupPart::End { index }, Some(ending)) => {
+                    ending.index = index;
+                    section = None;
+                    if header.kind.version == ONE_GROUP {
+                        return Ok(backup);
+                    }
+                }
+                (BackupPart::Group { name }, None) => section = Some(backup.groups.entry(name).or_default()),
+                (BackupPart::All, None) => return Ok(backup),
+                _ => return Err(nonsense),
             }
         }
         // A batch that is there and doesn't check is damage; where nothing is, it was cut off.
@@ -115,6 +148,18 @@ impl Backup {
         Err(if is_cut { BackupError::Incomplete(found.end) } else { BackupError::Damaged(found.end) })
     }
 
+    /// Pairs of all groups together.
+    pub fn len(&self) -> usize {
+        self.first.pairs.len() + self.groups.values().map(|section| section.pairs.len()).sum::<usize>()
+    }
+
+    /// Whether it holds no pair.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Section {
     fn change(&mut self, (key, value): (Vec<u8>, Option<Vec<u8>>)) {
         match value {
             Some(value) => self.pairs.insert(key, value),
@@ -138,7 +183,8 @@ mod tests {
     const CLUSTER: ClusterIdentity = ClusterIdentity([7; 16]);
 
     fn written(parts: &[BackupPart]) -> Vec<u8> {
-        let (mut writer, page) = BackupWriter::begin(CLUSTER, false);
+        let has_groups = parts.contains(&BackupPart::All);
+        let (mut writer, page) = BackupWriter::begin(CLUSTER, false, has_groups);
         let mut bytes = page.to_vec();
         for part in parts {
             writer.part(part).iter().for_each(|piece| bytes.extend_from_slice(piece));
@@ -162,13 +208,46 @@ mod tests {
     #[test]
     fn a_backup_reads_as_what_was_there_at_its_end() {
         let backup = Backup::read(&written(&parts()).into()).expect("whole");
-        assert_eq!((backup.cluster, backup.is_whole, backup.index), (CLUSTER, false, 12));
-        assert_eq!(backup.pairs, [pair(2, 9), pair(3, 3), pair(4, 4)].into());
+        assert_eq!((backup.cluster, backup.is_whole, backup.first.index), (CLUSTER, false, 12));
+        assert_eq!(backup.first.pairs, [pair(2, 9), pair(3, 3), pair(4, 4)].into());
+        assert!(backup.groups.is_empty());
+    }
+
+    /// The same with other groups behind it.
+    fn parts_of_groups() -> Vec<BackupPart> {
+        let group = |name: &str| BackupPart::Group { name: name.into() };
+        let mut all = parts();
+        all.extend([group("a"), BackupPart::Pairs(vec![pair(1, 7)]), BackupPart::End { index: 5 }]);
+        all.extend([group("b"), BackupPart::End { index: 3 }, BackupPart::All]);
+        all
+    }
+
+    #[test]
+    fn each_group_has_what_is_its_own() {
+        let parts = parts_of_groups();
+        let backup = Backup::read(&written(&parts).into()).expect("whole");
+        assert_eq!(backup.first.pairs, [pair(2, 9), pair(3, 3), pair(4, 4)].into());
+        let section = |index, pairs: &[_]| Section { index, pairs: pairs.iter().cloned().collect() };
+        let groups = [("a".into(), section(5, &[pair(1, 7)])), ("b".into(), section(3, &[]))];
+        assert_eq!((backup.len(), backup.groups), (4, groups.into()));
+        // Parts that no group has a place for.
+        for (from, to) in [(3, 4), (4, 5), (6, 7)] {
+            let mut wrong = parts.clone();
+            wrong.drain(from..to);
+            let read = Backup::read(&written(&wrong).into());
+            assert!(matches!(read, Err(BackupError::Damaged(_))), "without {from}: {read:?}");
+        }
     }
 
     #[test]
     fn every_flipped_byte_that_counts_is_found_and_every_cut() {
-        let whole = written(&parts());
+        for parts in [parts(), parts_of_groups()] {
+            flip_and_cut(&parts);
+        }
+    }
+
+    fn flip_and_cut(parts: &[BackupPart]) {
+        let whole = written(parts);
         let expected = Backup::read(&whole.clone().into());
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
@@ -182,7 +261,8 @@ mod tests {
             let read = Backup::read(&whole[..end].to_vec().into());
             assert!(read.is_err() || read == expected, "cut at {end}");
         }
-        let cut = written(&parts()[..3]);
+        let last = PAGE * (parts.len() as u64 - 1);
+        let cut = whole[..(PAGE + last) as usize].to_vec();
         assert_eq!(Backup::read(&cut.clone().into()), Err(BackupError::Incomplete(cut.len() as u64)));
     }
 

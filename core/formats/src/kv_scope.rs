@@ -14,8 +14,10 @@ use crate::message::kv_range::{KvRange, end_of};
 /// The prefix of users' keys.
 pub const USER_PREFIX: &[u8] = b"u/";
 
-/// The prefixes of keys about the servers and members that keep the map itself: of no use to another cluster.
-pub const GROUP_PREFIXES: [&[u8]; 5] = [
+/// The prefixes of keys about the servers and members that keep the map itself, and its groups: of no use to another cluster.
+pub const GROUP_PREFIXES: [&[u8]; 7] = [
+    crate::kv_groups::GROUP_PREFIX,
+    crate::kv_groups::NEXT_KEY,
     crate::kv_store::KNOWS_PREFIX,
     crate::kv_store::PREFERRED_KEY,
     crate::kv_level::LEVEL_KEY,

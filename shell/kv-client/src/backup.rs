@@ -1,28 +1,24 @@
-//! Taking a backup while others write, and restoring one.
+//! Taking a backup while others write.
 //!
-//! A backup is pages of pairs, each read as it was when its turn came, and then everything that was changed since the
-//! first page, again and again until an answer shows nothing newer: from then on it is the map as it was at that answer's
-//! index. A restore is commands into an empty map; one that was interrupted is taken up again.
+//! A backup of a group is pages of pairs, each read as it was when its turn came, and then everything that was changed since
+//! the first page, again and again until an answer shows nothing newer: from then on it is the map as it was at that
+//! answer's index.
 
 use std::io::{self, Write};
 
-use formats::kv_backup::{Backup, BackupError, BackupPart, BackupWriter};
+use formats::kv_backup::{BackupError, BackupPart, BackupWriter};
 use formats::kv_client::WATCH_WAIT;
 use formats::kv_limits::MAX_RANGE_PAIRS;
 use formats::message::kv::{Consistency, KvFound, KvQuery};
 use formats::message::kv_range::KvRange;
+use glossary::{ClusterIdentity, GroupId};
 
 use crate::client::{Client, Scope, nonsense};
 use crate::error::Error;
 use crate::pages::Pair;
-use crate::steps::Steps;
-
-/// Pairs that one command restores, and bytes of them.
-const STEPS: usize = 500;
-const STEP_BYTES: usize = 1 << 20;
 
 /// The key that says that a restore is under way, and of what. No text begins like it.
-const UNDER_WAY: &[u8] = b"\xff\xffrestore under way";
+pub(crate) const UNDER_WAY: &[u8] = b"\xff\xffrestore under way";
 
 /// Commands after which changes are written before the next page: a member remembers many more.
 const BEHIND_MAX: u64 = 8192;
@@ -30,8 +26,10 @@ const BEHIND_MAX: u64 = 8192;
 /// What was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// The index of the last command that the backup holds.
+    /// The index of the last command that the backup holds of the first group.
     pub index: u64,
+    /// How many groups it holds beside that.
+    pub groups: usize,
     /// Bytes of its file.
     pub bytes: u64,
 }
@@ -57,6 +55,15 @@ pub enum BackupFailure {
     /// Something is there.
     #[error("the KV is not empty (there is key \"{}\"): a backup is restored into a new one", .0.escape_ascii())]
     NotEmpty(Vec<u8>),
+    /// It holds several groups, and one is to be restored into.
+    #[error("the backup holds several groups: restore it into the KV as a whole, without naming a group")]
+    OfGroups,
+    /// It holds the records of another cluster.
+    #[error(
+        "the backup holds the records of cluster {0}, and this is another, whose disks hold nothing of what they tell: keys of \
+         users can be restored here, from a backup of them alone"
+    )]
+    OtherCluster(ClusterIdentity),
     /// A restore has not ended.
     #[error("a restore is under way here, or was interrupted: finish it first")]
     HalfRestored,
@@ -68,18 +75,45 @@ pub enum BackupFailure {
 }
 
 impl Client {
-    /// Takes a backup of what this client is for ([`Client::within`]), into a file of its own.
+    /// Takes a backup of what this client is for ([`Client::within`]), into a file of its own: of all groups, or of the one
+    /// that it was told to use ([`Client::use_group`]). Each is held as it was at one index.
     ///
     /// # Errors
     /// What is written by then is no backup, and says so when it is read.
     pub fn back_up(&mut self, out: &mut dyn Write) -> Result<Taken, BackupFailure> {
+        let groups = match self.group() {
+            GroupId::ROOT => self.groups()?,
+            _ => Vec::new(),
+        };
+        self.check_whole()?;
         // With the answer, the cluster is known too.
-        if self.exists(UNDER_WAY)? {
-            return Err(BackupFailure::HalfRestored);
-        }
-        let (writer, page) = BackupWriter::begin(self.cluster(), self.scope == Scope::Whole);
+        let (cluster, is_whole) = (self.cluster(), self.scope == Scope::Whole);
+        let (writer, page) = BackupWriter::begin(cluster, is_whole, !groups.is_empty());
         let mut taking = Taking { writer, out, bytes: 0 };
         taking.write(&page)?;
+        let index = self.back_up_group(&mut taking)?;
+        if !groups.is_empty() {
+            let taken = groups.iter().try_for_each(|group| {
+                taking.part(&BackupPart::Group { name: group.name.clone() })?;
+                self.turn_to(group.group);
+                self.check_whole()?;
+                self.back_up_group(&mut taking).map(drop)
+            });
+            self.turn_to(GroupId::ROOT);
+            taken?;
+            taking.part(&BackupPart::All)?;
+        }
+        taking.out.flush().map_err(BackupFailure::Write)?;
+        Ok(Taken { index, groups: groups.len(), bytes: taking.bytes })
+    }
+
+    /// Refuses a group that is half of something else.
+    fn check_whole(&mut self) -> Result<(), BackupFailure> {
+        if self.exists(UNDER_WAY)? { Err(BackupFailure::HalfRestored) } else { Ok(()) }
+    }
+
+    /// Writes what one group has, at one index: that one.
+    fn back_up_group(&mut self, taking: &mut Taking<'_>) -> Result<u64, BackupFailure> {
         let (mut rest, mut written) = (Some(KvRange::ALL), None);
         while let Some(range) = rest {
             let (pairs, more) = self.page(range.clone())?;
@@ -87,13 +121,12 @@ impl Client {
             taking.part(&BackupPart::Pairs(pairs))?;
             let through = *written.get_or_insert(self.index());
             if self.index() > through + BEHIND_MAX {
-                written = Some(self.write_changes(through, &mut taking)?);
+                written = Some(self.write_changes(through, taking)?);
             }
         }
-        let index = self.write_changes(written.unwrap_or(self.index()), &mut taking)?;
+        let index = self.write_changes(written.unwrap_or(self.index()), taking)?;
         taking.part(&BackupPart::End { index })?;
-        taking.out.flush().map_err(BackupFailure::Write)?;
-        Ok(Taken { index, bytes: taking.bytes })
+        Ok(index)
     }
 
     fn page(&mut self, range: KvRange) -> Result<(Vec<Pair>, bool), Error> {
@@ -120,66 +153,6 @@ impl Client {
         }
         Ok(after)
     }
-
-    /// Restores a backup into an empty map, or goes on with a restore of it that was interrupted. Gives the number of
-    /// pairs. Until it has ended, what is there is a part.
-    ///
-    /// # Errors
-    /// Refuses a map that holds something; what a whole map has of its own servers and members is left alone.
-    pub fn restore(&mut self, file: &bytes::Bytes) -> Result<u64, BackupFailure> {
-        let backup = Backup::read(file)?;
-        match (backup.is_whole, self.scope) {
-            (true, Scope::Users) => return Err(BackupFailure::OtherScope("the whole map")),
-            (false, Scope::Whole) => return Err(BackupFailure::OtherScope("users' keys")),
-            _ => {}
-        }
-        let name = format!("backup of {} at {}", backup.cluster, backup.index).into_bytes();
-        self.begin_restore(&name)?;
-        let (mut count, mut steps, mut bytes) = (0, Steps::new(), 0);
-        for (key, value) in backup.pairs.iter().filter(|(key, _)| !(backup.is_whole && is_groups_own(key))) {
-            if steps.len() == STEPS || bytes > STEP_BYTES {
-                self.sequence(std::mem::take(&mut steps))?;
-                bytes = 0;
-            }
-            bytes += key.len() + value.len();
-            steps = steps.set(key.clone(), value.clone());
-            count += 1;
-        }
-        self.sequence(steps.assert(UNDER_WAY, Some(&name)).delete(UNDER_WAY))?;
-        Ok(count)
-    }
-
-    fn begin_restore(&mut self, name: &[u8]) -> Result<(), BackupFailure> {
-        match self.get(UNDER_WAY)? {
-            Some(other) if other != name => return Err(BackupFailure::AnotherUnderWay),
-            Some(_) => return Ok(()),
-            None => {}
-        }
-        if let Some(key) = self.first_key()? {
-            return Err(BackupFailure::NotEmpty(key));
-        }
-        match self.test_and_set(UNDER_WAY, None, Some(name))? {
-            Some(other) if other != name => Err(BackupFailure::AnotherUnderWay),
-            _ => Ok(()),
-        }
-    }
-
-    /// The first key that is not the group's own.
-    fn first_key(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        let is_whole = self.scope == Scope::Whole;
-        for key in self.keys(KvRange::ALL, false) {
-            let key = key?;
-            if !(is_whole && is_groups_own(&key)) {
-                return Ok(Some(key));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Whether a key of the map is about the servers and members that keep it, and about no others.
-fn is_groups_own(key: &[u8]) -> bool {
-    formats::kv_scope::GROUP_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// A backup being written.

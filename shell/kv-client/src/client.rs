@@ -22,8 +22,11 @@ use crate::learning::Learning;
 /// How long an answer is waited for, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long opening a stream may take: another member may be there.
+/// How long opening a stream may take at most: another member may be there.
 pub(crate) const DIAL: Duration = Duration::from_secs(3);
+
+/// How long it may take at least, however little time there is.
+const DIAL_MIN: Duration = Duration::from_millis(100);
 
 /// How long a member that has not applied enough is left alone.
 const NOT_YET: Duration = Duration::from_millis(50);
@@ -61,6 +64,8 @@ pub struct Client {
     trouble: Option<String>,
     /// The last stream that broke, since an answer came.
     broken: Option<String>,
+    /// Something may have left this machine in this session.
+    is_sent: bool,
     /// The last index that an answer told.
     index: u64,
 }
@@ -94,6 +99,7 @@ impl Client {
             answers: BTreeMap::new(),
             trouble: None,
             broken: None,
+            is_sent: false,
             index: 0,
         })
     }
@@ -223,8 +229,12 @@ impl Client {
     fn turn(&mut self, until: Instant) -> Result<(), Error> {
         let now = Instant::now();
         if now >= until {
+            let error = match self.broken.take() {
+                Some(broken) if !self.is_sent => Error::Unreachable(io::Error::other(broken)),
+                broken => Error::TimedOut(why(self.trouble.take(), broken)),
+            };
             self.give_up();
-            return Err(Error::TimedOut(self.why()));
+            return Err(error);
         }
         let timestamp = self.now();
         for (to, request) in self.asks.resend_due(timestamp) {
@@ -291,8 +301,9 @@ impl Client {
         if self.connection.as_ref().is_none_or(|connection| connection.node() != to) {
             self.connection = None;
             if !self.dial.servers().is_empty() || self.nodes.contains(&to) {
-                let stream = self.dial.dial(to.server(), DIAL)?;
-                let opened = Connection::open(stream, DIAL)?;
+                let (patience, start) = (self.dial_patience(), Instant::now());
+                let stream = self.dial.dial(to.server(), patience)?;
+                let opened = Connection::open(stream, patience.saturating_sub(start.elapsed()))?;
                 if opened.node() != to {
                     return Err(io::Error::other("another server is there"));
                 }
@@ -308,7 +319,13 @@ impl Client {
             GroupId::ROOT => Message::Kv(request),
             group => Message::KvOf(KvOf { group, request }),
         };
+        self.is_sent = true;
         self.connection.as_mut().map_or(Ok(()), |connection| connection.send(&message, self.patience))
+    }
+
+    /// How long opening a stream may take: so long that in the time there is for an answer, every server can be asked.
+    fn dial_patience(&self) -> Duration {
+        (self.patience / self.nodes.len().max(1) as u32).clamp(DIAL_MIN, DIAL)
     }
 
     /// A stream is of no use. What was sent on it is sent again when it is due.
@@ -318,21 +335,14 @@ impl Client {
         self.broken = Some(format!("server {}: {error}", to.server()));
     }
 
-    /// What is in the way, in words: what a member says tells more than a stream that breaks.
-    fn why(&mut self) -> Option<String> {
-        match (self.trouble.take(), self.broken.take()) {
-            (Some(said), Some(broken)) => Some(format!("{said} {broken}")),
-            (said, broken) => said.or(broken),
-        }
-    }
-
     /// Begins a new session: what is open in the old one is not asked for again.
-    fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         self.connection = None;
         self.answers.clear();
         self.asks = KvClient::new(draw(), self.nodes.clone());
         self.keep_learned();
         self.offset = draw() >> 1;
+        (self.trouble, self.is_sent) = (None, false);
     }
 
     /// What was applied, or why it was not.
@@ -383,6 +393,14 @@ impl std::fmt::Debug for Client {
             .field("group", &self.group)
             .field("index", &self.index)
             .finish_non_exhaustive()
+    }
+}
+
+/// What is in the way, in words: what a member says tells more than a stream that breaks.
+fn why(said: Option<String>, broken: Option<String>) -> Option<String> {
+    match (said, broken) {
+        (Some(said), Some(broken)) => Some(format!("{said} {broken}")),
+        (said, broken) => said.or(broken),
     }
 }
 

@@ -9,7 +9,8 @@ use formats::message::kv::{FunctionId, KvError, StepError};
 /// Why something came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is nobody at the one place that can be asked.
+    /// There is nobody at the one place that can be asked, or no server of several let itself be asked in time: nothing was
+    /// sent.
     #[error("the KV can't be reached: {0}")]
     Unreachable(io::Error),
     /// No answer in time. What was asked is given up; a change may still have happened, or not.
@@ -69,7 +70,7 @@ pub enum Error {
         /// Its name, or its number where it was dropped meanwhile.
         String,
     ),
-    /// The certificate does not allow it; nothing was changed.
+    /// The certificate does not allow it, or who leads the KV refuses it; nothing was changed.
     #[error("{0}")]
     NotManaged(String),
     /// The answer is none to what was asked.

@@ -5,7 +5,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use formats::kv_groups::check_name;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupStatus, KvGroupsVerb};
+use formats::message::admin::{
+    AdminAnswer, AdminBody, AdminRequest, KvGroupStatus, KvGroupsVerb, RoleStatus,
+};
 use glossary::{GroupId, ServerId};
 
 use crate::client::{Client, DIAL};
@@ -13,7 +15,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 
 /// How long to wait before all members are asked again.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 impl Client {
     /// Reads and changes what is in this group from now on.
@@ -27,7 +29,7 @@ impl Client {
                 Ok(AdminAnswer::KvGroups(groups)) => {
                     is_heard = true;
                     if let Some(found) = groups.into_iter().find(|group| group.name == name) {
-                        self.group = found.group;
+                        self.turn_to(found.group);
                         return Ok(());
                     }
                 }
@@ -36,6 +38,14 @@ impl Client {
             }
         }
         if is_heard { Err(Error::NoGroup(name.into())) } else { Err(Error::TimedOut(last)) }
+    }
+
+    /// Means a group from now on, in a session of its own: no group knows what was said in another.
+    pub(crate) fn turn_to(&mut self, group: GroupId) {
+        if self.group != group {
+            self.give_up();
+            self.group = group;
+        }
     }
 
     /// The groups, as the first member that answers knows them, in order of their names.
@@ -70,15 +80,25 @@ impl Client {
     /// Asks all members in turn until one does it: the others say who leads, and that may have changed by then.
     fn ask_groups(&mut self, verb: &KvGroupsVerb) -> Result<AdminAnswer, Error> {
         let until = Instant::now() + self.patience;
+        let mut refused = None;
         loop {
-            let mut last = None;
+            let (mut last, mut by_leader) = (None, None);
             for server in self.places() {
                 match self.ask_place(server, verb.clone()) {
                     Ok(AdminAnswer::NotAllowed(why)) => return Err(Error::NotManaged(why)),
-                    Ok(AdminAnswer::Failed(why) | AdminAnswer::NotYet(why)) => last = Some(why),
+                    Ok(AdminAnswer::Failed(why)) => {
+                        by_leader = self.leads(server).then(|| why.clone()).or(by_leader);
+                        last = Some(why);
+                    }
+                    Ok(AdminAnswer::NotYet(why)) => last = Some(why),
                     Ok(done) => return Ok(done),
                     Err(error) => last = last.or(Some(error.to_string())),
                 }
+            }
+            // Who leads may have begun to since it was asked: it is asked again.
+            match (by_leader, refused) {
+                (Some(now), Some(before)) if now == before => return Err(Error::NotManaged(now)),
+                (now, _) => refused = now,
             }
             if Instant::now() + PAUSE > until {
                 return Err(Error::TimedOut(last));
@@ -94,8 +114,21 @@ impl Client {
     }
 
     fn ask_place(&mut self, server: ServerId, verb: KvGroupsVerb) -> io::Result<AdminAnswer> {
+        self.manage(server, AdminBody::KvGroups(verb))
+    }
+
+    /// Whether a server leads the root group, as it says itself.
+    fn leads(&mut self, server: ServerId) -> bool {
+        match self.manage(server, AdminBody::Status) {
+            Ok(AdminAnswer::Status(RoleStatus::KvMember { me, leader, .. })) => leader == Some(me),
+            Ok(AdminAnswer::Status(RoleStatus::Kv { .. })) => true,
+            _ => false,
+        }
+    }
+
+    fn manage(&mut self, server: ServerId, body: AdminBody) -> io::Result<AdminAnswer> {
         let mut connection = Connection::open(self.dial.dial(server, DIAL)?, DIAL)?;
-        connection.manage(AdminRequest { request: 1, body: AdminBody::KvGroups(verb) }, DIAL)
+        connection.manage(AdminRequest { request: 1, body }, DIAL)
     }
 
     /// The group whose map is meant.

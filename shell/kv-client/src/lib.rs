@@ -29,6 +29,7 @@ mod groups;
 mod learning;
 mod pages;
 mod pipeline;
+mod restore;
 mod steps;
 mod tls;
 mod verbs;

@@ -30,7 +30,7 @@ impl Kind {
     /// A snapshot of the KV.
     pub const KV_SNAPSHOT: Kind = Kind { magic: *b"OVSKVSNP", version: 2 };
     /// A backup of the KV.
-    pub const KV_BACKUP: Kind = Kind { magic: *b"OVSKVBKP", version: 1 };
+    pub const KV_BACKUP: Kind = Kind { magic: *b"OVSKVBKP", version: 2 };
     /// Pages of a volume's map.
     pub const MAP: Kind = Kind { magic: *b"OVSVMAP\0", version: 1 };
 }

@@ -98,10 +98,10 @@ fn a_restore_that_was_interrupted_goes_on_and_nothing_is_restored_over_something
             .sequence(Steps::new().set(b"\xff\xffrestore under way", name(index)).set("k", "old"))
             .map(|_| other)
     };
-    let mut other = under_way(backup.index + 1)?;
+    let mut other = under_way(backup.first.index + 1)?;
     assert!(matches!(other.restore(&file), Err(BackupFailure::AnotherUnderWay)));
     assert!(matches!(taken(&mut other), Err(BackupFailure::HalfRestored)));
-    let mut other = under_way(backup.index)?;
+    let mut other = under_way(backup.first.index)?;
     assert_eq!(other.restore(&file)?, 1);
     assert_eq!(all(&mut other)?, all(&mut client)?);
     Ok(())

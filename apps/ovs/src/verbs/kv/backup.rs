@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-use formats::kv_backup::Backup as Contents;
+use formats::kv_backup::{Backup as Contents, Section};
 use kv_client::{BackupFailure, Scope, Taken};
 use serde_json::json;
 
@@ -27,12 +27,14 @@ pub(super) fn take(verb: &Backup, directory: &Path) -> Result<String, Failure> {
     let taken = client.back_up(&mut out).map_err(refused);
     let kept = taken
         .and_then(|taken| keep(out, &partial, &verb.file).map_err(|error| system(&error)).map(|()| taken));
-    let Taken { index, bytes } = kept.inspect_err(|_| {
+    let Taken { index, groups, bytes } = kept.inspect_err(|_| {
         // What could not be finished is of no use.
         let _ = std::fs::remove_file(&partial);
     })?;
-    let sentence = format!("{file} holds the KV as it was at command {index}, in {bytes} bytes");
-    Ok(said(&verb.place, &sentence, &json!({ "done": "backup", "index": index, "bytes": bytes })))
+    let others = if groups == 0 { String::new() } else { format!(", and {groups} more groups") };
+    let sentence = format!("{file} holds the KV as it was at command {index}{others}, in {bytes} bytes");
+    let value = json!({ "done": "backup", "index": index, "groups": groups, "bytes": bytes });
+    Ok(said(&verb.place, &sentence, &value))
 }
 
 fn keep(out: BufWriter<File>, partial: &Path, file: &Path) -> std::io::Result<()> {
@@ -55,15 +57,23 @@ pub(super) fn restore(verb: &Restore, directory: &Path) -> Result<String, Failur
 /// Reads a backup through, and says what is in it.
 pub(super) fn check(verb: &CheckBackup) -> Result<String, Failure> {
     let read = Contents::read(&bytes_of(&verb.file)?);
-    let Contents { cluster, is_whole, index, pairs } =
-        read.map_err(|error| Failure::refused(format!("{}: {error}", verb.file.display())))?;
-    let (what, keys) = (if is_whole { "the whole map" } else { "users' keys" }, pairs.len());
+    let contents = read.map_err(|error| Failure::refused(format!("{}: {error}", verb.file.display())))?;
+    let (cluster, keys, index) = (contents.cluster, contents.first.pairs.len(), contents.first.index);
     if verb.json {
-        let value =
-            json!({ "cluster": cluster.to_string(), "whole": is_whole, "index": index, "keys": keys });
+        let group = |(name, group): (&String, &Section)| json!({ "group": name, "index": group.index, "keys": group.pairs.len() });
+        let groups: Vec<_> = contents.groups.iter().map(group).collect();
+        let value = json!({
+            "cluster": cluster.to_string(), "whole": contents.is_whole, "index": index, "keys": keys, "groups": groups,
+        });
         return Ok(format!("{value}\n"));
     }
-    Ok(format!("sound: {keys} keys ({what}) of cluster {cluster}, as they were at command {index}\n"))
+    let what = if contents.is_whole { "the whole map" } else { "users' keys" };
+    let mut text =
+        format!("sound: {keys} keys ({what}) of cluster {cluster}, as they were at command {index}\n");
+    for (name, Section { index, pairs }) in &contents.groups {
+        text += &format!("group {name}: {} keys, as they were at command {index}\n", pairs.len());
+    }
+    Ok(text)
 }
 
 fn bytes_of(file: &Path) -> Result<bytes::Bytes, Failure> {
@@ -84,6 +94,8 @@ fn refused(why: BackupFailure) -> Failure {
         | BackupFailure::OtherScope(_)
         | BackupFailure::NotEmpty(_)
         | BackupFailure::HalfRestored
+        | BackupFailure::OfGroups
+        | BackupFailure::OtherCluster(_)
         | BackupFailure::AnotherUnderWay => ExitCode::Refused,
     };
     Failure::new(code, why.to_string())
