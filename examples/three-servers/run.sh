@@ -6,11 +6,13 @@ ovs=${OVS:-ovs}
 folder=${1:-./three-servers}
 port=${PORT:-7411}
 
-if [ ! -e "$folder" ]; then
+if [ ! -e "$folder/server-3/data/member" ]; then
     "$ovs" cluster init "$folder" --address "127.0.0.1:$port" --address "127.0.0.1:$((port + 1))" \
         --address "127.0.0.1:$((port + 2))" > /dev/null
     for server in 1 2 3; do
-        "$ovs" kv init --config "$folder/server-$server/ovs.toml" --with 1,2,3 > /dev/null
+        # What an interrupted run did stays done.
+        [ -e "$folder/server-$server/data/member" ] ||
+            "$ovs" kv init --config "$folder/server-$server/ovs.toml" --with 1,2,3 > /dev/null
     done
 fi
 

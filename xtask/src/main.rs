@@ -38,7 +38,8 @@ enum Verb {
     /// Step the roles through a recorded run again: `cargo xtask replay FILE`.
     #[command(disable_help_flag = true)]
     Replay(PassThrough),
-    /// Run the benchmarks, ours and the peers', in one go.
+    /// Run the benchmarks, ours and the peers', in one go; `bench kv` runs those of the KV, beside etcd (see
+    /// tests/bench-kv for what they need).
     #[command(disable_help_flag = true)]
     Bench(PassThrough),
 }
@@ -68,8 +69,19 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Fix(choice) => fix::run(&root, &choice),
         Verb::Sim(pass) => run_release("simulator", &[], &pass),
         Verb::Replay(pass) => run_release("simulator", &["replay"], &pass),
-        Verb::Bench(pass) => run_release("bench", &[], &pass),
+        Verb::Bench(pass) => match pass.arguments.split_first() {
+            Some((kv, arguments)) if kv == "kv" => bench_kv(arguments),
+            _ => run_release("bench", &[], &pass),
+        },
     }
+}
+
+/// Builds the binary that ships, and measures its KV.
+fn bench_kv(arguments: &[String]) -> Result<()> {
+    command::run(Path::new("."), "cargo", &["build", "--release", "--package", "ovs"])?;
+    let mut all = vec!["run", "--quiet", "--release", "--manifest-path", "tests/bench-kv/Cargo.toml", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    command::run(Path::new("."), "cargo", &all)
 }
 
 /// Runs a program of this workspace where the caller stands, so that file names mean what they say.

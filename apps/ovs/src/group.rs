@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use certificates::Credentials;
-use consensus::Membership;
+use consensus::{Member, Membership};
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
+use formats::message::member::server_of;
 use formats::registry::{self, ServerRecord};
 use glossary::ServerId;
 use kv_client::{Client, Dial, Scope, TlsDial};
@@ -54,7 +55,7 @@ pub(crate) fn announce(config: &ServerConfig) -> Result<(), Failure> {
 /// Asks every server in turn until one does it: the others say who leads, and that may have changed by then.
 ///
 /// # Errors
-/// Why the last that answered didn't, when `patience` ended.
+/// Why not, when the leader says so twice; why the last that answered didn't, when `patience` ended.
 pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) -> Result<(), Failure> {
     ask_for(config, &AdminBody::KvGroup(verb), patience)
 }
@@ -67,11 +68,18 @@ pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duratio
     let mut dial = dial(config)?;
     let until = Instant::now() + patience;
     let mut why = String::from("no server of [servers] can be reached");
+    let mut refused = None;
     loop {
+        let mut by_leader = None;
         for server in dial.servers() {
             match ask_one(&mut dial, config, server, verb.clone()) {
                 Some(AdminAnswer::Done) => return Ok(()),
-                Some(AdminAnswer::Failed(text) | AdminAnswer::NotYet(text)) => why = text,
+                Some(AdminAnswer::Failed(text)) => {
+                    let leads = leads(&mut dial, config, server, verb);
+                    by_leader = leads.then(|| text.clone()).or(by_leader);
+                    why = text;
+                }
+                Some(AdminAnswer::NotYet(text)) => why = text,
                 Some(AdminAnswer::NotAllowed(text)) => return Err(Failure::refused(text)),
                 Some(
                     AdminAnswer::Status(_)
@@ -82,10 +90,28 @@ pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duratio
                 | None => {}
             }
         }
+        // Who leads may have begun to since it was asked: it is asked again.
+        match (by_leader, refused) {
+            (Some(now), Some(before)) if now == before => return Err(Failure::refused(now)),
+            (now, _) => refused = now,
+        }
         if Instant::now() > until {
             return Err(Failure::new(ExitCode::TimedOut, why));
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Whether a server leads the group that a verb is for, as it says itself.
+fn leads(dial: &mut TlsDial, config: &ServerConfig, server: ServerId, verb: &AdminBody) -> bool {
+    let body = match verb {
+        AdminBody::KvGroupOf { name, .. } => AdminBody::KvStatusOf { name: name.clone() },
+        _ => AdminBody::Status,
+    };
+    match ask_one(dial, config, server, body) {
+        Some(AdminAnswer::Status(RoleStatus::KvMember { me, leader, .. })) => leader == Some(me),
+        Some(AdminAnswer::Status(RoleStatus::Kv { .. })) => true,
+        _ => false,
     }
 }
 
@@ -112,6 +138,56 @@ pub(crate) fn membership(config: &ServerConfig) -> Result<Option<Membership>, Fa
             "no other server of the group answers: what this one lost can only come from them",
         )),
         _ => Ok(None),
+    }
+}
+
+/// The members that a server is to the group, as the first server says that knows: one, but for moments.
+///
+/// # Errors
+/// When no server answers, or the server has none.
+pub(crate) fn members_of(config: &ServerConfig, server: ServerId) -> Result<Vec<Member>, Failure> {
+    let mut dial = dial(config)?;
+    let membership = dial.servers().into_iter().find_map(|asked| {
+        match ask_one(&mut dial, config, asked, AdminBody::Status) {
+            Some(AdminAnswer::Status(RoleStatus::KvMember { members, .. })) if !members.voters.is_empty() => {
+                Some(members)
+            }
+            _ => None,
+        }
+    });
+    let Some(Membership { voters, learners }) = membership else {
+        return Err(Failure::new(ExitCode::NotRunning, "no server of the KV's group answers"));
+    };
+    let its: Vec<_> =
+        voters.into_iter().chain(learners).filter(|member| server_of(*member) == server).collect();
+    match its.is_empty() {
+        true => Err(Failure::new(ExitCode::NotFound, format!("server {server} is not in the KV's group"))),
+        false => Ok(its),
+    }
+}
+
+/// Refuses to begin a KV where another server that answers has one in which this server is no member: there would be two
+/// under one name, and who asks all servers would hear now one, now the other.
+///
+/// # Errors
+/// When there is one.
+pub(crate) fn refuse_another(config: &ServerConfig) -> Result<(), Failure> {
+    let Some((other, status)) = told(config) else { return Ok(()) };
+    let is_of = match &status {
+        // It has only begun to, or waits for this server.
+        RoleStatus::KvMember { members, .. } => {
+            let mut all = members.voters.iter().chain(&members.learners);
+            members.voters.is_empty() || all.any(|member| server_of(*member) == config.server)
+        }
+        _ => false,
+    };
+    match is_of {
+        true => Ok(()),
+        false => Err(Failure::refused(format!(
+            "server {other} keeps a KV of this cluster, and server {me} is not in it: a second one would be another KV under the \
+             same name. `ovs kv join` makes server {me} a member of that one",
+            me = config.server
+        ))),
     }
 }
 

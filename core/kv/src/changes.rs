@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use consensus::{LogIndex, Member, Membership, MembershipChange, Position, Role, SnapshotMark};
+use consensus::{LogIndex, Member, Membership, MembershipChange, Position, Refused, Role, SnapshotMark};
 use formats::Effect;
 use formats::kv_groups::GROUP_PREFIX;
 use formats::message::admin::{AdminAnswer, KvGroupVerb};
@@ -92,7 +92,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
         }
         if status.leadership.role != Role::Leader {
             let why = status.refusal().unwrap_or_default();
-            return Some(AdminAnswer::Failed(format!("the KV's group is changed by its leader: {why}")));
+            return Some(AdminAnswer::NotYet(format!("the KV's group is changed by its leader: {why}")));
         }
         if self.healing.is_some() && !matches!(verb, KvGroupVerb::Transfer { .. }) {
             let why = "the leader's state is damaged, and it hands over to another; ask again";
@@ -104,7 +104,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
                     self.changes.proposed.push(Waiter { to, request, verb, position });
                     None
                 }
-                Err(refused) => Some(AdminAnswer::Failed(refused.to_string())),
+                Err(refused) => Some(answer_to(refused)),
             },
             Err(answer) => Some(*answer),
         }
@@ -158,7 +158,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             },
             KvGroupVerb::Transfer { to } => match self.replica.group.transfer_leader(to) {
                 Ok(()) => answer(AdminAnswer::NotYet(format!("leadership is being handed to {to}"))),
-                Err(refused) => fail(refused.to_string()),
+                Err(refused) => answer(answer_to(refused)),
             },
             KvGroupVerb::Snapshot | KvGroupVerb::Fingerprint { .. } => answer(AdminAnswer::Done),
         }
@@ -320,5 +320,13 @@ impl<F: Function, C: Group> Hosted<F, C> {
         AdminAnswer::NotYet(format!(
             "{member} is a learner, {behind} entries behind; it gets a vote once it has caught up; ask again"
         ))
+    }
+}
+
+/// What an operator is told of what the group didn't begin.
+fn answer_to(refused: Refused) -> AdminAnswer {
+    match refused.is_passing() {
+        true => AdminAnswer::NotYet(refused.to_string()),
+        false => AdminAnswer::Failed(refused.to_string()),
     }
 }

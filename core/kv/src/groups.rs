@@ -157,7 +157,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let status = self.root().replica.status();
         if status.leadership.role != Role::Leader {
             let why = status.refusal().unwrap_or_default();
-            return AdminAnswer::Failed(format!("the KV's groups are made and dropped by its leader: {why}"));
+            return AdminAnswer::NotYet(format!("the KV's groups are made and dropped by its leader: {why}"));
         }
         let key = group_key(name);
         let is_there = self.root().state.map.get(&key).is_some();

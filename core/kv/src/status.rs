@@ -83,6 +83,7 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
                 .to_string(),
         ),
         Some(difference) => Some(difference),
+        None if serving.difference_elsewhere().is_some() => serving.difference_elsewhere(),
         None if serving.healing().is_some() => serving.healing().map(|group| serving.healing_text(group)),
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())

@@ -71,6 +71,12 @@ impl<F: Function, C: Group> Serving<F, C> {
         hosted.unreadable_text().or(of_state).or_else(|| hosted.difference())
     }
 
+    /// Why a group beside the root group is not to be trusted here, or at another member.
+    pub(crate) fn difference_elsewhere(&self) -> Option<String> {
+        let mut others = self.groups.iter().filter(|(group, _)| **group != GroupId::ROOT);
+        others.find_map(|(group, hosted)| Some(format!("{}: {}", self.name(*group), hosted.difference()?)))
+    }
+
     /// The first group whose state is damaged.
     pub(crate) fn healing(&self) -> Option<GroupId> {
         let healing = |(_, hosted): &(&GroupId, &Hosted<F, C>)| hosted.healing.is_some();

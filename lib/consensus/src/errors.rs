@@ -79,6 +79,30 @@ pub enum Refused {
     NoSnapshotThere(LogIndex),
 }
 
+impl Refused {
+    /// Whether the same may be begun a little later, or by another member, with nothing else done about it.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Refused::NotLeader { .. }
+            | Refused::Busy
+            | Refused::HandingOver(_)
+            | Refused::ChangeUnderWay
+            | Refused::TooFarBehind { .. }
+            | Refused::TransferFirst
+            | Refused::QuorumAtRisk { .. }
+            | Refused::NoSnapshotThere(_) => true,
+            Refused::EmptyCommand
+            | Refused::CommandTooLong { .. }
+            | Refused::AlreadyMember(_)
+            | Refused::NotLearner(_)
+            | Refused::NotMember(_)
+            | Refused::NotVoter(_)
+            | Refused::NoSuchNumber
+            | Refused::TooManyMembers => false,
+        }
+    }
+}
+
 /// Why a message was dropped. Counted by the caller; those marked (lost data) deserve an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Rejected {

@@ -9,8 +9,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
+use crate::AUDIT_FILES;
+
 /// Lines that wait for the disk. Verbs are for people; who asks faster than this is told to ask again.
 const WAITING_MAX: usize = 1024;
+
+/// A file that would become longer makes room for another.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Why there is no audit trail.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +51,16 @@ impl Audit {
     /// # Errors
     /// When it can't be opened.
     pub fn open(path: &Path) -> Result<Self, AuditError> {
-        let failed = |source| AuditError { path: path.to_owned(), source };
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(failed)?;
+        Self::open_up_to(path, FILE_BYTES_MAX)
+    }
+
+    fn open_up_to(path: &Path, bytes_max: u64) -> Result<Self, AuditError> {
+        let file = open(path).map_err(|source| AuditError { path: path.to_owned(), source })?;
         let (lines, waiting) = sync_channel(WAITING_MAX);
         let path = path.to_owned();
         let writer = std::thread::Builder::new().name("audit".into());
         writer
-            .spawn(move || write_all(file, &path, &waiting))
+            .spawn(move || write_all(file, &path, bytes_max, &waiting))
             .map_err(|source| AuditError { path: PathBuf::new(), source })?;
         Ok(Audit { lines: Some(lines) })
     }
@@ -82,10 +90,32 @@ impl Audit {
     }
 }
 
+/// The file, behind what is in it.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// A full file makes room: it becomes the newest of those that are kept, and the oldest of them goes.
+fn rotate(path: &Path) -> io::Result<File> {
+    let files = AUDIT_FILES.map(|name| path.with_file_name(name));
+    for pair in files.windows(2).rev().filter(|pair| pair[0].exists()) {
+        std::fs::rename(&pair[0], &pair[1])?;
+    }
+    open(path)
+}
+
 /// Writes until nobody has anything to say any more, or the disk fails: then nothing is taken any more.
-fn write_all(mut file: File, path: &Path, lines: &Receiver<String>) {
+fn write_all(mut file: File, path: &Path, bytes_max: u64, lines: &Receiver<String>) {
+    let mut bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut write = |line: &str| {
+        if bytes + line.len() as u64 > bytes_max && bytes > 0 {
+            (file, bytes) = (rotate(path)?, 0);
+        }
+        bytes += line.len() as u64;
+        file.write_all(line.as_bytes()).and_then(|()| file.sync_data())
+    };
     while let Ok(line) = lines.recv() {
-        if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_data()) {
+        if let Err(error) = write(&line) {
             tracing::error!(%error, "{} can't be written: verbs of management are refused", path.display());
             return;
         }
@@ -118,6 +148,35 @@ mod tests {
         assert_eq!((&asked["who"], &asked["outcome"]), (&json!("ann\n"), &json!(null)));
         let answered: serde_json::Value = serde_json::from_str(lines[2]).unwrap();
         assert_eq!((&answered["verb"], &answered["outcome"]), (&json!("Add(3)"), &json!("done")));
+    }
+
+    #[test]
+    fn a_full_file_makes_room_and_the_oldest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        // Each line alone in its file.
+        let audit = Audit::open_up_to(&path, 100).unwrap();
+        for request in 0..12 {
+            let entry = Entry { who: "ann", door: "kv.sock", request, verb: "Add(3)", outcome: None };
+            assert!(audit.log(&entry));
+        }
+        drop(audit);
+        let request = |file: &Path| {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let line = serde_json::from_str::<serde_json::Value>(text.trim()).ok();
+            line.and_then(|line| line["request"].as_u64())
+        };
+        while request(&path) != Some(11) {
+            std::thread::yield_now();
+        }
+        for number in 1..=9 {
+            assert_eq!(
+                request(&path.with_added_extension(number.to_string())),
+                Some(11 - number),
+                "{number}"
+            );
+        }
+        assert!(!path.with_added_extension("10").exists());
     }
 
     #[test]

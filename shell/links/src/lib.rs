@@ -34,3 +34,17 @@ pub const LOCAL_SOCKET: &str = "kv.sock";
 
 /// The name of the audit trail, in the same folder.
 pub const AUDIT_FILE: &str = "audit.log";
+
+/// The files of the audit trail: the one that is written, and full ones behind it, the newest first.
+pub const AUDIT_FILES: [&str; 10] = [
+    AUDIT_FILE,
+    "audit.log.1",
+    "audit.log.2",
+    "audit.log.3",
+    "audit.log.4",
+    "audit.log.5",
+    "audit.log.6",
+    "audit.log.7",
+    "audit.log.8",
+    "audit.log.9",
+];

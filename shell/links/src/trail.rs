@@ -2,7 +2,7 @@
 //! more than users' keys. Values are left out: they may be long, or secret.
 
 use formats::message::admin::AdminBody;
-use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvRequest, KvStep};
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvOf, KvRequest, KvStep};
 use formats::{Message, kv_scope};
 
 /// Steps of a command that are told one by one.
@@ -14,11 +14,18 @@ pub(crate) fn asked(message: &Message) -> Option<String> {
         Message::Admin(request) if !matches!(request.body, AdminBody::Status | AdminBody::KvLevels) => {
             Some(format!("{:?}", request.body))
         }
-        Message::Kv(KvRequest { body: body @ KvBody::Command { command, .. }, .. })
-            if !kv_scope::is_users(body) =>
-        {
-            Some(told(command))
+        Message::Kv(request) => changes(request),
+        Message::KvOf(KvOf { group, request }) => {
+            changes(request).map(|changes| format!("in group {group}: {changes}"))
         }
+        _ => None,
+    }
+}
+
+/// What a client wants changed beyond users' keys.
+fn changes(request: &KvRequest) -> Option<String> {
+    match &request.body {
+        body @ KvBody::Command { command, .. } if !kv_scope::is_users(body) => Some(told(command)),
         _ => None,
     }
 }

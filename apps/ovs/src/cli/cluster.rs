@@ -31,7 +31,9 @@ pub(crate) enum ClusterVerb {
     #[command(after_help = "Example:\n  ovs cluster add-client ./cluster backup --role client")]
     AddClient(NewClient),
     /// Issues new certificates. Running servers take them up when the files are replaced.
-    #[command(after_help = "Example:\n  ovs cluster renew ./cluster server-2")]
+    #[command(
+        after_help = "Example:\n  ovs cluster renew ./cluster server-2\n  ovs cluster renew ./cluster server-2 --roles kv,asd"
+    )]
     Renew(Renew),
     /// Revokes the certificates of a server or client. Every server needs the new revoked.pem.
     #[command(after_help = "Example:\n  ovs cluster revoke ./cluster backup")]
@@ -126,6 +128,9 @@ pub(crate) struct Renew {
     pub(crate) place: InFolder,
     /// A server (server-2) or client by name; all when it is left out.
     pub(crate) name: Option<String>,
+    /// What a server may do from now on, instead of what it could; its configuration says what of that it does.
+    #[arg(long, value_name = "ROLES", value_parser = server_roles, requires = "name")]
+    pub(crate) roles: Option<Roles>,
     /// Revoke what is replaced: when a key may have been seen by others.
     #[arg(long)]
     pub(crate) revoke_old: bool,

@@ -100,9 +100,13 @@ pub(crate) enum DataVerb {
     #[command(after_help = example!("Example:\n  ovs kv watch jobs/"))]
     Watch(Watch),
     /// Writes all keys, as they were at one moment, to a new file, while others go on reading and writing.
+    ///
+    /// Other groups go with them, each as it was at a moment of its own; with --group one group goes alone.
     #[command(after_help = example!("Example:\n  ovs kv backup monday.kv"))]
     Backup(Backup),
     /// Restores a backup into a KV that holds nothing. Interrupted, it is to be repeated.
+    ///
+    /// Groups that it holds are made, which takes an administrator's certificate.
     #[command(after_help = example!("Example:\n  ovs kv restore monday.kv"))]
     Restore(Restore),
 }

@@ -92,7 +92,12 @@ pub(crate) enum MemberVerb {
     #[command(after_help = "Example:\n  ovs kv snapshot --config server-1/ovs.toml")]
     Snapshot(MemberSnapshot),
     /// Takes a server out of the group; it goes on running until it is stopped.
-    #[command(after_help = "Example:\n  ovs kv leave --config server-2/ovs.toml")]
+    ///
+    /// A server that is lost for good is taken out by another one's configuration, with --server and an administrator's
+    /// certificate.
+    #[command(
+        after_help = "Example:\n  ovs kv leave --config server-2/ovs.toml\n  ovs kv leave --config server-1/ovs.toml --certificates clients/admin/certificates --server 2"
+    )]
     Leave(MemberLeave),
     /// Has another server lead the group. It takes an administrator's certificate (--certificates).
     #[command(
@@ -125,6 +130,9 @@ pub(crate) struct MemberInit {
     /// The servers that begin the group together, by number and separated by commas: itself among them.
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', value_parser = server)]
     pub(crate) with: Vec<ServerId>,
+    /// Print JSON, errors too.
+    #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
 }
 
 /// A server that joins a group.
@@ -135,6 +143,9 @@ pub(crate) struct MemberJoin {
     /// How often this server lost its data. Who did has forgotten its votes and joins as another member.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub(crate) disks_lost: u32,
+    /// Print JSON, errors too.
+    #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
 }
 
 /// A server that leaves the group.
@@ -142,6 +153,9 @@ pub(crate) struct MemberJoin {
 pub(crate) struct MemberLeave {
     #[command(flatten)]
     pub(crate) configured: Configured,
+    /// Another server that leaves, for good: a lost or stopped one. One that runs and has only begun to join would join again.
+    #[arg(long, value_name = "SERVER", value_parser = server)]
+    pub(crate) server: Option<ServerId>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
@@ -163,9 +177,9 @@ pub(crate) struct MemberTransfer {
     /// The server that is to lead.
     #[arg(long, value_name = "SERVER", value_parser = server)]
     pub(crate) to: ServerId,
-    /// How often that server lost its data, as it joined with.
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    pub(crate) disks_lost: u32,
+    /// How often that server lost its data; where nothing is said, the group tells.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) disks_lost: Option<u32>,
     #[command(flatten)]
     pub(crate) of: OfGroup,
     #[command(flatten)]
@@ -280,7 +294,8 @@ impl MemberVerb {
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
         match self {
-            MemberVerb::Init(_) | MemberVerb::Join(_) => false,
+            MemberVerb::Init(init) => init.json,
+            MemberVerb::Join(join) => join.json,
             MemberVerb::Status(asking) | MemberVerb::Members(asking) | MemberVerb::Leader(asking) => {
                 asking.json
             }

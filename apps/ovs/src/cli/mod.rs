@@ -24,7 +24,7 @@ pub(crate) use error::Parsed;
 pub(crate) use kv::{DataVerb, KvVerb, Place as KvPlace};
 pub(crate) use member::{
     Configured, MemberAsking, MemberInit, MemberJoin, MemberLeave, MemberPrefer, MemberRejoin,
-    MemberSnapshot, MemberStats, MemberTransfer, MemberVerb, MemberVerify, OfGroup, Serve,
+    MemberSnapshot, MemberStats, MemberTransfer, MemberVerb, MemberVerify, OfGroup, Serve, Waiting,
 };
 pub(crate) use sizes::{new_vdisk, sco_size, size};
 pub(crate) use up::{DEFAULT_NBD, Up, address, policy};

@@ -62,7 +62,7 @@ votes = {votes}
     );
     text.push_str(&kv_text(*kv_level, *kv_heals));
     text.push_str(&storage_text(storage));
-    text.push_str(&servers_text(servers.iter()));
+    text.push_str(&servers_text(servers.iter(), "The cluster names the others."));
     text
 }
 
@@ -166,16 +166,17 @@ certificates = \"{}\"
         config.cluster,
         config.certificates.display()
     );
-    text.push_str(&servers_text(config.servers.iter()));
+    text.push_str(&servers_text(config.servers.iter(), "Name new ones here before the last of these goes."));
     text
 }
 
-fn servers_text<'a>(servers: impl Iterator<Item = (&'a ServerId, &'a Address)>) -> String {
-    let mut text = "
-# Where servers are found: enough of them that one is up. The cluster names the others.
+fn servers_text<'a>(servers: impl Iterator<Item = (&'a ServerId, &'a Address)>, others: &str) -> String {
+    let mut text = format!(
+        "
+# Where servers are found: enough of them that one is up. {others}
 [servers]
 "
-    .to_owned();
+    );
     for (server, address) in servers {
         writeln!(text, "{server} = \"{address}\"").expect("a string takes everything");
     }

@@ -1,6 +1,7 @@
 //! `ovs serve`: one server of a cluster, in one process.
 
 mod addresses;
+mod alarms;
 mod anew;
 mod disks;
 mod folder;
@@ -36,6 +37,8 @@ use crate::storage::{ask, failed_start, folders, limits, versions};
 use addresses::Directory;
 pub(crate) use addresses::own_address;
 pub(crate) use addresses::remembered;
+use alarms::Alarms;
+pub(crate) use alarms::days_left;
 pub(crate) use anew::{Anew, become_anew};
 pub(crate) use folder::Folder;
 use store::Store;
@@ -51,6 +54,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often it is logged why this server is not in the group yet.
 const JOIN_EVERY: Duration = Duration::from_secs(30);
+
+/// How long the group is left alone once it refused a server.
+const JOIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The place of the links among the nodes of a server.
 const LINKS_PLACE: u16 = 0xff00;
@@ -102,8 +108,9 @@ fn serve(config: &ServerConfig, arguments: &Serve, signals: &Signals) -> Result<
     if let Some(member) = folder.member().filter(|file| file.first.is_none()) {
         join(config.clone(), member.member)?;
     }
+    let alarms = Alarms::new(config, ports.clone(), trust);
     let mut storing = Storing::begin(config, &folder, runtime.handle(), ports, guests, arguments)?;
-    let ended = wait(config, &runtime, signals, &mut storing);
+    let ended = wait(config, &runtime, signals, (&mut storing, alarms));
     drop((directory, storing));
     match (stop(config, runtime), ended) {
         // What is to be done about it is more than that it was slow.
@@ -188,7 +195,8 @@ fn credentials(config: &ServerConfig) -> Result<Credentials, Failure> {
     }
     match config.roles.iter().find(|role| !me.roles.has(*role)) {
         Some(role) => Err(Failure::refused(format!(
-            "the certificate in {path} doesn't allow {}, which the configuration wants: issue one that does",
+            "the certificate in {path} doesn't allow {}, which the configuration wants: issue one that does (ovs cluster \
+             renew --roles)",
             role.name()
         ))),
         None => Ok(credentials),
@@ -262,6 +270,7 @@ fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
             Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
             Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
         }
+        std::thread::sleep(JOIN_PAUSE);
     };
     let thread = std::thread::Builder::new().name("join".into()).spawn(ask);
     thread.map(drop).map_err(|error| Failure::system("starting a thread", &error))
@@ -273,9 +282,10 @@ fn wait(
     config: &ServerConfig,
     runtime: &Runtime<Role>,
     signals: &Signals,
-    storing: &mut Storing,
+    (storing, mut alarms): (&mut Storing, Alarms),
 ) -> Result<Ended, Failure> {
     while !signals.wait_for(LOOK_EVERY)? {
+        alarms.look();
         let state = runtime.states().remove(&NodeId::kv_of(config.server));
         match state {
             Some((_, NodeState::Halted { reason })) if ::roles::is_healable(&reason) => {

@@ -1,9 +1,7 @@
 //! What a server stores, from its start: waits for the KV, registers disks, starts ASDs, the volume driver and the way of
 //! guests to it, and follows the cluster's record from then on.
 //!
-//! With other disks in the record the objects client, which keeps nothing, begins anew. Members that join the KV's group
-//! later count for this server from its next start; until then they are found where another member names one of them as
-//! the leader.
+//! With other disks in the record the objects client, which keeps nothing, begins anew.
 
 use std::net::TcpListener;
 use std::sync::Arc;

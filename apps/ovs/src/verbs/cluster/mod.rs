@@ -127,10 +127,17 @@ fn add_client(folder: &Folder, new: &NewClient) -> Done {
 }
 
 fn renew(folder: &Folder, verb: &Renew) -> Done {
-    let holders = match &verb.name {
+    let mut holders = match &verb.name {
         Some(name) => vec![folder.holder(name)?],
         None => folder.holders()?,
     };
+    if let Some(roles) = &verb.roles {
+        let holder = &mut holders[0];
+        if holder.server.is_none() {
+            return Err(Failure::usage(format!("{} is a client: --roles is for servers", holder.name)));
+        }
+        holder.roles = roles.clone();
+    }
     for holder in &holders {
         folder.issue(holder, verb.life.duration())?;
         if verb.revoke_old {

@@ -110,7 +110,7 @@ fn remove(root: &Folder, cluster: ClusterIdentity) -> Result<Vec<String>, Errno>
         }
     }
     // The identity goes last: up to then, whoever is interrupted can begin again.
-    for name in names::ROOT_FILES {
+    for name in names::root_files() {
         root.unlink(name)?;
     }
     Ok(left)

@@ -11,23 +11,17 @@ pub(super) const LOCK: &str = "lock";
 
 /// Files of the root, in the order in which they go. Those ending in `new` were being written when a process
 /// died.
-pub(super) const ROOT_FILES: [&str; 8] = [
-    api::SOCKET,
-    links::LOCAL_SOCKET,
-    links::AUDIT_FILE,
-    "creating.new",
-    "creating",
-    "identity.new",
-    LOCK,
-    IDENTITY,
-];
+pub(super) fn root_files() -> impl Iterator<Item = &'static str> {
+    let last = ["creating.new", "creating", "identity.new", LOCK, IDENTITY];
+    SOCKETS.into_iter().chain(links::AUDIT_FILES).chain(last)
+}
 
 /// Which of them are sockets.
 const SOCKETS: [&str; 2] = [api::SOCKET, links::LOCAL_SOCKET];
 
 /// Whether a file of the root is ours.
 pub(super) fn is_of_root(name: &str, is_socket: bool) -> bool {
-    ROOT_FILES.contains(&name) && SOCKETS.contains(&name) == is_socket
+    root_files().any(|file| file == name) && SOCKETS.contains(&name) == is_socket
 }
 
 /// A folder of a cluster.

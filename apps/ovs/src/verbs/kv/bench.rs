@@ -30,8 +30,7 @@ struct Measured {
 
 pub(crate) fn run(bench: &BenchKv, directory: &Path) -> Result<String, Failure> {
     let mut client = client(&bench.place, directory)?;
-    let run = u64::from(std::process::id());
-    let prefix = format!("bench/{run}/");
+    let prefix = format!("bench/{:016x}/", crate::storage::entropy()?.next_u64());
     let mut measured = Vec::new();
     let ended = (|| {
         for (width, words) in [(1, "one by one"), (bench.concurrency as usize, "at once")] {

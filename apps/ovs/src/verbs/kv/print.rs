@@ -93,6 +93,7 @@ pub(super) fn watch(watch: &Watch, directory: &Path) -> Result<String, Failure> 
             client.index()
         }
     };
+    let mut after = after;
     for event in client.watch(&prefix, after) {
         let lines = match event.map_err(failure)? {
             Event::Missed { through } => {
@@ -100,12 +101,10 @@ pub(super) fn watch(watch: &Watch, directory: &Path) -> Result<String, Failure> 
                     "too much was changed to tell it all: read the range anew, then watch on with --after {through}"
                 )));
             }
-            Event::Changed { changes, .. } => {
-                let told = changes.iter().take(left);
-                let lines: Vec<_> =
-                    told.map(|(key, value)| pair(&watch.place, key, value.as_deref())).collect();
-                left -= lines.len();
-                lines.concat()
+            Event::Changed { changes, through } => {
+                let lines = changed(&watch.place, &changes, left, (after, through));
+                (left, after) = (left.saturating_sub(changes.len()), through);
+                lines
             }
         };
         let mut out = std::io::stdout().lock();
@@ -114,4 +113,22 @@ pub(super) fn watch(watch: &Watch, directory: &Path) -> Result<String, Failure> 
         }
     }
     Ok(String::new())
+}
+
+/// A line for each of the first changes that were told together. As JSON each says behind which command a watch that ended
+/// with it goes on: whoever has heard only some of them hears all of them again.
+fn changed(
+    place: &KvPlace,
+    changes: &[(Vec<u8>, Option<Vec<u8>>)],
+    most: usize,
+    (before, through): (u64, u64),
+) -> String {
+    let line = |(index, (key, value)): (usize, &(Vec<u8>, Option<Vec<u8>>))| {
+        if !is_json(place) {
+            return pair(place, key, value.as_deref());
+        }
+        let after = if index + 1 == changes.len() { through } else { before };
+        format!("{}\n", json!({ "key": text(key), "value": value.as_deref().map(text), "after": after }))
+    };
+    changes.iter().enumerate().take(most).map(line).collect()
 }

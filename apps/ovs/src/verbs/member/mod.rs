@@ -10,14 +10,15 @@ mod verify;
 
 use std::time::Instant;
 
-use consensus::Membership;
+use consensus::{Member, Membership};
 use formats::Message;
 use formats::kv_member::MemberFile;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb};
-use formats::message::member::member_of;
+use formats::message::member::{disks_lost_of, member_of};
+use glossary::ServerId;
 use serde_json::{Value, json};
 
-use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb};
+use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb, Waiting};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
@@ -63,16 +64,19 @@ fn begin(init: &MemberInit) -> Result<String, Failure> {
             init.configured.config.display()
         )));
     }
+    group::refuse_another(&config)?;
     let first = Membership::of_voters(servers.iter().map(|server| member_of(*server, 0)));
     let member = member_of(config.server, 0);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: Some(first) };
     Folder::make(&config, &file)?;
-    Ok(format!(
-        "server {} begins the KV's group in {}\nnext: ovs serve --config {}\n",
+    let text = format!(
+        "server {} begins the KV's group in {}\nnext: ovs serve --config {}",
         config.server,
         config.data.display(),
         init.configured.config.display()
-    ))
+    );
+    let value = json!({ "server": config.server.0, "member": member.0, "data": config.data });
+    Ok(said(init.json, &text, &value))
 }
 
 fn join_group(join: &MemberJoin) -> Result<String, Failure> {
@@ -84,17 +88,24 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     let status = group::status(&config);
     let voters = status.filter(|_| config.votes).map(|status| members::voters_with(&status, config.server));
     let advice = voters.and_then(members::advice);
-    let warning = advice.map_or(String::new(), |advice| format!("warning: {advice}\n"));
-    Ok(format!(
-        "{warning}server {} will be member {member} of the KV's group, in {}\nnext: ovs serve --config {}\n",
+    let warning = advice.as_ref().map_or(String::new(), |advice| format!("warning: {advice}\n"));
+    let text = format!(
+        "{warning}server {} will be member {member} of the KV's group, in {}\nnext: ovs serve --config {}",
         config.server,
         config.data.display(),
         join.configured.config.display()
-    ))
+    );
+    let value = json!({
+        "server": config.server.0, "member": member.0, "data": config.data, "warning": advice,
+    });
+    Ok(said(join.json, &text, &value))
 }
 
 fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {
     let config = ServerConfig::load(&leave.configured.config, &leave.configured.overrides())?;
+    if let Some(server) = leave.server.filter(|server| *server != config.server) {
+        return take_out(&config, server, leave.waiting);
+    }
     let file = Folder::read_member(&config)?;
     group::ask(&config, KvGroupVerb::Remove { member: file.member }, leave.waiting.patience())?;
     Folder::retire_member(&config)?;
@@ -106,9 +117,24 @@ fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {
     Ok(said(leave.waiting.json, &text, &json!({ "left": config.server.0, "data": config.data })))
 }
 
+/// Takes out another server, which may never run again.
+fn take_out(config: &ServerConfig, server: ServerId, waiting: Waiting) -> Result<String, Failure> {
+    for member in group::members_of(config, server)? {
+        group::ask(config, KvGroupVerb::Remove { member }, waiting.patience())?;
+    }
+    let text = format!(
+        "server {server} is no longer in the KV's group. Should it come up again, nobody answers it: `ovs kv rejoin` there makes \
+         it a member anew"
+    );
+    Ok(said(waiting.json, &text, &json!({ "left": server.0 })))
+}
+
 fn hand_over(transfer: &MemberTransfer) -> Result<String, Failure> {
     let config = ServerConfig::load(&transfer.configured.config, &transfer.configured.overrides())?;
-    let to = member_of(transfer.to, transfer.disks_lost);
+    let to = match transfer.disks_lost {
+        Some(disks_lost) => member_of(transfer.to, disks_lost),
+        None => newest(&group::members_of(&config, transfer.to)?),
+    };
     let verb = transfer.of.verb(KvGroupVerb::Transfer { to });
     group::ask_for(&config, &verb, transfer.waiting.patience())?;
     let text = match &transfer.of.group {
@@ -116,6 +142,11 @@ fn hand_over(transfer: &MemberTransfer) -> Result<String, Failure> {
         None => format!("server {} leads", transfer.to),
     };
     Ok(said(transfer.waiting.json, &text, &json!({ "leader": to.0, "leader_server": transfer.to.0 })))
+}
+
+/// Of the members of one server, which are some only for moments, the last.
+fn newest(members: &[Member]) -> Member {
+    *members.iter().max_by_key(|member| disks_lost_of(**member)).expect("it has one")
 }
 
 fn take_snapshot(snapshot: &MemberSnapshot) -> Result<String, Failure> {

@@ -1,7 +1,9 @@
 //! What a server's KV is in its group.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
+use certificates::Credentials;
 use consensus::Member;
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, KvLevels, RoleStatus};
@@ -12,12 +14,17 @@ use super::local;
 use crate::cli::{Configured, MemberAsking, OfGroup};
 use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
+use crate::serve::days_left;
 
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
     let (config, status) = ask(&asking.configured, &asking.of)?;
     let mut value = value(&status);
     if let (Value::Object(fields), Some(levels)) = (&mut value, levels(&config)) {
         fields.extend(of_levels(&levels));
+    }
+    if let (Value::Object(fields), Ok(credentials)) = (&mut value, Credentials::load(&config.certificates)) {
+        let days = days_left(credentials.until(), SystemTime::now());
+        fields.insert("certificate_days_left".into(), json!(days));
     }
     Ok(if asking.json { format!("{value}\n") } else { text(&value) })
 }

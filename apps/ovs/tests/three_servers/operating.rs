@@ -1,0 +1,116 @@
+//! What operators do to a group, and what is refused.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, OVS, ovs, path};
+
+/// A verb that is refused: its code, and why.
+fn refused(arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(OVS).args(arguments).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A verb that prints JSON.
+fn told(arguments: &[&str]) -> Value {
+    serde_json::from_str(&ovs(arguments)).unwrap()
+}
+
+#[test]
+fn a_server_that_is_gone_is_taken_out_by_another() {
+    let mut cluster = Cluster::of_three();
+    cluster.kill(3);
+    let (config, admin) = (cluster.config(1), cluster.folder.path().join("clients/admin/certificates"));
+    let leave = ["kv", "leave", "--config", path(&config), "--server"];
+    let with = |server| [&leave[..], &[server, "--certificates", path(&admin)]].concat();
+    let (code, why) = refused(&[&leave[..], &["3"]].concat());
+    assert_eq!(code, 4, "a server's certificate takes out nobody else: {why}");
+    ovs(&with("3"));
+    cluster.until_voters(2, &[1, 2]);
+    let (code, why) = refused(&with("3"));
+    assert!(code == 7 && why.contains("server 3 is not in the KV's group"), "{code} {why}");
+    cluster.client(&[1, 2]).set(b"colour", b"blue").unwrap();
+    // What it was it never is again; it can be another member.
+    cluster.start(3);
+    let writes = || cluster.status(3)["writes"].as_str().unwrap().to_owned();
+    assert!((0..5000).any(|_| writes().contains("are refused: 1 of 3 voters answer")), "{}", writes());
+    cluster.kill(3);
+    ovs(&["kv", "rejoin", "--config", path(&cluster.config(3))]);
+    cluster.start(3);
+    cluster.until_voters(1, &[1, 2, 0x1_0003]);
+    cluster.kill(3);
+    for server in ["3", "2"] {
+        ovs(&with(server));
+    }
+    let (code, why) = refused(&with("1"));
+    assert!(code == 4 && why.contains("the only voter"), "at once, not in a minute: {code} {why}");
+}
+
+#[test]
+fn a_second_kv_of_one_cluster_is_refused() {
+    let mut cluster = Cluster::new(2);
+    ovs(&["kv", "init", "--config", path(&cluster.config(1))]);
+    cluster.start(1);
+    let config = cluster.config(2);
+    let (code, why) = refused(&["kv", "init", "--config", path(&config)]);
+    assert!(code == 4 && why.contains("server 1 keeps a KV of this cluster"), "{code} {why}");
+    assert!(why.contains("ovs kv join"), "{why}");
+    let joined = told(&["kv", "join", "--json", "--config", path(&config)]);
+    assert_eq!((&joined["server"], &joined["member"]), (&json!(2), &json!(2)));
+    assert!(joined["warning"].as_str().unwrap().contains("2 voters"), "{joined}");
+    cluster.start(2);
+    cluster.until_voters(1, &[1, 2]);
+}
+
+#[test]
+fn what_a_server_may_do_is_said_anew() {
+    let cluster = Cluster::new(1);
+    let root = cluster.folder.path();
+    let renew = ["cluster", "renew", path(root)];
+    ovs(&[&renew[..], &["server-1", "--roles", "kv,asd"]].concat());
+    let listed = told(&["cluster", "certificates", path(root), "--json"]);
+    let last = listed.as_array().unwrap().iter().rfind(|one| one["name"] == "server-1").unwrap();
+    assert_eq!(last["roles"], json!(["kv", "asd"]));
+    let (code, why) = refused(&[&renew[..], &["admin", "--roles", "kv"]].concat());
+    assert!(code == 2 && why.contains("admin is a client"), "{why}");
+}
+
+#[test]
+fn groups_are_made_used_backed_up_and_dropped() {
+    let mut cluster = Cluster::new(1);
+    ovs(&["kv", "init", "--config", path(&cluster.config(1))]);
+    cluster.start(1);
+    let admin = cluster.folder.path().join("clients/admin/ovs.toml");
+    let kv = |arguments: &[&str]| [&["kv"], arguments, &["--config", path(&admin)]].concat().join("\n");
+    let run = |arguments: &[&str]| ovs(&kv(arguments).split('\n').collect::<Vec<_>>());
+    for name in ["jobs", "locks"] {
+        run(&["group", "create", name]);
+    }
+    run(&["set", "colour", "green"]);
+    run(&["set", "colour", "red", "--group", "jobs"]);
+    run(&["set", "holder", "ann", "--group", "locks"]);
+    let listed: Value =
+        serde_json::from_str(run(&["group", "list", "--json"]).lines().next().unwrap()).unwrap();
+    assert!(listed.to_string().contains("jobs"), "{listed}");
+    let (file, one) = (cluster.folder.path().join("all.kv"), cluster.folder.path().join("one.kv"));
+    run(&["backup", path(&file)]);
+    run(&["backup", path(&one), "--group", "jobs"]);
+    let inside = told(&["kv", "check-backup", path(&file), "--json"]);
+    assert_eq!((&inside["keys"], &inside["groups"][0]["group"]), (&json!(1), &json!("jobs")), "{inside}");
+    assert_eq!(told(&["kv", "check-backup", path(&one), "--json"])["groups"], json!([]));
+    run(&["group", "drop", "locks"]);
+    let (code, why) = refused(&kv(&["get", "holder", "--group", "locks"]).split('\n').collect::<Vec<_>>());
+    assert!(code == 7 && why.contains("no group locks"), "{code} {why}");
+
+    // Into a new cluster, which has no groups.
+    let mut other = Cluster::new(1);
+    ovs(&["kv", "init", "--config", path(&other.config(1))]);
+    other.start(1);
+    let admin = other.folder.path().join("clients/admin/ovs.toml");
+    let there = |arguments: &[&str]| ovs(&[&["kv"], arguments, &["--config", path(&admin)]].concat());
+    assert!(there(&["restore", path(&file)]).contains("restored 3 keys"));
+    assert_eq!(there(&["get", "colour"]), "green\n");
+    assert_eq!(there(&["get", "colour", "--group", "jobs"]), "red\n");
+    assert_eq!(there(&["get", "holder", "--group", "locks"]), "ann\n");
+}
