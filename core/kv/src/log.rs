@@ -72,6 +72,8 @@ enum Stage {
     /// A batch.
     Ready,
     Batch,
+    /// Where a mistake is planted that is about syncs.
+    BatchSync,
     /// Room. The file that was being opened, if any, goes first: nothing may follow its remains.
     Room {
         opened: bool,
@@ -200,9 +202,9 @@ impl Log {
         self.filled = self.filled.max(end + zeros);
         self.stage = Stage::Batch;
         let file = log_name(self.sequence);
-        let what = match self.bug {
-            Some(Bug::KvAnswersBeforeSync) => DiskOperation::Write { file, offset, pieces },
-            _ => DiskOperation::WriteThrough { file, offset, pieces },
+        let what = match self.syncs_apart() {
+            true => DiskOperation::Write { file, offset, pieces },
+            false => DiskOperation::WriteThrough { file, offset, pieces },
         };
         disk.start(Purpose::Log, what, effects);
         end - offset + zeros
@@ -231,11 +233,11 @@ impl Log {
             Ok(_) => self.on_success(disk, effects),
             Err(DiskError::Full) => {
                 self.full = true;
-                self.stage = Stage::Room { opened: self.stage == Stage::Batch };
+                self.stage = Stage::Room { opened: matches!(self.stage, Stage::Batch | Stage::BatchSync) };
                 Progress::Full
             }
-            Err(_) if self.stage == Stage::Batch && self.bug == Some(Bug::SyncRetried) => {
-                disk.start(Purpose::Log, DiskOperation::Sync { file: log_name(self.sequence) }, effects);
+            Err(_) if self.stage == Stage::BatchSync && self.bug == Some(Bug::SyncRetried) => {
+                self.sync_batch(disk, effects);
                 Progress::None
             }
             Err(error) => Progress::Failed(error),
@@ -257,7 +259,13 @@ impl Log {
                 (self.stage, self.full, self.is_fresh) = (Stage::Ready, false, true);
                 return Progress::Opened;
             }
-            Stage::Batch => {
+            Stage::Batch if self.syncs_apart() => {
+                self.sync_batch(disk, effects);
+                if self.bug == Some(Bug::KvAnswersBeforeSync) {
+                    return Progress::Durable(self.batch.take().unwrap_or_default());
+                }
+            }
+            Stage::Batch | Stage::BatchSync => {
                 self.end = Some(self.writer.as_predecessor());
                 self.stage = Stage::Ready;
                 return self.batch.take().map_or(Progress::None, Progress::Durable);
@@ -265,6 +273,16 @@ impl Log {
             Stage::Ready | Stage::Room { .. } => unreachable!("no operation is awaited"),
         }
         Progress::None
+    }
+
+    /// Whether a batch is written and then synced, for a planted mistake.
+    fn syncs_apart(&self) -> bool {
+        matches!(self.bug, Some(Bug::KvAnswersBeforeSync | Bug::SyncRetried))
+    }
+
+    fn sync_batch(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {
+        self.stage = Stage::BatchSync;
+        disk.start(Purpose::Log, DiskOperation::Sync { file: log_name(self.sequence) }, effects);
     }
 
     fn create(&mut self, disk: &mut Disk, effects: &mut Effects<Effect>) {

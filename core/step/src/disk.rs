@@ -43,7 +43,8 @@ pub enum DiskOperation {
     },
     /// Writes as [`DiskOperation::Write`] does, and completes once what it wrote is durable, and the file's length with it.
     /// Of other writes it says nothing. A failure other than "full" is final, as with a sync: the file is never trusted
-    /// again (PROTOCOLS L4). On a disk that is full nothing or a part was written, and nobody knows how durably.
+    /// again (PROTOCOLS L4). On a disk that is full nothing or a part was written, and nobody knows how durably: it is written
+    /// there again, or cut off by what follows.
     WriteThrough {
         /// Which; it must exist.
         file: FileName,

@@ -154,7 +154,9 @@ impl File {
     pub fn written_through(&mut self, offset: u64, length: u64) {
         let sectors = offset / SECTOR_BYTES as u64..(offset + length).div_ceil(SECTOR_BYTES as u64);
         self.unsynced.retain(|sector, unsynced| unsynced.forgotten || !sectors.contains(sector));
-        (self.durable_length, self.lengths) = (self.len(), Vec::new());
+        // A length that another write brought is durable with that one.
+        self.durable_length = self.durable_length.max(offset + length);
+        self.lengths.retain(|(_, more)| *more > self.durable_length);
     }
 
     /// A sync up to a mark failed: it is forgotten, and no later sync brings it back.
@@ -248,6 +250,14 @@ mod tests {
         file.write(512, &[3; 1024], |_| true);
         file.written_through(512, 1024);
         assert_eq!(file.durable_contents(), [[1; 512], [3; 512], [3; 512]].concat());
+        file.write(2048, &[4; 512], |_| true);
+        file.write(0, &[5; 512], |_| true);
+        file.written_through(0, 512);
+        assert_eq!(
+            file.durable_contents().len(),
+            1536,
+            "what another write brought is not durable with this one"
+        );
     }
 
     #[test]
