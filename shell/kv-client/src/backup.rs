@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use formats::kv_backup::{BackupError, BackupPart, BackupWriter};
 use formats::kv_client::WATCH_WAIT;
 use formats::kv_limits::MAX_RANGE_PAIRS;
+use formats::kv_scope;
 use formats::message::kv::{Consistency, KvFound, KvQuery};
 use formats::message::kv_range::KvRange;
 use glossary::{ClusterIdentity, GroupId};
@@ -81,8 +82,9 @@ impl Client {
     /// # Errors
     /// What is written by then is no backup, and says so when it is read.
     pub fn back_up(&mut self, out: &mut dyn Write) -> Result<Taken, BackupFailure> {
+        self.check_whole()?;
         let groups = match self.group() {
-            GroupId::ROOT => self.groups()?,
+            GroupId::ROOT => self.groups_as_of(self.index())?,
             _ => Vec::new(),
         };
         self.check_whole()?;
@@ -96,7 +98,6 @@ impl Client {
             let taken = groups.iter().try_for_each(|group| {
                 taking.part(&BackupPart::Group { name: group.name.clone() })?;
                 self.turn_to(group.group);
-                self.check_whole()?;
                 self.back_up_group(&mut taking).map(drop)
             });
             self.turn_to(GroupId::ROOT);
@@ -109,7 +110,9 @@ impl Client {
 
     /// Refuses a group that is half of something else.
     fn check_whole(&mut self) -> Result<(), BackupFailure> {
-        if self.exists(UNDER_WAY)? { Err(BackupFailure::HalfRestored) } else { Ok(()) }
+        let of_users = [kv_scope::USER_PREFIX, UNDER_WAY].concat();
+        let is_half = self.exists(UNDER_WAY)? || self.scope == Scope::Whole && self.exists(&of_users)?;
+        if is_half { Err(BackupFailure::HalfRestored) } else { Ok(()) }
     }
 
     /// Writes what one group has, at one index: that one.
@@ -125,6 +128,8 @@ impl Client {
             }
         }
         let index = self.write_changes(written.unwrap_or(self.index()), taking)?;
+        // A restore may have been under way from before the first page, or have begun since.
+        self.check_whole()?;
         taking.part(&BackupPart::End { index })?;
         Ok(index)
     }

@@ -59,6 +59,31 @@ impl Client {
         }
     }
 
+    /// The groups that there were when a command of the root group was applied, and later ones perhaps: what one member knows
+    /// may be old, and one that was removed goes on telling it.
+    pub(crate) fn groups_as_of(&mut self, index: u64) -> Result<Vec<KvGroupStatus>, Error> {
+        let until = Instant::now() + self.patience;
+        loop {
+            for server in self.places() {
+                let applied = match self.manage(server, AdminBody::Status) {
+                    Ok(AdminAnswer::Status(
+                        RoleStatus::Kv { index, .. } | RoleStatus::KvMember { index, .. },
+                    )) => index,
+                    _ => continue,
+                };
+                if applied >= index
+                    && let Ok(AdminAnswer::KvGroups(groups)) = self.ask_place(server, KvGroupsVerb::List)
+                {
+                    return Ok(groups);
+                }
+            }
+            if Instant::now() + PAUSE > until {
+                return Err(Error::TimedOut(Some("no member tells which groups there are".into())));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// Makes a group, with the members that the root group has. One that is there is as good as made.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! Restoring a backup: commands into empty maps. One that was interrupted is taken up again.
 //!
-//! A key says in each map that a restore is under way there. In the first group's map it stands until all groups have
-//! theirs: so a group that has something, and not that key, has everything.
+//! A key says in each map that a restore is under way there, and of what. All maps have it before anything is set in one of
+//! them, so none that is in use is taken for one of the restore's. Once all have everything the first one's says that, and
+//! the keys go, the first one's last.
 
 use std::time::Instant;
 
+use checksum::crc32c;
 use formats::kv_backup::{Backup, Section};
 use formats::message::kv_range::KvRange;
 use formats::registry::{self, ClusterRecord};
@@ -37,30 +39,34 @@ impl Client {
         if !backup.groups.is_empty() && self.group() != GroupId::ROOT {
             return Err(BackupFailure::OfGroups);
         }
-        let name = format!("backup of {} at {}", backup.cluster, backup.first.index).into_bytes();
-        self.begin_restore(&name, &backup)?;
-        let mut count = self.fill(&backup.first)?;
-        for (group, section) in &backup.groups {
-            let restored = self.restore_group(group, section, &name);
-            self.turn_to(GroupId::ROOT);
-            count += restored?;
+        let name = format!("backup {:08x} of {} at {}", crc32c(file), backup.cluster, backup.first.index);
+        let (name, filled) = (name.clone().into_bytes(), (name + ", filled").into_bytes());
+        if self.get(UNDER_WAY)?.as_ref() != Some(&filled) {
+            self.begin_restore(&name, &backup)?;
+            self.in_groups(&backup, |client, section| client.fill(section))?;
+            self.fill(&backup.first)?;
+            let before = self.test_and_set(UNDER_WAY, Some(&name), Some(&filled))?;
+            if before.as_ref() != Some(&name) {
+                return Err(BackupFailure::AnotherUnderWay);
+            }
         }
-        self.end_restore(&name)?;
-        Ok(count)
+        self.in_groups(&backup, |client, _| client.delete(UNDER_WAY))?;
+        self.delete(UNDER_WAY)?;
+        Ok(self.count_of(&backup))
     }
 
-    /// Makes a group, and restores what is its own. Nothing, where that was done before.
-    fn restore_group(&mut self, group: &str, section: &Section, name: &[u8]) -> Result<u64, BackupFailure> {
-        self.make_group(group)?;
-        self.use_made(group)?;
-        match self.mark(name) {
-            Ok(()) => {}
-            Err(BackupFailure::NotEmpty(_)) => return Ok(0),
-            Err(other) => return Err(other),
+    /// Does something in each of the other groups.
+    fn in_groups(
+        &mut self,
+        backup: &Backup,
+        mut act: impl FnMut(&mut Self, &Section) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for (group, section) in &backup.groups {
+            let done = self.use_made(group).and_then(|()| act(self, section));
+            self.turn_to(GroupId::ROOT);
+            done?;
         }
-        let count = self.fill(section)?;
-        self.end_restore(name)?;
-        Ok(count)
+        Ok(())
     }
 
     /// Uses a group that was made a moment ago: the member that is asked may not know it yet.
@@ -74,46 +80,61 @@ impl Client {
         }
     }
 
-    /// Sets all pairs of a group. How many.
-    fn fill(&mut self, section: &Section) -> Result<u64, Error> {
-        let (mut count, mut steps, mut bytes) = (0, Steps::new(), 0);
-        let is_whole = self.scope == Scope::Whole;
-        for (key, value) in section.pairs.iter().filter(|(key, _)| !(is_whole && is_groups_own(key))) {
+    /// Sets all pairs of a group.
+    fn fill(&mut self, section: &Section) -> Result<(), Error> {
+        let (mut steps, mut bytes, scope) = (Steps::new(), 0, self.scope);
+        for (key, value) in section.pairs.iter().filter(|(key, _)| is_restored(scope, key)) {
             if steps.len() == STEPS || bytes > STEP_BYTES {
                 self.sequence(std::mem::take(&mut steps))?;
                 bytes = 0;
             }
             bytes += key.len() + value.len();
             steps = steps.set(key.clone(), value.clone());
-            count += 1;
         }
-        if !steps.is_empty() {
-            self.sequence(steps)?;
-        }
-        Ok(count)
+        if steps.is_empty() { Ok(()) } else { self.sequence(steps).map(drop) }
     }
 
-    /// Looks whether everything can be restored, unless that was begun before, and says that it is under way.
+    /// How many pairs a backup restores.
+    fn count_of(&self, backup: &Backup) -> u64 {
+        let sections = backup.groups.values().chain([&backup.first]);
+        sections.flat_map(|section| section.pairs.keys()).filter(|key| is_restored(self.scope, key)).count()
+            as u64
+    }
+
+    /// Says in all maps that it is under way, unless that was said before. Where one holds something, it is said nowhere.
     fn begin_restore(&mut self, name: &[u8], backup: &Backup) -> Result<(), BackupFailure> {
-        let under_way = self.get(UNDER_WAY)?;
+        let was_begun = self.get(UNDER_WAY)?.is_some();
         // With the answer, the cluster is known.
         let record = backup.first.pairs.get(registry::CLUSTER_KEY).filter(|_| backup.is_whole);
         let record: Option<ClusterRecord> = record.and_then(|record| registry::decode(record));
         if let Some(other) = record.filter(|record| record.identity != self.cluster()) {
             return Err(BackupFailure::OtherCluster(other.identity));
         }
-        if under_way.is_none() && !backup.groups.is_empty() {
-            let there = self.groups()?.into_iter().filter(|group| backup.groups.contains_key(&group.name));
-            for group in there.collect::<Vec<_>>() {
-                self.turn_to(group.group);
-                let first = self.first_key();
-                self.turn_to(GroupId::ROOT);
-                if let Some(key) = first? {
-                    return Err(BackupFailure::NotEmpty(key));
+        self.mark(name)?;
+        let mut marked = Vec::new();
+        for group in backup.groups.keys() {
+            let begun = self.make_group(group).map_err(Into::into);
+            let begun = begun.and_then(|()| Ok(self.use_made(group)?)).and_then(|()| self.mark(name));
+            self.turn_to(GroupId::ROOT);
+            if let Err(failure) = begun {
+                if !was_begun {
+                    self.unmark(&marked)?;
                 }
+                return Err(failure);
             }
+            marked.push(group.as_str());
         }
-        self.mark(name)
+        Ok(())
+    }
+
+    /// Takes back that a restore is under way: nothing was restored yet.
+    fn unmark(&mut self, groups: &[&str]) -> Result<(), Error> {
+        for group in groups {
+            let done = self.use_made(group).and_then(|()| self.delete(UNDER_WAY));
+            self.turn_to(GroupId::ROOT);
+            done?;
+        }
+        self.delete(UNDER_WAY)
     }
 
     /// Says in a map that holds nothing that a restore is under way; nothing, where that was said before.
@@ -132,24 +153,15 @@ impl Client {
         }
     }
 
-    fn end_restore(&mut self, name: &[u8]) -> Result<(), Error> {
-        self.sequence(Steps::new().assert(UNDER_WAY, Some(name)).delete(UNDER_WAY)).map(drop)
-    }
-
     /// The first key that is not the group's own.
     fn first_key(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        let is_whole = self.scope == Scope::Whole;
-        for key in self.keys(KvRange::ALL, false) {
-            let key = key?;
-            if !(is_whole && is_groups_own(&key)) {
-                return Ok(Some(key));
-            }
-        }
-        Ok(None)
+        let scope = self.scope;
+        let mut keys = self.keys(KvRange::ALL, false);
+        keys.find(|key| key.as_ref().is_ok_and(|key| is_restored(scope, key)) || key.is_err()).transpose()
     }
 }
 
-/// Whether a key of the map is about the servers and members that keep it, and about no others.
-fn is_groups_own(key: &[u8]) -> bool {
-    formats::kv_scope::GROUP_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+/// Whether a key is restored: not what a whole map says of its own servers, members and groups.
+fn is_restored(scope: Scope, key: &[u8]) -> bool {
+    scope != Scope::Whole || !formats::kv_scope::GROUP_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }

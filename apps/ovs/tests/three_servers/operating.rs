@@ -109,7 +109,15 @@ fn groups_are_made_used_backed_up_and_dropped() {
     other.start(1);
     let admin = other.folder.path().join("clients/admin/ovs.toml");
     let there = |arguments: &[&str]| ovs(&[&["kv"], arguments, &["--config", path(&admin)]].concat());
+    // A group that is in use is not restored into, and then nothing is.
+    there(&["group", "create", "jobs"]);
+    there(&["set", "mine", "1", "--group", "jobs"]);
+    let (code, why) = refused(&["kv", "restore", path(&file), "--config", path(&admin)]);
+    assert!(code == 4 && why.contains("not empty (there is key \"mine\")"), "{code} {why}");
+    assert_eq!(there(&["count", ""]), "0\n");
+    there(&["delete", "mine", "--group", "jobs"]);
     assert!(there(&["restore", path(&file)]).contains("restored 3 keys"));
+    assert!(there(&["backup", path(&file.with_extension("again"))]).contains("and 2 more groups"));
     assert_eq!(there(&["get", "colour"]), "green\n");
     assert_eq!(there(&["get", "colour", "--group", "jobs"]), "red\n");
     assert_eq!(there(&["get", "holder", "--group", "locks"]), "ann\n");

@@ -91,7 +91,8 @@ fn a_restore_that_was_interrupted_goes_on_and_nothing_is_restored_over_something
     }
     // As far as a restore comes before it is interrupted.
     let backup = formats::kv_backup::Backup::read(&file)?;
-    let name = |index| format!("backup of {} at {index}", backup.cluster).into_bytes();
+    let crc = checksum::crc32c(&file);
+    let name = |index| format!("backup {crc:08x} of {} at {index}", backup.cluster).into_bytes();
     let under_way = |index| {
         let mut other = new_client();
         other
@@ -104,6 +105,12 @@ fn a_restore_that_was_interrupted_goes_on_and_nothing_is_restored_over_something
     let mut other = under_way(backup.first.index)?;
     assert_eq!(other.restore(&file)?, 1);
     assert_eq!(all(&mut other)?, all(&mut client)?);
+    // Everything was there, and it only was not said yet: what was changed since stays.
+    let mut other = under_way(backup.first.index)?;
+    let filled = [name(backup.first.index), b", filled".to_vec()].concat();
+    other.set(b"\xff\xffrestore under way", &filled)?;
+    assert_eq!(other.restore(&file)?, 1);
+    assert_eq!(all(&mut other)?, [(b"k".to_vec(), b"old".to_vec())].into());
     Ok(())
 }
 
