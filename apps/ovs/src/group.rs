@@ -141,21 +141,18 @@ pub(crate) fn membership(config: &ServerConfig) -> Result<Option<Membership>, Fa
     }
 }
 
-/// The members that a server is to the group, as the first server says that knows: one, but for moments.
+/// The members that a server is to the group, as who has heard most of the group says: one, but for moments.
 ///
 /// # Errors
 /// When no server answers, or the server has none.
 pub(crate) fn members_of(config: &ServerConfig, server: ServerId) -> Result<Vec<Member>, Failure> {
-    let mut dial = dial(config)?;
-    let membership = dial.servers().into_iter().find_map(|asked| {
-        match ask_one(&mut dial, config, asked, AdminBody::Status) {
-            Some(AdminAnswer::Status(RoleStatus::KvMember { members, .. })) if !members.voters.is_empty() => {
-                Some(members)
-            }
-            _ => None,
+    let known = all_told(config, |_| true).into_iter().filter_map(|(_, status)| match status {
+        RoleStatus::KvMember { term, commit, members, .. } if !members.voters.is_empty() => {
+            Some(((term, commit), members))
         }
+        _ => None,
     });
-    let Some(Membership { voters, learners }) = membership else {
+    let Some((_, Membership { voters, learners })) = known.max_by_key(|(heard, _)| *heard) else {
         return Err(Failure::new(ExitCode::NotRunning, "no server of the KV's group answers"));
     };
     let its: Vec<_> =
@@ -166,24 +163,34 @@ pub(crate) fn members_of(config: &ServerConfig, server: ServerId) -> Result<Vec<
     }
 }
 
+/// What every server that is meant and answers says of itself and of the group.
+fn all_told(config: &ServerConfig, is_meant: impl Fn(ServerId) -> bool) -> Vec<(ServerId, RoleStatus)> {
+    let Ok(mut dial) = dial(config) else { return Vec::new() };
+    let servers = dial.servers().into_iter().filter(|server| is_meant(*server));
+    let told = servers.filter_map(|server| match ask_one(&mut dial, config, server, AdminBody::Status) {
+        Some(AdminAnswer::Status(status)) => Some((server, status)),
+        _ => None,
+    });
+    told.collect()
+}
+
 /// Refuses to begin a KV where another server that answers has one in which this server is no member: there would be two
 /// under one name, and who asks all servers would hear now one, now the other.
 ///
 /// # Errors
 /// When there is one.
 pub(crate) fn refuse_another(config: &ServerConfig) -> Result<(), Failure> {
-    let Some((other, status)) = told(config) else { return Ok(()) };
-    let is_of = match &status {
+    let is_another = |(_, status): &(ServerId, RoleStatus)| match status {
         // It has only begun to, or waits for this server.
         RoleStatus::KvMember { members, .. } => {
             let mut all = members.voters.iter().chain(&members.learners);
-            members.voters.is_empty() || all.any(|member| server_of(*member) == config.server)
+            !members.voters.is_empty() && !all.any(|member| server_of(*member) == config.server)
         }
-        _ => false,
+        _ => true,
     };
-    match is_of {
-        true => Ok(()),
-        false => Err(Failure::refused(format!(
+    match all_told(config, |server| server != config.server).into_iter().find(is_another) {
+        None => Ok(()),
+        Some((other, _)) => Err(Failure::refused(format!(
             "server {other} keeps a KV of this cluster, and server {me} is not in it: a second one would be another KV under the \
              same name. `ovs kv join` makes server {me} a member of that one",
             me = config.server

@@ -101,7 +101,10 @@ fn rotate(path: &Path) -> io::Result<File> {
     for pair in files.windows(2).rev().filter(|pair| pair[0].exists()) {
         std::fs::rename(&pair[0], &pair[1])?;
     }
-    open(path)
+    let file = open(path)?;
+    // The names too, before a line in the new file counts.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+    Ok(file)
 }
 
 /// Writes until nobody has anything to say any more, or the disk fails: then nothing is taken any more.

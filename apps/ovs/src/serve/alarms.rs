@@ -27,6 +27,8 @@ pub(super) struct Alarms {
     trust: Trust,
     certificates: String,
     next: Instant,
+    /// The trouble that was there when it was looked last, and the last that was told.
+    seen: Option<String>,
     trouble: Option<String>,
     days_left: Option<u64>,
 }
@@ -41,6 +43,7 @@ impl Alarms {
             trust,
             certificates: config.certificates.display().to_string(),
             next: Instant::now() + EVERY,
+            seen: None,
             trouble: None,
             days_left: None,
         }
@@ -59,7 +62,10 @@ impl Alarms {
         }
     }
 
-    fn on_trouble(&mut self, trouble: Option<String>) {
+    /// Trouble that is there twice in a row is told: a start or a join takes its time.
+    fn on_trouble(&mut self, now: Option<String>) {
+        let before = std::mem::replace(&mut self.seen, now.clone());
+        let trouble = now.filter(|now| before.as_ref() == Some(now));
         match (&trouble, &self.trouble) {
             (Some(now), before) if before.as_ref() != Some(now) => tracing::error!("the KV: {now}"),
             (None, Some(_)) => tracing::info!("the KV: what was said before is over"),

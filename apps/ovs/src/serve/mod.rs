@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::roles::Role;
 use certificates::Credentials;
@@ -52,11 +52,8 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the KV still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is logged why this server is not in the group yet.
+/// How often the group is asked anew, and it is logged why this server is not in it yet.
 const JOIN_EVERY: Duration = Duration::from_secs(30);
-
-/// How long the group is left alone once it refused a server.
-const JOIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The place of the links among the nodes of a server.
 const LINKS_PLACE: u16 = 0xff00;
@@ -266,11 +263,13 @@ fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
     config.servers.remove(&config.server);
     let verb = if config.votes { KvGroupVerb::Add { member } } else { KvGroupVerb::AddLearner { member } };
     let ask = move || loop {
+        let asked = Instant::now();
         match group::ask(&config, verb, JOIN_EVERY) {
             Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
             Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
         }
-        std::thread::sleep(JOIN_PAUSE);
+        // What was refused at once is not asked for again and again.
+        std::thread::sleep(JOIN_EVERY.saturating_sub(asked.elapsed()));
     };
     let thread = std::thread::Builder::new().name("join".into()).spawn(ask);
     thread.map(drop).map_err(|error| Failure::system("starting a thread", &error))
