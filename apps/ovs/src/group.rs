@@ -146,15 +146,18 @@ pub(crate) fn membership(config: &ServerConfig) -> Result<Option<Membership>, Fa
 /// # Errors
 /// When no server answers, or the server has none.
 pub(crate) fn members_of(config: &ServerConfig, server: ServerId) -> Result<Vec<Member>, Failure> {
-    let known = all_told(config, |_| true).into_iter().filter_map(|(_, status)| match status {
+    let told = all_told(config, |_| true);
+    if told.is_empty() {
+        return Err(Failure::new(ExitCode::NotRunning, "no server of the KV's group answers"));
+    }
+    let known = told.into_iter().filter_map(|(_, status)| match status {
         RoleStatus::KvMember { term, commit, members, .. } if !members.voters.is_empty() => {
             Some(((term, commit), members))
         }
         _ => None,
     });
-    let Some((_, Membership { voters, learners })) = known.max_by_key(|(heard, _)| *heard) else {
-        return Err(Failure::new(ExitCode::NotRunning, "no server of the KV's group answers"));
-    };
+    // One that keeps the KV alone knows of no members.
+    let (_, Membership { voters, learners }) = known.max_by_key(|(heard, _)| *heard).unwrap_or_default();
     let its: Vec<_> =
         voters.into_iter().chain(learners).filter(|member| server_of(*member) == server).collect();
     match its.is_empty() {
@@ -186,7 +189,9 @@ pub(crate) fn refuse_another(config: &ServerConfig) -> Result<(), Failure> {
             let mut all = members.voters.iter().chain(&members.learners);
             !members.voters.is_empty() && !all.any(|member| server_of(*member) == config.server)
         }
-        _ => true,
+        // One that is only starting has nothing yet, and says so.
+        RoleStatus::Kv { index, trouble, .. } => *index > 0 || trouble.is_none(),
+        _ => false,
     };
     match all_told(config, |server| server != config.server).into_iter().find(is_another) {
         None => Ok(()),
