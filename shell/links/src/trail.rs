@@ -69,3 +69,26 @@ fn step(step: &KvStep) -> String {
         KvStep::Function { function, .. } => format!("Function({})", function.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glossary::GroupId;
+
+    fn set(key: &[u8]) -> KvRequest {
+        let command = KvCommand::Sequence(vec![KvStep::Set { key: key.to_vec(), value: Vec::new() }]);
+        KvRequest {
+            request: 1,
+            body: KvBody::Command { session: 1, sequence: 1, answered_below: 1, command },
+        }
+    }
+
+    #[test]
+    fn changes_beyond_users_keys_are_told_whichever_group_has_them() {
+        let of = |key: &[u8]| Message::KvOf(KvOf { group: GroupId(3), request: set(key) });
+        assert_eq!(asked(&Message::Kv(set(b"u/mine"))), None);
+        assert_eq!(asked(&of(b"u/mine")), None);
+        assert_eq!(asked(&Message::Kv(set(b"vdisk/1"))).as_deref(), Some("Set(vdisk/1)"));
+        assert_eq!(asked(&of(b"kv/leader")).as_deref(), Some("in group 3: Set(kv/leader)"));
+    }
+}
