@@ -8,17 +8,23 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::cluster::Cluster;
 use crate::process::Program;
 use crate::server::Server;
 
 /// The name of the vDisk that every case uses.
 pub(crate) const VDISK: &str = "disk1";
 
+/// How the first disk of the first of several servers is numbered.
+const FIRST_ASD_OF_SERVER: u32 = 1000;
+
 /// The server under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Against {
-    /// Ours.
+    /// Ours, one process: `ovs up`.
     Ovs,
+    /// Ours, one of three servers that keep one KV: `ovs serve`.
+    ThreeServers,
     /// nbdkit's file plugin.
     Nbdkit,
     /// qemu-nbd on a raw file.
@@ -44,9 +50,9 @@ impl Bed {
         self.folder.join(name)
     }
 
-    /// The data directory of the cluster.
+    /// The data directory of the server that has the vDisks.
     pub(crate) fn data(&self) -> PathBuf {
-        self.path("d")
+        self.path(if self.against == Against::ThreeServers { "c/server-1/data" } else { "d" })
     }
 
     /// The binary under test.
@@ -57,6 +63,18 @@ impl Bed {
     /// A verb of our command line, for the cluster of this bed: `ovs VERB … --dir D`.
     pub(crate) fn ovs(&self, verb: &str) -> Program {
         Program::new(&self.ovs).words(verb).arg("--dir").arg(self.data())
+    }
+
+    /// The name of a disk of that server, by its place from 0 on.
+    pub(crate) fn asd(&self, place: u32) -> String {
+        let first = if self.against == Against::ThreeServers { FIRST_ASD_OF_SERVER } else { 0 };
+        format!("asd-{}", first + place)
+    }
+
+    /// Does this to disks of that server.
+    pub(crate) fn osds(&self, verb: &str, places: &[u32]) -> Result<()> {
+        let each = |place: &u32| self.ovs(&format!("osd {verb} {}", self.asd(*place))).run().map(drop);
+        places.iter().try_for_each(each)
     }
 
     /// Makes a cluster with one vDisk of that size (such as `1GiB`) and starts it, up to `ready`.
@@ -70,6 +88,11 @@ impl Bed {
                     .to_vec();
                 first.extend(["--vdisk".to_owned(), format!("{VDISK}:{size}")]);
                 Server::start_ovs(&self.ovs, &self.data(), port, &first, self.frames, &log)
+            }
+            Against::ThreeServers => {
+                let cluster = Cluster::new(self, &["kv,asd,volume-driver,edge", "kv", "kv"], size)?;
+                let (guests, others) = cluster.start_all()?;
+                Ok(guests.beside(others))
             }
             Against::Nbdkit | Against::QemuNbd => {
                 let image = self.path("image");

@@ -7,6 +7,7 @@
 
 mod bed;
 mod cases;
+mod cluster;
 mod guest;
 mod history;
 mod nbd;
@@ -39,7 +40,8 @@ struct Arguments {
     /// Run those cases that carry much between roles, with every message encoded through a socket.
     #[arg(long)]
     frames: bool,
-    /// The server: ours, or a reference that proves that the cases ask for nothing odd.
+    /// The server: ours, ours in a cluster whose KV is of three servers, or a reference that proves that the cases ask for
+    /// nothing odd.
     #[arg(long, value_enum, default_value = "ovs")]
     against: Against,
     /// The binary under test; by default the one beside this program.

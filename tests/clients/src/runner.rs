@@ -35,7 +35,7 @@ pub(crate) fn run_all(
     against: Against,
     frames: bool,
 ) -> Result<bool> {
-    if against == Against::Ovs {
+    if matches!(against, Against::Ovs | Against::ThreeServers) {
         ensure!(ovs.is_file(), "{} is missing: cargo build --release --package ovs", ovs.display());
     }
     let shared = Shared { program, ovs, against, frames };

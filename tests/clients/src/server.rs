@@ -42,6 +42,8 @@ pub(crate) struct Server {
     port: u16,
     log: PathBuf,
     child: Child,
+    /// Servers that run as long as this one is kept, whatever is done to it.
+    beside: Vec<Server>,
 }
 
 impl Server {
@@ -155,9 +157,15 @@ impl Server {
             .stderr(file)
             .spawn()
             .with_context(|| format!("cannot start {}", start.program.display()))?;
-        let mut server = Server { start, port, log: log.to_owned(), child };
+        let mut server = Server { start, port, log: log.to_owned(), child, beside: Vec::new() };
         server.await_ready(said_before)?;
         Ok(server)
+    }
+
+    /// Keeps these servers, which it needs.
+    pub(crate) fn beside(mut self, others: Vec<Server>) -> Self {
+        self.beside = others;
+        self
     }
 
     fn await_ready(&mut self, said_before: u64) -> Result<()> {

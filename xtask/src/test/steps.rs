@@ -130,6 +130,21 @@ pub(crate) const STEPS: &[Step] = &[
         ]),
     },
     Step {
+        name: "clients-three",
+        checks: "the same against a server of three that keep one KV",
+        work: Work::Cargo(&[
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "clients-test",
+            "--",
+            "--against",
+            "three-servers",
+        ]),
+    },
+    Step {
         name: "kv-faults",
         checks: "three servers, killed, stopped, cut off, with slow and full disks",
         work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "kv-faults"]),

@@ -124,7 +124,7 @@ fn volume_driver_text(config: &VolumeDriverConfig) -> String {
     format!(
         "
 # The vDisks of the cluster: one volume driver for now. What stands here is settled at the first start, and may be left
-# out at others; vdisks are made where they aren't there.
+# out at others; vdisks are made where they aren't there, and may have grown since.
 [volume-driver]
 # How data is spread: k data and m parity fragments, safe at c, at most x of them on one server; policies to be tried in
 # order. Any one server may be lost where c - x is k or more, as with 2,2,4,2 over three servers of two disks.

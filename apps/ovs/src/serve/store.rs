@@ -144,7 +144,7 @@ impl Store {
         let Some(record) = self.await_disks(&mut asker, record)? else { return Ok(()) };
         let wanted = self.config.storage.volume_driver.as_ref().map_or(Vec::new(), |it| it.vdisks.clone());
         let known = self.wait("waits for the KV", || {
-            let checked = registry::check_vdisks(&mut asker, &wanted);
+            let checked = registry::check_vdisks(&mut asker, &wanted, registry::SaidBy::Configuration);
             let (layout, asker, record) = (&self.layout, &mut asker, record.clone());
             patient(checked.and_then(|()| {
                 registry::settle_write_buffer(layout, asker, entropy, record, self.accept_loss)

@@ -97,24 +97,47 @@ pub(crate) fn vdisks(asker: &mut Asker) -> Result<Vec<StoredVdisk>, Failure> {
     }
 }
 
+/// Where it is said which vDisks there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SaidBy {
+    /// Flags of this start.
+    Flags,
+    /// A file that says the same at every start, so that what it names may have grown since.
+    Configuration,
+}
+
+impl SaidBy {
+    fn contradiction(self, name: &VdiskName, wanted: ByteCount, there: ByteCount) -> Option<String> {
+        match self {
+            SaidBy::Flags if there != wanted => Some(format!(
+                "--vdisk {name}:{wanted} contradicts the vDisk that is there: it has {there}; leave the flag out, or grow it \
+                 with ovs vdisk resize"
+            )),
+            SaidBy::Configuration if there < wanted => Some(format!(
+                "{name}:{wanted} in [volume-driver] vdisks contradicts the vDisk that is there: it has {there}; say that \
+                 there, or nothing, and grow it with ovs vdisk resize once this server runs"
+            )),
+            _ => None,
+        }
+    }
+}
+
 /// Refuses vDisks that are there with another size than the one asked for.
-pub(crate) fn check_vdisks(asker: &mut Asker, wanted: &[(VdiskName, ByteCount)]) -> Result<(), Failure> {
+pub(crate) fn check_vdisks(
+    asker: &mut Asker,
+    wanted: &[(VdiskName, ByteCount)],
+    said_by: SaidBy,
+) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
     }
     let there = vdisks(asker)?;
-    for (name, size) in wanted {
-        let known =
-            there.iter().map(|(_, _, vdisk)| vdisk).find(|vdisk| vdisk.name == *name && !vdisk.deleting);
-        if let Some(vdisk) = known.filter(|vdisk| vdisk.size != *size) {
-            return Err(Failure::refused(format!(
-                "--vdisk {name}:{size} contradicts the vDisk that is there: it has {}; leave the flag out, or grow it \
-                 with ovs vdisk resize",
-                vdisk.size
-            )));
-        }
-    }
-    Ok(())
+    let sizes = |name: &VdiskName| {
+        there.iter().map(|(_, _, vdisk)| vdisk).find(|vdisk| vdisk.name == *name && !vdisk.deleting)
+    };
+    let contradicts =
+        |(name, size): &(VdiskName, ByteCount)| said_by.contradiction(name, *size, sizes(name)?.size);
+    wanted.iter().find_map(contradicts).map_or(Ok(()), |why| Err(Failure::refused(why)))
 }
 
 /// Deals with a write buffer that is not the one the record names: refuses when it may have held data that is
@@ -180,5 +203,19 @@ fn change(asker: &mut Asker, steps: Vec<KvStep>) -> Result<(), Failure> {
     match asker.command(KvCommand::Sequence(steps))? {
         KvAnswer::Done(_) => Ok(()),
         answer => Err(not_stored(&answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_configuration_names_may_have_grown() {
+        let name = VdiskName::new("disk1").unwrap();
+        let said =
+            |by: SaidBy, there: u64| by.contradiction(&name, ByteCount(2 << 30), ByteCount(there << 30));
+        assert_eq!([1, 2, 3].map(|there| said(SaidBy::Flags, there).is_some()), [true, false, true]);
+        assert_eq!([1, 2, 3].map(|there| said(SaidBy::Configuration, there).is_some()), [true, false, false]);
     }
 }

@@ -199,7 +199,7 @@ fn next_start(
     settings::check_against_stored(arguments, &record)?;
     limits::raise_descriptors(record.osds.len())?;
     let absent = folders::check_asds(layout, record.identity, &record.osds)?;
-    registry::check_vdisks(&mut asker, &arguments.vdisk)?;
+    registry::check_vdisks(&mut asker, &arguments.vdisk, registry::SaidBy::Flags)?;
     let accept = arguments.accept_write_buffer_loss;
     let record = registry::settle_write_buffer(layout, &mut asker, entropy, record, accept)?;
     let wanted = arguments.vdisk.clone();

@@ -9,7 +9,7 @@ use crate::process::Program;
 use crate::server::Server;
 
 /// The disk that is away.
-const AWAY: &str = "asd-3";
+const AWAY: u32 = 3;
 
 /// How long its room may take to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,25 +17,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Once the cluster goes on, and once it restarts before the disk is back.
 pub(crate) fn a_deleted_vdisk_leaves_nothing_on_a_disk_that_was_away(bed: &Bed) -> Result<()> {
     let mut server = bed.up("256MiB")?;
+    let away = &bed.asd(AWAY);
     for restarts in [false, true] {
         // The second time its name is free again.
         fill(bed, &server)?;
-        let before = keys(bed, AWAY)?;
+        let before = keys(bed, away)?;
         ensure!(before > 0, "the disk holds something of the vDisk");
-        bed.ovs(&format!("osd stop {AWAY}")).run()?;
+        bed.osds("stop", &[AWAY])?;
         bed.ovs("vdisk delete passing --yes").run()?;
         // The disks that are there are clean before it is back.
-        wait_for_room(bed, "asd-2")?;
+        wait_for_room(bed, &bed.asd(2))?;
         if restarts {
             server.stop()?;
             server.start_again(&[])?;
         } else {
-            bed.ovs(&format!("osd start {AWAY}")).run()?;
-            ensure!(keys(bed, AWAY)? == before, "it has missed the deletion");
+            bed.osds("start", &[AWAY])?;
+            ensure!(keys(bed, away)? == before, "it has missed the deletion");
         }
-        wait_for_room(bed, AWAY)?;
+        wait_for_room(bed, away)?;
         let osds = bed.ovs("osd list").run()?;
-        ensure!(osds.contains(AWAY), "it serves: {osds}");
+        ensure!(osds.contains(away), "it serves: {osds}");
     }
     Ok(())
 }

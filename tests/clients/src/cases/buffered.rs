@@ -22,16 +22,12 @@ pub(crate) fn status_tells_what_is_not_safe_yet(bed: &Bed) -> Result<()> {
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
     check_told(bed, 0)?;
     // Five disks are fewer than an upload has to reach.
-    for osd in [1, 2, 3] {
-        bed.ovs(&format!("osd stop asd-{osd}")).run()?;
-    }
+    bed.osds("stop", &[1, 2, 3])?;
     io(&server, &["write -P 2 16M 8M", "flush"])?;
     check_told(bed, 8 << 20)?;
     bed.ovs(&format!("vdisk sync {VDISK} --timeout 2")).refused_with(TIMED_OUT)?;
     check_told(bed, 8 << 20)?;
-    for osd in [1, 2, 3] {
-        bed.ovs(&format!("osd start asd-{osd}")).run()?;
-    }
+    bed.osds("start", &[1, 2, 3])?;
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
     check_told(bed, 0)?;
     server.kill()?;

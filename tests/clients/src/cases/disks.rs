@@ -52,9 +52,9 @@ fn check_file_system(bed: &Bed, server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn remove_disks(bed: &Bed, disks: &[&str]) -> Result<()> {
+fn remove_disks(bed: &Bed, disks: &[u32]) -> Result<()> {
     for disk in disks {
-        let folder = bed.data().join(disk);
+        let folder = bed.data().join(bed.asd(*disk));
         ensure!(Path::new(&folder).is_dir(), "{} is not there", folder.display());
         std::fs::remove_dir_all(&folder)?;
     }
@@ -68,12 +68,12 @@ pub(crate) fn ext4_survives_two_lost_disks(bed: &Bed) -> Result<()> {
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
     check_file_system(bed, &server)?;
     server.stop()?;
-    remove_disks(bed, &["asd-2", "asd-5"])?;
+    remove_disks(bed, &[2, 5])?;
     server.start_again(&[])?;
     check_file_system(bed, &server)?;
     let status = bed.ovs("status").run()?;
     ensure!(status.contains("degraded"), "status says that it is degraded");
-    ensure!(status.contains("asd-2") && status.contains("asd-5"), "status names the lost disks");
+    ensure!([2, 5].iter().all(|disk| status.contains(&bed.asd(*disk))), "status names the lost disks");
     // And what is written now lands on the disks that are left.
     Program::new("qemu-io")
         .words("-f raw -c")
@@ -93,7 +93,7 @@ pub(crate) fn too_many_lost_disks_say_so(bed: &Bed) -> Result<()> {
     let mut server = bed.up("1GiB")?;
     fill_beyond_the_write_buffer(bed, &server)?;
     server.stop()?;
-    remove_disks(bed, &["asd-0", "asd-1", "asd-2", "asd-3", "asd-4"])?;
+    remove_disks(bed, &[0, 1, 2, 3, 4])?;
     server.start_again(&[])?;
     check_what_is_left(bed, &server)
 }
@@ -103,8 +103,8 @@ pub(crate) fn too_many_damaged_disks_say_so(bed: &Bed) -> Result<()> {
     let mut server = bed.up("1GiB")?;
     fill_beyond_the_write_buffer(bed, &server)?;
     server.stop()?;
-    for osd in 0..5 {
-        for file in bed.data().join(format!("asd-{osd}")).read_dir()? {
+    for disk in 0..5 {
+        for file in bed.data().join(bed.asd(disk)).read_dir()? {
             let file = file?.path();
             if !file.ends_with("identity") {
                 OpenOptions::new().write(true).open(file)?.write_all_at(&[0xa5; 64 << 10], 0)?;
@@ -130,7 +130,7 @@ fn check_what_is_left(bed: &Bed, server: &Server) -> Result<()> {
         &["read -P 0 0 16M", "write -P 9 900M 8M", "flush", "read -P 9 900M 8M", "read -P 0 908M 16M"],
     )?;
     let osds = bed.ovs("osd list").run()?;
-    ensure!(["asd-0", "asd-4"].iter().all(|name| osds.contains(name)), "the disks are listed: {osds}");
+    ensure!([0, 4].iter().all(|disk| osds.contains(&bed.asd(*disk))), "the disks are listed: {osds}");
     Ok(())
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn a_vdisk_without_its_logs_says_so(bed: &Bed) -> Result<()> {
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
     server.stop()?;
     std::fs::remove_dir_all(bed.data().join("write-buffer"))?;
-    remove_disks(bed, &["asd-0", "asd-1", "asd-2", "asd-3", "asd-4"])?;
+    remove_disks(bed, &[0, 1, 2, 3, 4])?;
     server.start_again(&[])?;
     let status = bed.ovs("status").run()?;
     ensure!(status.contains("disk1 does not serve: TLog"), "status says what is lost: {status}");

@@ -117,27 +117,24 @@ pub(crate) fn fio_verifies_while_the_vdisk_grows(bed: &Bed) -> Result<()> {
 /// others. What it flushed is verified while disks are away, and when all are back.
 pub(crate) fn fio_verifies_while_disks_stop_and_start(bed: &Bed) -> Result<()> {
     const PHASES: u64 = 3;
-    let osds = |verb: &str, disks: [u32; 2]| -> Result<()> {
-        disks.iter().try_for_each(|disk| bed.ovs(&format!("osd {verb} asd-{disk}")).run().map(drop))
-    };
     let server = bed.up("1GiB")?;
     std::thread::scope(|scope| {
         let phase = |seed| forget(&server).and_then(|()| fio(bed, &server, Job::Write, seed));
         let writer = scope.spawn(move || (1..=PHASES).try_for_each(phase));
         let mut rounds = 0;
         while !writer.is_finished() {
-            osds("stop", [3, 6])?;
+            bed.osds("stop", &[3, 6])?;
             ensure!(bed.ovs("status").run()?.contains("degraded"), "status says that two disks are away");
             rounds += u32::from(!writer.is_finished());
-            osds("start", [3, 6])?;
+            bed.osds("start", &[3, 6])?;
         }
         ensure!(rounds > 0, "disks were away while the client wrote");
         writer.join().map_err(|_| anyhow!("the thread of the client panicked"))?
     })?;
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
-    osds("stop", [1, 4])?;
+    bed.osds("stop", &[1, 4])?;
     fio(bed, &server, Job::Verify, PHASES)?;
-    osds("start", [1, 4])?;
+    bed.osds("start", &[1, 4])?;
     ensure!(bed.ovs("status").run()?.starts_with("healthy"), "all disks are back");
     fio(bed, &server, Job::Verify, PHASES)
 }

@@ -67,8 +67,8 @@ pub(crate) fn lost_ranges_are_named(bed: &Bed) -> Result<()> {
     let mut server = bed.up("1GiB")?;
     fill_beyond_the_write_buffer(bed, &server)?;
     server.stop()?;
-    for osd in 0..5 {
-        let files = bed.data().join(format!("asd-{osd}")).read_dir()?;
+    for disk in 0..5 {
+        let files = bed.data().join(bed.asd(disk)).read_dir()?;
         for file in
             files.filter_map(|file| Some(file.ok()?.path())).filter(|file| !file.ends_with("identity"))
         {

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 use super::group::of_client;
-use super::servers::{Cluster, LIMIT};
+use super::servers::LIMIT;
 use crate::bed::{Bed, VDISK, free_port};
+use crate::cluster::Cluster;
 use crate::process::Program;
 use crate::server::Server;
 
@@ -26,7 +27,7 @@ const LEARNED_AFTER: Duration = Duration::from_secs(5);
 
 /// The server of the guests runs no KV and is never started again. In the end none of the servers runs that it was told of.
 pub(crate) fn guests_go_on_while_all_servers_of_the_kv_are_replaced(bed: &Bed) -> Result<()> {
-    let mut cluster = Cluster::new(bed, &["kv", "kv", "kv", "asd,volume-driver,edge"])?;
+    let mut cluster = Cluster::new(bed, &["kv", "kv", "kv", "asd,volume-driver,edge"], "1GiB")?;
     let ports = [free_port()?, free_port()?, free_port()?];
     for port in ports {
         let words = format!("--address 127.0.0.1:{port} --roles kv");

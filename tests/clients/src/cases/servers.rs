@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::cut::kill_again_and_again;
 use super::fio::{Job, fio, forget};
 use crate::bed::{Bed, VDISK, free_port};
+use crate::cluster::Cluster;
 use crate::process::Program;
 use crate::server::Server;
 
@@ -21,88 +22,7 @@ const NOT_RUNNING: i32 = 3;
 /// How often the server of the vDisks is killed in full flight.
 const CUTS: u64 = 5;
 
-/// A cluster whose server of this number has the volume driver, and what it needs to be started.
-pub(super) struct Cluster<'a> {
-    bed: &'a Bed,
-    pub(super) ports: Vec<u16>,
-    nbd: u16,
-    guests: u16,
-}
-
-impl<'a> Cluster<'a> {
-    /// Makes one of a server for each of these roles. The first of them, all with a KV, begin its group.
-    pub(super) fn new(bed: &'a Bed, roles: &[&str]) -> Result<Self> {
-        let ports = roles.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
-        let mut init = bed.ovs("cluster init").arg(bed.path("c"));
-        for (server, (port, roles)) in (1..).zip(ports.iter().zip(roles)) {
-            init = init.words(&format!("--address 127.0.0.1:{port} --roles {server}={roles}"));
-        }
-        init.run()?;
-        let roles_with = |role: &str| roles.iter().filter(|roles| roles.contains(role)).count();
-        let guests = roles.iter().position(|roles| roles.contains("volume-driver")).context("one has it")?;
-        let cluster = Cluster { bed, ports, nbd: free_port()?, guests: u16::try_from(guests)? + 1 };
-        for (server, roles) in (1..).zip(roles) {
-            cluster.configure(server, roles_with("asd") > 1)?;
-            if roles.contains("kv") {
-                let all: Vec<_> = (1..=roles_with("kv")).map(|server| server.to_string()).collect();
-                cluster.kv(server, &format!("init --with {}", all.join(","))).run()?;
-            }
-        }
-        Ok(cluster)
-    }
-
-    /// Small disks and SCOs, and the vDisk. Where several servers have disks, they have two each, and any of them may go.
-    fn configure(&self, server: u16, is_spread: bool) -> Result<()> {
-        let path = self.bed.path(&format!("c/server-{server}/ovs.toml"));
-        let mut text = std::fs::read_to_string(&path)?;
-        if is_spread {
-            text = text.replace("disks = 8", "disks = 2");
-            text = text.replace("# policies = [\"4,2,6,6\"]", "policies = [\"2,2,4,2\", \"1,1,2,2\"]");
-        }
-        for (from, to) in [
-            ("# disk-size = \"10GiB\"".to_owned(), "disk-size = \"4GiB\"".to_owned()),
-            ("# sco-size = \"16MiB\"".to_owned(), "sco-size = \"4MiB\"".to_owned()),
-            ("# vdisks = [\"disk1:10GiB\"]".to_owned(), format!("vdisks = [\"{VDISK}:1GiB\"]")),
-            ("127.0.0.1:10809".to_owned(), format!("127.0.0.1:{}", self.nbd)),
-        ] {
-            text = text.replace(&from, &to);
-        }
-        Ok(std::fs::write(path, text)?)
-    }
-
-    pub(super) fn start(&self, server: u16) -> Result<Server> {
-        let config = self.bed.path(&format!("c/server-{server}/ovs.toml"));
-        let log = self.bed.path(&format!("server-{server}.log"));
-        match server == self.guests {
-            true => Server::start_for_guests(self.bed.ovs_binary(), &config, self.nbd, &log),
-            false => {
-                let port = self.ports[usize::from(server) - 1];
-                Server::start_serve(self.bed.ovs_binary(), &config, port, &log)
-            }
-        }
-    }
-
-    /// Starts all: that of the guests first, which waits for the others.
-    pub(super) fn start_all(&self) -> Result<(Server, Vec<Server>)> {
-        std::thread::scope(|scope| {
-            let guests = scope.spawn(|| self.start(self.guests));
-            let others = (1..=self.ports.len() as u16).filter(|server| *server != self.guests);
-            let others = others.map(|server| self.start(server)).collect::<Result<Vec<_>>>()?;
-            Ok((guests.join().map_err(|_| anyhow!("a thread panicked"))??, others))
-        })
-    }
-
-    pub(super) fn kv(&self, server: u16, words: &str) -> Program {
-        let config = self.bed.path(&format!("c/server-{server}/ovs.toml"));
-        self.bed.ovs("kv").words(words).arg("--config").arg(config)
-    }
-
-    /// A verb on vDisks or disks.
-    pub(super) fn verb(&self, words: &str) -> Program {
-        let data = self.bed.path(&format!("c/server-{}/data", self.guests));
-        Program::new(self.bed.ovs_binary()).words(words).arg("--dir").arg(data)
-    }
-
+impl Cluster<'_> {
     /// Which server leads the KV, as one of them says.
     pub(super) fn leader(&self, asked: u16) -> Result<u16> {
         let deadline = Instant::now() + LIMIT;
@@ -114,6 +34,16 @@ impl<'a> Cluster<'a> {
             ensure!(Instant::now() < deadline, "nobody leads: {status}");
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Waits until another server leads than did.
+    fn leader_is_another(&self, asked: u16, before: u16) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        while self.leader(asked)? == before {
+            ensure!(Instant::now() < deadline, "nobody else leads");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// Waits until so many disks serve.
@@ -151,7 +81,7 @@ fn written_under(bed: &Bed, guests: &Server, mut harm: impl FnMut() -> Result<()
 /// One server has disks and vDisks, three others the KV: its leader may die at any time, all of it for a while, and the
 /// server of the vDisks itself, and no guest is told of an error or misses what was acknowledged.
 pub(crate) fn guests_go_on_while_servers_of_the_kv_die(bed: &Bed) -> Result<()> {
-    let cluster = Cluster::new(bed, &["kv", "kv", "kv", "asd,volume-driver,edge"])?;
+    let cluster = Cluster::new(bed, &["kv", "kv", "kv", "asd,volume-driver,edge"], "1GiB")?;
     let (mut guests, mut servers) = cluster.start_all()?;
     let status = cluster.verb("status").run()?;
     ensure!(status.starts_with("healthy") && status.contains("KV            3 copies"), "{status}");
@@ -181,18 +111,6 @@ pub(crate) fn guests_go_on_while_servers_of_the_kv_die(bed: &Bed) -> Result<()> 
     servers.iter_mut().try_for_each(Server::stop)
 }
 
-impl Cluster<'_> {
-    /// Waits until another server leads than did.
-    fn leader_is_another(&self, asked: u16, before: u16) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        while self.leader(asked)? == before {
-            ensure!(Instant::now() < deadline, "nobody else leads");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
-}
-
 fn cuts_keep_what_was_acknowledged(guests: &mut Server) -> Result<()> {
     forget(guests)?;
     kill_again_and_again(guests, CUTS)
@@ -213,7 +131,7 @@ fn another_volume_driver_is_refused(cluster: &Cluster<'_>) -> Result<()> {
 
 /// One server has everything, and a lost write buffer is a loss that is to be accepted.
 pub(crate) fn one_server_has_every_role(bed: &Bed) -> Result<()> {
-    let cluster = Cluster::new(bed, &["kv,asd,volume-driver,edge"])?;
+    let cluster = Cluster::new(bed, &["kv,asd,volume-driver,edge"], "1GiB")?;
     let (mut guests, _) = cluster.start_all()?;
     fio(bed, &guests, Job::Write, 1)?;
     cuts_keep_what_was_acknowledged(&mut guests)?;
@@ -236,7 +154,7 @@ pub(crate) fn one_server_has_every_role(bed: &Bed) -> Result<()> {
 /// Three servers have a KV and two disks each: any one but that of the vDisks may die under writes, and all can be read
 /// without it.
 pub(crate) fn disks_of_other_servers_hold_what_guests_write(bed: &Bed) -> Result<()> {
-    let cluster = Cluster::new(bed, &["kv,asd,volume-driver,edge", "kv,asd", "kv,asd"])?;
+    let cluster = Cluster::new(bed, &["kv,asd,volume-driver,edge", "kv,asd", "kv,asd"], "1GiB")?;
     let (mut guests, mut servers) = cluster.start_all()?;
     cluster.wait_for_disks(6)?;
     let mut victim = 0;

@@ -49,8 +49,7 @@ pub(crate) fn stalled_backend_bounds_memory(bed: &Bed) -> Result<()> {
     let patch = ["write -P 9 1000M 8M", "flush"];
     qemu_io(&server, &patch)?;
     bed.ovs("vdisk sync").run()?;
-    let each_osd =
-        |verb: &str| (0..8).try_for_each(|osd| bed.ovs(&format!("osd {verb} {osd}")).run().map(drop));
+    let each_osd = |verb: &str| bed.osds(verb, &[0, 1, 2, 3, 4, 5, 6, 7]);
     each_osd("stop")?;
     let payload = vec![7_u8; LENGTH_BYTES];
     let mut connections = Vec::new();

@@ -123,12 +123,10 @@ pub(crate) fn osd_stops_and_starts(bed: &Bed) -> Result<()> {
     };
     io(&["write -P 1 0 64M", "flush"])?;
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
-    bed.ovs("osd stop asd-3").run()?;
-    bed.ovs("osd stop asd-6").run()?;
+    bed.osds("stop", &[3, 6])?;
     ensure!(bed.ovs("status").run()?.contains("degraded"), "two disks are missing, and status says so");
     io(&["read -P 1 0 64M", "write -P 2 64M 64M", "flush", "read -P 2 64M 64M"])?;
-    bed.ovs("osd start asd-3").run()?;
-    bed.ovs("osd start asd-6").run()?;
+    bed.osds("start", &[3, 6])?;
     bed.ovs(&format!("vdisk sync {VDISK}")).run()?;
     io(&["read -P 1 0 64M", "read -P 2 64M 64M"])?;
     server.stop()?;
