@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use certificates::Credentials;
-use consensus::{Member, Membership};
+use consensus::{LogIndex, Member, Membership};
 use formats::Message;
 use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb, RoleStatus};
 use formats::message::member::server_of;
@@ -11,8 +11,8 @@ use formats::registry::{self, ServerRecord};
 use glossary::ServerId;
 use kv_client::{Client, Dial, Scope, TlsDial};
 
-use crate::config::ServerConfig;
-use crate::conversation::converse;
+use crate::config::{ClientConfig, ServerConfig};
+use crate::conversation::{Error, converse};
 use crate::failure::{ExitCode, Failure};
 use crate::serve::{own_address, remembered};
 
@@ -22,12 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait before all are asked again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
-/// The servers that a configuration knows, and those that the KV named when this server last ran, as clients reach them.
-pub(crate) fn dial(config: &ServerConfig) -> Result<TlsDial, Failure> {
+/// How a server reaches the others: those that its configuration knows, and those that the KV named when it last ran.
+pub(crate) fn reach(config: &ServerConfig) -> ClientConfig {
+    let mut servers = config.servers.clone();
+    servers.extend(remembered(&config.data));
+    ClientConfig { cluster: config.cluster, certificates: config.certificates.clone(), servers }
+}
+
+/// The servers that a configuration knows, as clients reach them.
+pub(crate) fn dial(config: &ClientConfig) -> Result<TlsDial, Failure> {
     let credentials = Credentials::load(&config.certificates)
         .map_err(|error| Failure::refused(format!("the certificate can't be used: {error}")))?;
-    let named = remembered(&config.data);
-    let known = config.servers.iter().chain(&named).map(|(server, address)| (*server, address.to_string()));
+    let known = config.servers.iter().map(|(server, address)| (*server, address.to_string()));
     Ok(TlsDial::new(credentials, known.collect()))
 }
 
@@ -44,7 +50,7 @@ pub(crate) fn announce(config: &ServerConfig) -> Result<(), Failure> {
             format!("the KV's group is not told where this server is: {error}"),
         )
     };
-    let mut others = config.clone();
+    let mut others = reach(config);
     others.servers.remove(&config.server);
     let mut client = Client::connect(Box::new(dial(&others)?)).map_err(failed)?;
     client.within(Scope::Whole);
@@ -56,7 +62,7 @@ pub(crate) fn announce(config: &ServerConfig) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Why not, when the leader says so twice; why the last that answered didn't, when `patience` ended.
-pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) -> Result<(), Failure> {
+pub(crate) fn ask(config: &ClientConfig, verb: KvGroupVerb, patience: Duration) -> Result<(), Failure> {
     ask_for(config, &AdminBody::KvGroup(verb), patience)
 }
 
@@ -64,7 +70,7 @@ pub(crate) fn ask(config: &ServerConfig, verb: KvGroupVerb, patience: Duration) 
 ///
 /// # Errors
 /// As [`ask`].
-pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duration) -> Result<(), Failure> {
+pub(crate) fn ask_for(config: &ClientConfig, verb: &AdminBody, patience: Duration) -> Result<(), Failure> {
     let mut dial = dial(config)?;
     let until = Instant::now() + patience;
     let mut why = String::from("no server of [servers] can be reached");
@@ -103,7 +109,7 @@ pub(crate) fn ask_for(config: &ServerConfig, verb: &AdminBody, patience: Duratio
 }
 
 /// Whether a server leads the group that a verb is for, as it says itself.
-fn leads(dial: &mut TlsDial, config: &ServerConfig, server: ServerId, verb: &AdminBody) -> bool {
+fn leads(dial: &mut TlsDial, config: &ClientConfig, server: ServerId, verb: &AdminBody) -> bool {
     let body = match verb {
         AdminBody::KvGroupOf { name, .. } => AdminBody::KvStatusOf { name: name.clone() },
         _ => AdminBody::Status,
@@ -121,8 +127,9 @@ fn leads(dial: &mut TlsDial, config: &ServerConfig, server: ServerId, verb: &Adm
 /// # Errors
 /// When no other server answers.
 pub(crate) fn membership(config: &ServerConfig) -> Result<Option<Membership>, Failure> {
+    let (config, own) = (&reach(config), config.server);
     let mut dial = dial(config)?;
-    let others = dial.servers().into_iter().filter(|server| *server != config.server);
+    let others = dial.servers().into_iter().filter(|server| *server != own);
     let mut answers = 0;
     for server in others.collect::<Vec<_>>() {
         match ask_one(&mut dial, config, server, AdminBody::Status) {
@@ -145,7 +152,7 @@ pub(crate) fn membership(config: &ServerConfig) -> Result<Option<Membership>, Fa
 ///
 /// # Errors
 /// When no server answers, or the server has none.
-pub(crate) fn members_of(config: &ServerConfig, server: ServerId) -> Result<Vec<Member>, Failure> {
+pub(crate) fn members_of(config: &ClientConfig, server: ServerId) -> Result<Vec<Member>, Failure> {
     let told = all_told(config, |_| true);
     if told.is_empty() {
         return Err(Failure::new(ExitCode::NotRunning, "no server of the KV's group answers"));
@@ -166,8 +173,20 @@ pub(crate) fn members_of(config: &ServerConfig, server: ServerId) -> Result<Vec<
     }
 }
 
+/// Whether the group took out a member that knows of what it agreed upon up to an entry: others don't speak to it any more, so
+/// it can't hear so from them.
+pub(crate) fn has_taken_out(config: &ServerConfig, member: Member, commit: LogIndex) -> bool {
+    let is_without = |(_, status): &(ServerId, RoleStatus)| match status {
+        RoleStatus::KvMember { commit: theirs, members, .. } => {
+            *theirs >= commit && !members.voters.is_empty() && !members.contains(member)
+        }
+        _ => false,
+    };
+    all_told(&reach(config), |server| server != config.server).iter().any(is_without)
+}
+
 /// What every server that is meant and answers says of itself and of the group.
-fn all_told(config: &ServerConfig, is_meant: impl Fn(ServerId) -> bool) -> Vec<(ServerId, RoleStatus)> {
+fn all_told(config: &ClientConfig, is_meant: impl Fn(ServerId) -> bool) -> Vec<(ServerId, RoleStatus)> {
     let Ok(mut dial) = dial(config) else { return Vec::new() };
     let servers = dial.servers().into_iter().filter(|server| is_meant(*server));
     let told = servers.filter_map(|server| match ask_one(&mut dial, config, server, AdminBody::Status) {
@@ -193,7 +212,7 @@ pub(crate) fn refuse_another(config: &ServerConfig) -> Result<(), Failure> {
         RoleStatus::Kv { index, trouble, .. } => *index > 0 || trouble.is_none(),
         _ => false,
     };
-    match all_told(config, |server| server != config.server).into_iter().find(is_another) {
+    match all_told(&reach(config), |server| server != config.server).into_iter().find(is_another) {
         None => Ok(()),
         Some((other, _)) => Err(Failure::refused(format!(
             "server {other} keeps a KV of this cluster, and server {me} is not in it: a second one would be another KV under the \
@@ -210,8 +229,9 @@ pub(crate) fn status(config: &ServerConfig) -> Option<RoleStatus> {
 
 /// The same, and which server it is.
 pub(crate) fn told(config: &ServerConfig) -> Option<(ServerId, RoleStatus)> {
+    let (config, own) = (&reach(config), config.server);
     let mut dial = dial(config).ok()?;
-    let mut others = dial.servers().into_iter().filter(|server| *server != config.server);
+    let mut others = dial.servers().into_iter().filter(|server| *server != own);
     others.find_map(|server| match ask_one(&mut dial, config, server, AdminBody::Status) {
         Some(AdminAnswer::Status(status)) => Some((server, status)),
         _ => None,
@@ -219,23 +239,32 @@ pub(crate) fn told(config: &ServerConfig) -> Option<(ServerId, RoleStatus)> {
 }
 
 /// Asks one server. `None`: it doesn't answer.
-pub(crate) fn ask_one(
+fn ask_one(
     dial: &mut TlsDial,
-    config: &ServerConfig,
+    config: &ClientConfig,
     server: ServerId,
     body: AdminBody,
 ) -> Option<AdminAnswer> {
+    let asked = ask_server(dial, config, server, body, PATIENCE);
+    asked.inspect_err(|error| tracing::debug!(%server, "{error}")).ok()
+}
+
+/// Asks one server.
+///
+/// # Errors
+/// Why there is no answer.
+pub(crate) fn ask_server(
+    dial: &mut TlsDial,
+    config: &ClientConfig,
+    server: ServerId,
+    body: AdminBody,
+    patience: Duration,
+) -> Result<AdminAnswer, Error> {
     let question = Message::Admin(AdminRequest { request: 1, body });
-    let asked = dial.dial(server, PATIENCE).map_err(Into::into).and_then(|mut stream| {
-        stream.set_patience(PATIENCE)?;
-        converse(stream.as_mut(), config.cluster, server, &question)
-    });
-    match asked {
-        Ok(Message::AdminReply(reply)) => Some(reply.body),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::debug!(%server, "{error}");
-            None
-        }
+    let mut stream = dial.dial(server, patience)?;
+    stream.set_patience(patience)?;
+    match converse(stream.as_mut(), config.cluster, server, &question)? {
+        Message::AdminReply(reply) => Ok(reply.body),
+        _ => Err("it answers something else than it was asked".into()),
     }
 }

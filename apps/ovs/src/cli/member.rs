@@ -36,10 +36,10 @@ impl Serve {
     }
 }
 
-/// A server's configuration, and what goes before what it says.
+/// A configuration, and what goes before what it says.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Configured {
-    /// The server's configuration.
+    /// The server's configuration; a client's too for verbs that need no server of this machine.
     #[arg(long, value_name = "FILE", env = "OVS_CONFIG", hide_env_values = true)]
     pub(crate) config: PathBuf,
     /// Where to accept other servers and clients, instead of what the configuration says.
@@ -75,8 +75,10 @@ pub(crate) enum MemberVerb {
     /// Makes the data of a server that joins a group that runs, before its first `ovs serve`.
     #[command(after_help = "Example:\n  ovs kv join --config server-2/ovs.toml")]
     Join(MemberJoin),
-    /// Shows what a running server's KV is in its group.
-    #[command(after_help = "Example:\n  ovs kv status --config server-1/ovs.toml")]
+    /// Shows what a running server's KV is in its group; with a client's configuration, of all servers that it names.
+    #[command(
+        after_help = "Example:\n  ovs kv status --config server-1/ovs.toml\n  ovs kv status --config clients/admin/ovs.toml"
+    )]
     Status(MemberAsking),
     /// Lists the members of the group as a running server knows them: their servers, whether they vote, who leads.
     #[command(after_help = "Example:\n  ovs kv members --config server-1/ovs.toml")]
@@ -166,6 +168,8 @@ pub(crate) struct MemberSnapshot {
     #[command(flatten)]
     pub(crate) configured: Configured,
     #[command(flatten)]
+    pub(crate) at: At,
+    #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
 
@@ -244,6 +248,8 @@ impl Waiting {
 pub(crate) struct MemberStats {
     #[command(flatten)]
     pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) at: At,
     /// Print JSON, errors too.
     #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub(crate) json: bool,
@@ -257,11 +263,22 @@ pub(crate) struct OfGroup {
     pub(crate) group: Option<String>,
 }
 
-/// A question to a running server on this machine.
+/// Which server, where it is not that of the configuration.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct At {
+    /// Ask this server, through TLS, instead of the configuration's own on this machine. A client's configuration serves too:
+    /// without this flag any server of it is asked.
+    #[arg(long, value_name = "SERVER", value_parser = server)]
+    pub(crate) server: Option<ServerId>,
+}
+
+/// A question to a running server.
 #[derive(Debug, Args)]
 pub(crate) struct MemberAsking {
     #[command(flatten)]
     pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) at: At,
     #[command(flatten)]
     pub(crate) of: OfGroup,
     /// Print JSON, errors too.

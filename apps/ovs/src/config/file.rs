@@ -74,6 +74,11 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 }
 
 impl File {
+    /// Whether it is a server's.
+    pub(super) fn is_servers(&self) -> bool {
+        self.server.is_some()
+    }
+
     pub(super) fn server(mut self, path: &Path, overrides: &Overrides) -> Result<ServerConfig, String> {
         let missing = |what: &str| format!("`{what}` is missing: this is a client's file, not a server's");
         let server = server_id(self.server.ok_or_else(|| missing("server"))?)?;

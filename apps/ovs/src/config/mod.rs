@@ -63,6 +63,31 @@ pub(crate) struct ClientConfig {
     pub(crate) servers: BTreeMap<ServerId, Address>,
 }
 
+/// What a file tells, be it a server's or a client's, to who asks the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AnyConfig {
+    /// A server's.
+    Server(Box<ServerConfig>),
+    /// A client's.
+    Client(ClientConfig),
+}
+
+impl AnyConfig {
+    /// Reads a file of either kind. What `overrides` says goes before what the file says.
+    pub(crate) fn load(path: &Path, overrides: &Overrides) -> Result<Self, Failure> {
+        let file = file::read(path)?;
+        if file.is_servers() {
+            let config = file.server(path, overrides).map_err(|why| refusal(path, &why))?;
+            return Ok(AnyConfig::Server(Box::new(config)));
+        }
+        let mut config = file.client(path).map_err(|why| refusal(path, &why))?;
+        if let Some(certificates) = &overrides.certificates {
+            config.certificates.clone_from(certificates);
+        }
+        Ok(AnyConfig::Client(config))
+    }
+}
+
 impl ServerConfig {
     /// Reads a server's file. What `overrides` says goes before what the file says; paths in the file are relative to
     /// its folder.

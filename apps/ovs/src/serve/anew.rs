@@ -86,7 +86,7 @@ fn remove(
     until: Instant,
 ) -> Result<(), Failure> {
     let patience = until.saturating_duration_since(Instant::now());
-    group::ask(config, KvGroupVerb::Remove { member }, patience).map_err(|failure| {
+    group::ask(&group::reach(config), KvGroupVerb::Remove { member }, patience).map_err(|failure| {
         if members.is_some_and(|members| members.voters.len() <= 2 && members.voters.contains(&member)) {
             return Failure::refused(
                 "the others of its group are no majority without it, and can't take it out: put what it had back, or restore \

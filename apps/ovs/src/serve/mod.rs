@@ -264,7 +264,7 @@ fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
     let verb = if config.votes { KvGroupVerb::Add { member } } else { KvGroupVerb::AddLearner { member } };
     let ask = move || loop {
         let asked = Instant::now();
-        match group::ask(&config, verb, JOIN_EVERY) {
+        match group::ask(&group::reach(&config), verb, JOIN_EVERY) {
             Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
             Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
         }

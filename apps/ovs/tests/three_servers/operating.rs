@@ -35,6 +35,9 @@ fn a_server_that_is_gone_is_taken_out_by_another() {
     cluster.start(3);
     let writes = || cluster.status(3)["writes"].as_str().unwrap().to_owned();
     assert!((0..5000).any(|_| writes().contains("are refused: 1 of 3 voters answer")), "{}", writes());
+    let status = cluster.status(3);
+    let why = status["trouble"].as_str().unwrap_or_default();
+    assert!(why.contains("the group took out member 3") && why.contains("ovs kv rejoin"), "{status}");
     cluster.kill(3);
     ovs(&["kv", "rejoin", "--config", path(&cluster.config(3))]);
     cluster.start(3);
@@ -121,4 +124,53 @@ fn groups_are_made_used_backed_up_and_dropped() {
     assert_eq!(there(&["get", "colour"]), "green\n");
     assert_eq!(there(&["get", "colour", "--group", "jobs"]), "red\n");
     assert_eq!(there(&["get", "holder", "--group", "locks"]), "ann\n");
+}
+
+#[test]
+fn a_group_is_looked_at_and_managed_from_afar() {
+    let mut cluster = Cluster::of_three();
+    let clients = cluster.folder.path().join("clients");
+    // Made last, it names all servers; the administrator's names the first alone.
+    ovs(&["cluster", "add-client", path(cluster.folder.path()), "reader"]);
+    let (reader, admin) = (clients.join("reader/ovs.toml"), clients.join("admin/certificates"));
+    let as_admin = ["--config", path(&reader), "--certificates", path(&admin)];
+    let of_admin = |verb: &[&str]| ovs(&[&["kv"], verb, &as_admin].concat());
+    let json = |verb: &[&str]| told(&[&["kv"], verb, &["--json", "--config", path(&reader)]].concat());
+    let leader = |server: &str| json(&["leader", "--server", server])["leader_server"].as_u64();
+    of_admin(&["transfer", "--to", "2"]);
+    let all_follow = || ["1", "2", "3"].into_iter().all(|server| leader(server) == Some(2));
+    assert!((0..5000).any(|_| all_follow()));
+    let roles = || {
+        let all = json(&["status"]);
+        all["servers"].as_array().unwrap().iter().map(|one| one["role"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(roles(), ["follower", "leader", "follower"]);
+    assert_eq!(json(&["status", "--server", "3"])["voters"], json!([1, 2, 3]));
+    assert_eq!(json(&["members"])["members"].as_array().unwrap().len(), 3);
+    let stats = json(&["stats", "--server", "1"]);
+    assert!(stats.to_string().contains("sessions_unknown"), "{stats}");
+    assert_eq!(json(&["verify"])["alike"], true);
+    assert!(of_admin(&["prefer", "--server", "2"]).contains("server 2 leads"));
+    assert_eq!(of_admin(&["snapshot", "--server", "1"]), "server 1 has a snapshot\n");
+
+    let (code, why) = refused(&["kv", "snapshot", "--server", "1", "--config", path(&reader)]);
+    assert!(code == 4 && why.contains("does not allow this: use an administrator's"), "{why}");
+    let refused = |verb: &[&str]| refused(&[&["kv"], verb, &as_admin].concat());
+    let (code, why) = refused(&["snapshot"]);
+    assert!(code == 2 && why.contains("say by --server which server"), "{why}");
+    let (code, why) = refused(&["leave"]);
+    assert!(code == 2 && why.contains("say by --server which server"), "{why}");
+    let (code, why) = refused(&["status", "--server", "9"]);
+    assert!(code == 2 && why.contains("where server 9 is does not stand below [servers]"), "{why}");
+
+    cluster.kill(3);
+    let all = of_admin(&["status"]);
+    assert!(
+        all.lines().any(|line| line.starts_with('3') && line.contains("server 3 doesn't answer")),
+        "{all}"
+    );
+    let (code, why) = refused(&["status", "--server", "3"]);
+    assert!(code == 3 && why.contains("server 3 doesn't answer"), "{code} {why}");
+    of_admin(&["leave", "--server", "3"]);
+    cluster.until_voters(2, &[1, 2]);
 }

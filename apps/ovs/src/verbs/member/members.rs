@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 
 use consensus::{Member, Membership};
 use formats::message::admin::RoleStatus;
-use formats::message::member::server_of;
+use formats::message::member::{member_of, server_of};
 use serde_json::json;
 
+use super::place::Place;
 use super::{prefer, status};
-use crate::cli::{Configured, MemberAsking, OfGroup};
-use crate::config::ServerConfig;
+use crate::cli::{MemberAsking, OfGroup};
 use crate::failure::{ExitCode, Failure};
 use crate::serve::{Folder, own_address};
 use crate::verbs::table::table;
 
 /// The group, as one member knows it.
 pub(super) struct Known {
-    pub(super) config: ServerConfig,
+    pub(super) place: Place,
     pub(super) members: Membership,
+    /// Whether the numbers of members are known, and not only their servers.
+    is_numbered: bool,
     leader: Option<Member>,
     /// Why nothing can be changed through this member.
     refusal: Option<String>,
@@ -25,11 +27,11 @@ pub(super) struct Known {
 
 /// A line for each member.
 pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
-    let known = Known::ask(&asking.configured, &asking.of)?;
+    let known = Known::ask(Place::of(&asking.configured, asking.at.server)?, &asking.of)?;
     // Each group has its own wish under that key; this one is the root group's.
     let preferred = match asking.of.group {
         Some(_) => None,
-        None => prefer::preferred(&known.config)?.map(|server| server.0),
+        None => prefer::preferred(&known.place).map(|server| server.0),
     };
     let warning = advice(known.members.voters.len());
     if asking.json {
@@ -50,14 +52,14 @@ pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
 
 /// Which server leads.
 pub(super) fn leader(asking: &MemberAsking) -> Result<String, Failure> {
-    let known = Known::ask(&asking.configured, &asking.of)?;
+    let known = Known::ask(Place::of(&asking.configured, asking.at.server)?, &asking.of)?;
     let Some(leader) = known.leader else {
         let why = known.refusal.unwrap_or_else(|| "this server does not know it yet".to_owned());
         return Err(Failure::new(ExitCode::Failed, format!("nobody leads the group: {why}")));
     };
     let server = server_of(leader);
     Ok(match asking.json {
-        true => format!("{}\n", json!({ "leader": leader.0, "leader_server": server.0 })),
+        true => format!("{}\n", json!({ "leader": known.number(leader), "leader_server": server.0 })),
         false => format!("{server}\n"),
     })
 }
@@ -86,19 +88,21 @@ pub(super) fn voters_with(status: &RoleStatus, server: glossary::ServerId) -> us
 }
 
 impl Known {
-    /// What the running server on this machine knows of a group.
-    pub(super) fn ask(configured: &Configured, of: &OfGroup) -> Result<Self, Failure> {
-        let (config, status) = status::ask(configured, of)?;
-        Ok(match status {
-            RoleStatus::KvMember { members, leader, refusal, .. } => {
-                Known { config, members, leader, refusal }
-            }
-            _ => {
-                let alone = Folder::read_member(&config)?.member;
-                let members = Membership::of_voters([alone]);
-                Known { config, members, leader: Some(alone), refusal: None }
-            }
-        })
+    /// What the server that is asked knows of a group.
+    pub(super) fn ask(place: Place, of: &OfGroup) -> Result<Self, Failure> {
+        let (server, status) = status::ask(&place, of)?;
+        if let RoleStatus::KvMember { members, leader, refusal, .. } = status {
+            return Ok(Known { place, members, is_numbered: true, leader, refusal });
+        }
+        // It keeps the KV alone: which member it is stands in its data.
+        let numbered = place.own().map(Folder::read_member).transpose()?;
+        let alone = numbered.as_ref().map_or(member_of(server, 0), |file| file.member);
+        let members = Membership::of_voters([alone]);
+        Ok(Known { place, members, is_numbered: numbered.is_some(), leader: Some(alone), refusal: None })
+    }
+
+    fn number(&self, member: Member) -> Option<u64> {
+        self.is_numbered.then_some(member.0)
     }
 
     /// Those with a vote, then the others.
@@ -113,17 +117,14 @@ impl Known {
     /// Where a server is, as the configuration has it; the group may know more.
     fn address(&self, member: Member) -> Option<String> {
         let server = server_of(member);
-        match self.config.servers.get(&server) {
-            Some(address) => Some(address.to_string()),
-            None if server == self.config.server => own_address(&self.config).ok(),
-            None => None,
-        }
+        let own = || own_address(self.place.own().filter(|own| own.server == server)?).ok();
+        self.place.reach.servers.get(&server).map(ToString::to_string).or_else(own)
     }
 
     fn json(&self, member: Member) -> serde_json::Value {
         json!({
             "server": server_of(member).0,
-            "member": member.0,
+            "member": self.number(member),
             "votes": self.members.voters.contains(&member),
             "leads": self.leads(member),
             "address": self.address(member),
@@ -134,7 +135,7 @@ impl Known {
         let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
         vec![
             server_of(member).to_string(),
-            member.to_string(),
+            self.number(member).map_or_else(|| "-".to_owned(), |number| number.to_string()),
             yes(self.members.voters.contains(&member)),
             yes(self.leads(member)),
             self.address(member).unwrap_or_else(|| "-".to_owned()),

@@ -2,6 +2,8 @@
 
 mod local;
 mod members;
+mod overview;
+mod place;
 mod prefer;
 mod rejoin;
 mod stats;
@@ -11,15 +13,15 @@ mod verify;
 use std::time::Instant;
 
 use consensus::{Member, Membership};
-use formats::Message;
 use formats::kv_member::MemberFile;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminRequest, KvGroupVerb};
+use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb};
 use formats::message::member::{disks_lost_of, member_of};
 use glossary::ServerId;
 use serde_json::{Value, json};
 
+use self::place::Place;
 use crate::cli::{MemberInit, MemberJoin, MemberLeave, MemberSnapshot, MemberTransfer, MemberVerb, Waiting};
-use crate::config::ServerConfig;
+use crate::config::{ClientConfig, ServerConfig};
 use crate::failure::{ExitCode, Failure};
 use crate::group;
 use crate::serve::Folder;
@@ -102,25 +104,32 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
 }
 
 fn leave_group(leave: &MemberLeave) -> Result<String, Failure> {
-    let config = ServerConfig::load(&leave.configured.config, &leave.configured.overrides())?;
-    if let Some(server) = leave.server.filter(|server| *server != config.server) {
-        return take_out(&config, server, leave.waiting);
-    }
-    let file = Folder::read_member(&config)?;
-    group::ask(&config, KvGroupVerb::Remove { member: file.member }, leave.waiting.patience())?;
-    Folder::retire_member(&config)?;
+    let place = Place::of(&leave.configured, None)?;
+    let (config, server) = match (place.own(), leave.server) {
+        (Some(own), None) => (own, own.server),
+        (Some(own), Some(server)) if own.server == server => (own, server),
+        (_, Some(server)) => return take_out(&place.reach, server, leave.waiting),
+        (None, None) => {
+            return Err(Failure::usage(format!(
+                "{} is a client's file: say by --server which server leaves",
+                leave.configured.config.display()
+            )));
+        }
+    };
+    let file = Folder::read_member(config)?;
+    group::ask(&place.reach, KvGroupVerb::Remove { member: file.member }, leave.waiting.patience())?;
+    Folder::retire_member(config)?;
     let text = format!(
-        "server {} has left the KV's group: stop it, and remove {} when nothing else needs it",
-        config.server,
+        "server {server} has left the KV's group: stop it, and remove {} when nothing else needs it",
         config.data.display()
     );
-    Ok(said(leave.waiting.json, &text, &json!({ "left": config.server.0, "data": config.data })))
+    Ok(said(leave.waiting.json, &text, &json!({ "left": server.0, "data": config.data })))
 }
 
 /// Takes out another server, which may never run again.
-fn take_out(config: &ServerConfig, server: ServerId, waiting: Waiting) -> Result<String, Failure> {
-    for member in group::members_of(config, server)? {
-        group::ask(config, KvGroupVerb::Remove { member }, waiting.patience())?;
+fn take_out(reach: &ClientConfig, server: ServerId, waiting: Waiting) -> Result<String, Failure> {
+    for member in group::members_of(reach, server)? {
+        group::ask(reach, KvGroupVerb::Remove { member }, waiting.patience())?;
     }
     let text = format!(
         "server {server} is no longer in the KV's group. Should it come up again, nobody answers it: `ovs kv rejoin` there makes \
@@ -130,13 +139,13 @@ fn take_out(config: &ServerConfig, server: ServerId, waiting: Waiting) -> Result
 }
 
 fn hand_over(transfer: &MemberTransfer) -> Result<String, Failure> {
-    let config = ServerConfig::load(&transfer.configured.config, &transfer.configured.overrides())?;
+    let place = Place::of(&transfer.configured, None)?;
     let to = match transfer.disks_lost {
         Some(disks_lost) => member_of(transfer.to, disks_lost),
-        None => newest(&group::members_of(&config, transfer.to)?),
+        None => newest(&group::members_of(&place.reach, transfer.to)?),
     };
     let verb = transfer.of.verb(KvGroupVerb::Transfer { to });
-    group::ask_for(&config, &verb, transfer.waiting.patience())?;
+    group::ask_for(&place.reach, &verb, transfer.waiting.patience())?;
     let text = match &transfer.of.group {
         Some(name) => format!("server {} leads group {name}", transfer.to),
         None => format!("server {} leads", transfer.to),
@@ -150,34 +159,29 @@ fn newest(members: &[Member]) -> Member {
 }
 
 fn take_snapshot(snapshot: &MemberSnapshot) -> Result<String, Failure> {
-    let config = ServerConfig::load(&snapshot.configured.config, &snapshot.configured.overrides())?;
+    let place = Place::of(&snapshot.configured, snapshot.at.server)?;
+    let [server] = place.servers()[..] else {
+        return Err(Failure::usage(format!(
+            "{} is a client's file: say by --server which server is to make a snapshot",
+            snapshot.configured.config.display()
+        )));
+    };
     let until = Instant::now() + snapshot.waiting.patience();
-    let body = AdminBody::KvGroup(KvGroupVerb::Snapshot);
-    let question = Message::Admin(AdminRequest { request: 1, body });
     loop {
         let left = until.saturating_duration_since(Instant::now()).max(group::PAUSE);
-        let answer = local::ask(&config.data, config.cluster, config.server, &question, left)?;
-        let why = match answer {
-            Message::AdminReply(reply) => match reply.body {
-                AdminAnswer::Done => break,
-                AdminAnswer::NotYet(why) => why,
-                AdminAnswer::Failed(why) => return Err(Failure::new(ExitCode::Failed, why)),
-                other => return Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
-            },
-            _ => {
-                return Err(Failure::new(
-                    ExitCode::Failed,
-                    "the KV answers something else than it was asked",
-                ));
-            }
+        let why = match place.ask(&AdminBody::KvGroup(KvGroupVerb::Snapshot), left)?.1 {
+            AdminAnswer::Done => break,
+            AdminAnswer::NotYet(why) => why,
+            AdminAnswer::Failed(why) => return Err(Failure::new(ExitCode::Failed, why)),
+            other => return Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
         };
         if Instant::now() > until {
             return Err(Failure::new(ExitCode::TimedOut, why));
         }
         std::thread::sleep(group::PAUSE);
     }
-    let text = format!("server {} has a snapshot", config.server);
-    Ok(said(snapshot.waiting.json, &text, &json!({ "snapshot": config.server.0 })))
+    let text = format!("server {server} has a snapshot");
+    Ok(said(snapshot.waiting.json, &text, &json!({ "snapshot": server.0 })))
 }
 
 /// What was done, for people or programs.

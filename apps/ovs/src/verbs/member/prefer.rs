@@ -3,24 +3,25 @@
 use formats::kv_store::{PREFERRED_KEY, decode_preferred, encode_preferred};
 use formats::message::member::server_of;
 use glossary::ServerId;
-use kv_client::{Client, Consistency, Scope, UnixDial};
+use kv_client::{Client, Consistency, Dial, Scope, UnixDial};
 use serde_json::json;
 
+use super::local::PATIENCE;
 use super::members::Known;
+use super::place::Place;
 use super::said;
 use crate::cli::{MemberPrefer, OfGroup};
-use crate::config::ServerConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
 
 /// Says in the KV who is to lead; every leader looks there.
 pub(super) fn run(prefer: &MemberPrefer) -> Result<String, Failure> {
-    let known = Known::ask(&prefer.configured, &OfGroup::ROOT)?;
+    let known = Known::ask(Place::of(&prefer.configured, None)?, &OfGroup::ROOT)?;
     let votes = |server: ServerId| known.members.voters.iter().any(|voter| server_of(*voter) == server);
     if let Some(server) = prefer.server.filter(|server| !votes(*server)) {
         return Err(Failure::usage(format!("server {server} has no vote in the group, so it can't lead")));
     }
-    let mut client = Client::connect(Box::new(group::dial(&known.config)?)).map_err(failed)?;
+    let mut client = Client::connect(Box::new(group::dial(&known.place.reach)?)).map_err(failed)?;
     client.within(Scope::Whole);
     client.wait_for(prefer.waiting.patience());
     let text = match prefer.server {
@@ -37,14 +38,18 @@ pub(super) fn run(prefer: &MemberPrefer) -> Result<String, Failure> {
     Ok(said(prefer.waiting.json, &text, &value))
 }
 
-/// Whom the group prefers, as the server on this machine knows.
-pub(super) fn preferred(config: &ServerConfig) -> Result<Option<ServerId>, Failure> {
-    let dial = UnixDial::new(config.data.join(links::LOCAL_SOCKET));
-    let mut client = Client::connect(Box::new(dial)).map_err(failed)?;
+/// Whom the group prefers, as the server that is asked knows. Nobody where who asks may not read that: it takes the right to
+/// read the whole map.
+pub(super) fn preferred(place: &Place) -> Option<ServerId> {
+    let dial: Box<dyn Dial> = match place.own() {
+        Some(own) => Box::new(UnixDial::new(own.data.join(links::LOCAL_SOCKET))),
+        None => Box::new(group::dial(&place.reach).ok()?),
+    };
+    let mut client = Client::connect(dial).ok()?;
     client.within(Scope::Whole);
+    client.wait_for(PATIENCE);
     client.read_with(Consistency::Stale);
-    let value = client.get(PREFERRED_KEY).map_err(failed)?;
-    Ok(value.as_deref().and_then(decode_preferred))
+    client.get(PREFERRED_KEY).ok()?.as_deref().and_then(decode_preferred)
 }
 
 fn failed(error: kv_client::Error) -> Failure {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::place::Place;
 use super::status;
 use crate::cli::{MemberStats, OfGroup};
 use crate::failure::Failure;
@@ -9,7 +10,8 @@ use crate::verbs::table::table;
 
 /// A line for each counter, by the name that it has among the metrics.
 pub(super) fn run(asking: &MemberStats) -> Result<String, Failure> {
-    let (_, status) = status::ask(&asking.configured, &OfGroup::ROOT)?;
+    let place = Place::of(&asking.configured, asking.at.server)?;
+    let (_, status) = status::ask(&place, &OfGroup::ROOT)?;
     let (_, described, values) = roles::counters_of(&status);
     let counted: Vec<_> = described.iter().zip(values).collect();
     if asking.json {

@@ -5,51 +5,71 @@ use std::time::SystemTime;
 
 use certificates::Credentials;
 use consensus::Member;
-use formats::Message;
-use formats::message::admin::{AdminAnswer, AdminBody, AdminReply, AdminRequest, KvLevels, RoleStatus};
+use formats::message::admin::{AdminAnswer, AdminBody, KvLevels, RoleStatus};
 use formats::message::member::server_of;
+use glossary::ServerId;
 use serde_json::{Map, Value, json};
 
-use super::local;
-use crate::cli::{Configured, MemberAsking, OfGroup};
-use crate::config::ServerConfig;
+use super::place::Place;
+use super::{local, overview};
+use crate::cli::{MemberAsking, OfGroup};
 use crate::failure::{ExitCode, Failure};
+use crate::group;
 use crate::serve::days_left;
 
 pub(super) fn run(asking: &MemberAsking) -> Result<String, Failure> {
-    let (config, status) = ask(&asking.configured, &asking.of)?;
+    let place = Place::of(&asking.configured, asking.at.server)?;
+    if place.is_any() {
+        return overview::run(&place, &asking.of, asking.json);
+    }
+    let (_, mut status) = ask(&place, &asking.of)?;
+    if let (RoleStatus::KvMember { trouble, me, leader: None, commit, .. }, Some(own)) =
+        (&mut status, place.own())
+        && asking.of.group.is_none()
+        && group::has_taken_out(own, *me, *commit)
+    {
+        trouble.get_or_insert_with(|| {
+            format!(
+                "the group took out member {me} while it was away, and nobody answers it: stop this server, or make it a member \
+                 anew (ovs kv rejoin)"
+            )
+        });
+    }
     let mut value = value(&status);
-    if let (Value::Object(fields), Some(levels)) = (&mut value, levels(&config)) {
+    if let (Value::Object(fields), Some(levels)) = (&mut value, levels(&place)) {
         fields.extend(of_levels(&levels));
     }
-    if let (Value::Object(fields), Ok(credentials)) = (&mut value, Credentials::load(&config.certificates)) {
-        let days = days_left(credentials.until(), SystemTime::now());
+    if let (Value::Object(fields), Some(days)) = (&mut value, certificate_days_left(&place)) {
         fields.insert("certificate_days_left".into(), json!(days));
     }
     Ok(if asking.json { format!("{value}\n") } else { text(&value) })
 }
 
-/// What the KV of a running server on this machine says of itself, as a member of a group.
-pub(super) fn ask(configured: &Configured, of: &OfGroup) -> Result<(ServerConfig, RoleStatus), Failure> {
-    let config = ServerConfig::load(&configured.config, &configured.overrides())?;
-    let question = Message::Admin(AdminRequest { request: 1, body: of.status() });
-    let answer = local::ask(&config.data, config.cluster, config.server, &question, local::PATIENCE)?;
-    let status = match answer {
-        Message::AdminReply(reply) => reply.body,
-        _ => return Err(Failure::new(ExitCode::Failed, "the KV answers something else than it was asked")),
-    };
-    match status {
-        AdminAnswer::Status(status) => Ok((config, status)),
+/// What the KV of the server that is meant, or of the first that answers, says of itself as a member of a group.
+pub(super) fn ask(place: &Place, of: &OfGroup) -> Result<(ServerId, RoleStatus), Failure> {
+    let (server, answer) = place.ask(&of.status(), local::PATIENCE)?;
+    status_in(answer).map(|status| (server, status))
+}
+
+/// The status that is the answer.
+pub(super) fn status_in(answer: AdminAnswer) -> Result<RoleStatus, Failure> {
+    match answer {
+        AdminAnswer::Status(status) => Ok(status),
         AdminAnswer::Failed(why) | AdminAnswer::NotYet(why) => Err(Failure::new(ExitCode::Failed, why)),
         other => Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
     }
 }
 
+/// How long the certificate of the server on this machine lasts.
+fn certificate_days_left(place: &Place) -> Option<u64> {
+    let credentials = Credentials::load(&place.own()?.certificates).ok()?;
+    Some(days_left(credentials.until(), SystemTime::now()))
+}
+
 /// The levels of the group; none where the server's program is older than this one, and knows of none.
-fn levels(config: &ServerConfig) -> Option<KvLevels> {
-    let question = Message::Admin(AdminRequest { request: 2, body: AdminBody::KvLevels });
-    match local::ask(&config.data, config.cluster, config.server, &question, local::PATIENCE) {
-        Ok(Message::AdminReply(AdminReply { body: AdminAnswer::KvLevels(levels), .. })) => Some(levels),
+fn levels(place: &Place) -> Option<KvLevels> {
+    match place.ask(&AdminBody::KvLevels, local::PATIENCE) {
+        Ok((_, AdminAnswer::KvLevels(levels))) => Some(levels),
         _ => None,
     }
 }
@@ -65,7 +85,7 @@ fn of_levels(KvLevels { own, group, members }: &KvLevels) -> Map<String, Value> 
 }
 
 /// The status as JSON.
-fn value(status: &RoleStatus) -> Value {
+pub(super) fn value(status: &RoleStatus) -> Value {
     match status {
         RoleStatus::Kv { keys, index, trouble, .. } => json!({
             "keys": keys, "applied": index, "trouble": trouble, "role": "alone", "writes": writes(None, None),

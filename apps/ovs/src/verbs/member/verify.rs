@@ -10,9 +10,11 @@ use formats::message::standing::Fingerprint;
 use kv_client::TlsDial;
 use serde_json::json;
 
+use super::local::PATIENCE;
 use super::members::Known;
+use super::place::Place;
 use crate::cli::{MemberVerify, OfGroup};
-use crate::config::ServerConfig;
+use crate::config::ClientConfig;
 use crate::failure::{ExitCode, Failure};
 use crate::group;
 use crate::verbs::table::table;
@@ -22,10 +24,10 @@ type Told = BTreeMap<Member, Result<Fingerprint, String>>;
 
 /// Asks all members until they have told what they had at one entry, and says whether that is the same.
 pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
-    let known = Known::ask(&verify.configured, &verify.of)?;
+    let known = Known::ask(Place::of(&verify.configured, None)?, &verify.of)?;
     let mut asker = Asker {
-        dial: group::dial(&known.config)?,
-        config: &known.config,
+        dial: group::dial(&known.place.reach)?,
+        config: &known.place.reach,
         of: &verify.of,
         until: Instant::now() + verify.waiting.patience(),
     };
@@ -44,7 +46,7 @@ pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
 /// Asks members one after another.
 struct Asker<'a> {
     dial: TlsDial,
-    config: &'a ServerConfig,
+    config: &'a ClientConfig,
     of: &'a OfGroup,
     until: Instant,
 }
@@ -81,12 +83,12 @@ impl Asker<'_> {
 
     fn ask(&mut self, member: Member, at: Option<LogIndex>) -> Result<Fingerprint, Unsaid> {
         let verb = self.of.verb(KvGroupVerb::Fingerprint { at });
-        match group::ask_one(&mut self.dial, self.config, server_of(member), verb) {
-            Some(AdminAnswer::Fingerprint(told)) => Ok(told),
-            Some(AdminAnswer::NotYet(why)) => Err(Unsaid::NotYet(why)),
-            Some(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => Err(Unsaid::Never(why)),
-            Some(other) => Err(Unsaid::Never(format!("it says {other:?}"))),
-            None => Err(Unsaid::Never("it does not answer".to_owned())),
+        match group::ask_server(&mut self.dial, self.config, server_of(member), verb, PATIENCE) {
+            Ok(AdminAnswer::Fingerprint(told)) => Ok(told),
+            Ok(AdminAnswer::NotYet(why)) => Err(Unsaid::NotYet(why)),
+            Ok(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => Err(Unsaid::Never(why)),
+            Ok(other) => Err(Unsaid::Never(format!("it says {other:?}"))),
+            Err(why) => Err(Unsaid::Never(format!("it does not answer: {why}"))),
         }
     }
 }
