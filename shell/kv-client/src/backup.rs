@@ -77,7 +77,8 @@ pub enum BackupFailure {
 
 impl Client {
     /// Takes a backup of what this client is for ([`Client::within`]), into a file of its own: of all groups, or of the one
-    /// that it was told to use ([`Client::use_group`]). Each is held as it was at one index.
+    /// that it was told to use ([`Client::use_group`]). Each is held as it was at one index: one of after it was asked for, but
+    /// where it reads otherwise than [`Consistency::Linearizable`] ([`Client::read_with`]) of whenever a member was there.
     ///
     /// # Errors
     /// What is written by then is no backup, and says so when it is read.
@@ -119,7 +120,7 @@ impl Client {
     fn back_up_group(&mut self, taking: &mut Taking<'_>) -> Result<u64, BackupFailure> {
         let (mut rest, mut written) = (Some(KvRange::ALL), None);
         while let Some(range) = rest {
-            let (pairs, more) = self.page(range.clone())?;
+            let (pairs, more) = self.page(range.clone(), written.is_none())?;
             rest = pairs.last().filter(|_| more).map(|(last, _)| range.behind(last.clone(), false));
             taking.part(&BackupPart::Pairs(pairs))?;
             let through = *written.get_or_insert(self.index());
@@ -134,12 +135,21 @@ impl Client {
         Ok(index)
     }
 
-    fn page(&mut self, range: KvRange) -> Result<(Vec<Pair>, bool), Error> {
+    fn page(&mut self, range: KvRange, is_first: bool) -> Result<(Vec<Pair>, bool), Error> {
         let limit = MAX_RANGE_PAIRS as u32;
         let query = KvQuery::Page { range, is_reverse: false, keys_only: false, limit };
-        match self.query(Consistency::Linearizable, query)? {
+        let consistency = if is_first { self.consistency } else { self.no_older() };
+        match self.query(consistency, query)? {
             KvFound::Pairs { pairs, more } => Ok((pairs, more)),
             other => Err(nonsense(&other)),
+        }
+    }
+
+    /// How it goes on reading: another member that answers may be behind the one that did before.
+    fn no_older(&self) -> Consistency {
+        match self.consistency {
+            Consistency::Linearizable => Consistency::Linearizable,
+            _ => Consistency::AtLeast(self.index()),
         }
     }
 
@@ -147,7 +157,7 @@ impl Client {
     fn write_changes(&mut self, mut after: u64, taking: &mut Taking<'_>) -> Result<u64, BackupFailure> {
         while after < self.index() {
             let watch = KvQuery::Watch { prefix: Vec::new(), after };
-            match self.query_longer(WATCH_WAIT, Consistency::Linearizable, watch)? {
+            match self.query_longer(WATCH_WAIT, self.no_older(), watch)? {
                 KvFound::Changes { through, changes } if through >= after => {
                     taking.part(&BackupPart::Changes(changes))?;
                     after = through;

@@ -119,6 +119,10 @@ pub(crate) struct Backup {
     /// The whole map, the cluster's own records included; else users' keys.
     #[arg(long)]
     pub(crate) whole: bool,
+    /// What one member has, though no majority answers: for a KV that has lost one for good. What was acknowledged last may be
+    /// missing.
+    #[arg(long)]
+    pub(crate) stale: bool,
     #[command(flatten)]
     pub(crate) place: Place,
 }

@@ -132,6 +132,10 @@ pub(crate) struct MemberInit {
     /// The servers that begin the group together, by number and separated by commas: itself among them.
     #[arg(long, value_name = "SERVERS", value_delimiter = ',', value_parser = server)]
     pub(crate) with: Vec<ServerId>,
+    /// Begin alone as the member that this server would be had it lost its data so often: for a KV that begins anew from what a
+    /// lost majority left (docs/lost-majority.md).
+    #[arg(long, value_name = "COUNT", default_value_t = 0, conflicts_with = "with")]
+    pub(crate) disks_lost: u32,
     /// Print JSON, errors too.
     #[arg(long, env = "OVS_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub(crate) json: bool,

@@ -174,3 +174,41 @@ fn a_group_is_looked_at_and_managed_from_afar() {
     of_admin(&["leave", "--server", "3"]);
     cluster.until_voters(2, &[1, 2]);
 }
+
+#[test]
+fn what_one_server_has_is_enough_to_begin_anew() {
+    let mut cluster = Cluster::of_three();
+    let data = cluster.config(3).with_file_name("data");
+    let has_all =
+        || told(&["kv", "get", "colour", "--stale", "--json", "--dir", path(&data)])["value"] == "green";
+    assert!((0..5000).any(|_| has_all()));
+    cluster.kill(1);
+    cluster.kill(2);
+    let file = cluster.folder.path().join("last.kv");
+    let backup = ["kv", "backup", path(&file), "--whole", "--dir", path(&data), "--timeout", "2"];
+    let (code, why) = refused(&backup);
+    assert!(code == 8 && why.contains("are most of them running"), "no majority: {code} {why}");
+    ovs(&[&backup[..], &["--stale"]].concat());
+
+    // As docs/lost-majority.md has it.
+    cluster.kill(3);
+    for part in ["kv", "member"] {
+        std::fs::rename(data.join(part), data.join(part).with_extension("lost")).unwrap();
+    }
+    let begin = ["kv", "init", "--disks-lost", "1", "--config"];
+    ovs(&[&begin[..], &[path(&cluster.config(3))]].concat());
+    cluster.start(3);
+    assert!(ovs(&["kv", "restore", path(&file), "--whole", "--dir", path(&data)]).contains("restored"));
+    let first = cluster.config(1);
+    std::fs::remove_dir_all(first.with_file_name("data")).unwrap();
+    ovs(&["kv", "join", "--disks-lost", "1", "--config", path(&first)]);
+    cluster.start(1);
+    cluster.until_voters(3, &[0x1_0001, 0x1_0003]);
+    assert_eq!(cluster.client(&[1, 3]).get(b"colour").unwrap().as_deref(), Some(&b"green"[..]));
+    // One that comes back as what it was is in nobody's way.
+    cluster.start(2);
+    let writes = || cluster.status(2)["writes"].as_str().unwrap().to_owned();
+    assert!((0..5000).any(|_| writes().contains("are refused: 1 of 3 voters answer")), "{}", writes());
+    cluster.client(&[1, 3]).set(b"colour", b"blue").unwrap();
+    assert_eq!(cluster.client(&[1, 3]).get(b"colour").unwrap().as_deref(), Some(&b"blue"[..]));
+}

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use formats::kv_backup::{Backup as Contents, Section};
-use kv_client::{BackupFailure, Scope, Taken};
+use kv_client::{BackupFailure, Consistency, Scope, Taken};
 use serde_json::json;
 
 use super::print::said;
@@ -21,6 +21,9 @@ pub(super) fn take(verb: &Backup, directory: &Path) -> Result<String, Failure> {
     }
     let mut client = client(&verb.place, directory)?;
     client.within(scope(verb.whole));
+    if verb.stale {
+        client.read_with(Consistency::Stale);
+    }
     let (partial, writing) = (verb.file.with_added_extension("partial"), format!("writing {file}"));
     let system = |error: &std::io::Error| Failure::system(&writing, error);
     let mut out = BufWriter::new(File::create(&partial).map_err(|error| system(&error))?);

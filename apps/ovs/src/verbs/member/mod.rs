@@ -67,8 +67,8 @@ fn begin(init: &MemberInit) -> Result<String, Failure> {
         )));
     }
     group::refuse_another(&config)?;
-    let first = Membership::of_voters(servers.iter().map(|server| member_of(*server, 0)));
-    let member = member_of(config.server, 0);
+    let first = Membership::of_voters(servers.iter().map(|server| member_of(*server, init.disks_lost)));
+    let member = member_of(config.server, init.disks_lost);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: Some(first) };
     Folder::make(&config, &file)?;
     let text = format!(
