@@ -1,5 +1,6 @@
 //! The command line: what can be said, and what is said of it.
 
+mod backup;
 mod bench;
 mod cluster;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glossary::{ByteCount, OsdId, VdiskName};
 
+pub(crate) use backup::{Backup, CheckBackup, Restore};
 pub(crate) use bench::{BenchKv, BenchVerb};
 pub(crate) use cluster::{ClusterVerb, ConfigVerb, NewClient, NewCluster, NewServer, Renew, Revoke};
 pub(crate) use error::Parsed;

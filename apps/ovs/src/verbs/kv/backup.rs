@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::print::said;
 use super::{client, failure};
-use crate::cli::kv::{Backup, CheckBackup, Restore};
+use crate::cli::{Backup, CheckBackup, Restore};
 use crate::failure::{ExitCode, Failure};
 
 /// Takes a backup. Its file is there whole or not at all.

@@ -17,10 +17,9 @@ use serde_json::{Value, json};
 
 use super::ask::QUICK;
 use crate::cli::kv::{
-    AssertRange, CheckBackup, Get, GroupVerb, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set,
-    TestAndSet,
+    AssertRange, Get, GroupVerb, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
 };
-use crate::cli::{DataVerb, KvPlace};
+use crate::cli::{CheckBackup, DataVerb, KvPlace};
 use crate::failure::{ExitCode, Failure};
 use print::{is_json, said};
 use text::text;
