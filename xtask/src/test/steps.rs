@@ -1,6 +1,6 @@
 //! The steps, in the order in which they run: what fails soonest comes first, what builds on another build after it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -23,6 +23,8 @@ enum Work {
     Own(fn(&Path) -> Result<()>),
     /// Cargo with these arguments.
     Cargo(&'static [&'static str]),
+    /// One of the programs that `release` builds, with these arguments.
+    Released(&'static str, &'static [&'static str]),
     /// The tests of these crates, by `cargo nextest` where it is installed, else by `cargo test`.
     Tests(&'static [&'static str]),
 }
@@ -107,47 +109,28 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "release",
-        checks: "the binary that ships",
-        work: Work::Cargo(&["build", "--quiet", "--release", "--locked", "--package", "ovs"]),
+        checks: "the binary that ships, and the programs that test it",
+        work: Work::Own(release),
     },
     Step {
         name: "clients",
         checks: "real clients against the real binary",
-        work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "clients-test"]),
+        work: Work::Released("clients-test", &[]),
     },
     Step {
         name: "clients-frames",
         checks: "the same with every message between roles encoded through a socket",
-        work: Work::Cargo(&[
-            "run",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "clients-test",
-            "--",
-            "--frames",
-        ]),
+        work: Work::Released("clients-test", &["--frames"]),
     },
     Step {
         name: "clients-three",
         checks: "the same against a server of three that keep one KV",
-        work: Work::Cargo(&[
-            "run",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "clients-test",
-            "--",
-            "--against",
-            "three-servers",
-        ]),
+        work: Work::Released("clients-test", &["--against", "three-servers"]),
     },
     Step {
         name: "kv-faults",
         checks: "three servers, killed, stopped, cut off, with slow and full disks",
-        work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "kv-faults"]),
+        work: Work::Released("kv-faults", &[]),
     },
 ];
 
@@ -157,6 +140,11 @@ impl Step {
         match self.work {
             Work::Own(function) => function(root),
             Work::Cargo(arguments) => command::run(root, "cargo", arguments),
+            Work::Released(program, arguments) => {
+                release(root)?;
+                let path = target(root).join("release").join(program);
+                command::run(root, &path.display().to_string(), arguments)
+            }
             Work::Tests(selection) => tests(root, selection),
         }
     }
@@ -170,6 +158,19 @@ fn tests(root: &Path, selection: &[&str]) -> Result<()> {
     }
     arguments.extend(selection);
     command::run(root, "cargo", &arguments)
+}
+
+/// Builds the binary that ships, and what tests it. Together, so that what they share is compiled once: each alone would have
+/// features of its own of the same crates. Those that test ask for none that the binary has not.
+fn release(root: &Path) -> Result<()> {
+    let packages = ["--package", "ovs", "--package", "clients-test", "--package", "kv-faults"];
+    let build = ["build", "--quiet", "--release", "--locked"];
+    command::run(root, "cargo", &[&build[..], &packages].concat())
+}
+
+/// Where Cargo puts what it builds.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
 /// Builds every pure crate for a target that has no std: what reaches for a clock, a file or a thread fails here.

@@ -206,6 +206,8 @@ pub(crate) struct MemberPrefer {
     #[arg(long, conflicts_with = "server")]
     nobody: bool,
     #[command(flatten)]
+    pub(crate) of: OfGroup,
+    #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
 

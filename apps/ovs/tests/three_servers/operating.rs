@@ -151,6 +151,19 @@ fn a_group_is_looked_at_and_managed_from_afar() {
     assert!(stats.to_string().contains("sessions_unknown"), "{stats}");
     assert_eq!(json(&["verify"])["alike"], true);
     assert!(of_admin(&["prefer", "--server", "2"]).contains("server 2 leads"));
+    of_admin(&["group", "create", "jobs"]);
+    assert!(of_admin(&["prefer", "--server", "3", "--group", "jobs"]).contains("server 3 leads"));
+    let preferred = |more: &[&str]| {
+        let words = [&["kv", "members", "--json"], more, &as_admin].concat();
+        told(&words)["preferred"].clone()
+    };
+    assert_eq!((preferred(&[]), preferred(&["--group", "jobs"])), (json!(2), json!(3)));
+    // A server that has not heard of the group yet, or of who leads it, fails.
+    let leads_jobs = || {
+        let words = ["kv", "leader", "--server", "1", "--group", "jobs", "--config", path(&reader)];
+        Command::new(OVS).args(words).output().unwrap().stdout
+    };
+    assert!((0..5000).any(|_| leads_jobs() == b"3\n"));
     assert_eq!(of_admin(&["snapshot", "--server", "1"]), "server 1 has a snapshot\n");
 
     let (code, why) = refused(&["kv", "snapshot", "--server", "1", "--config", path(&reader)]);

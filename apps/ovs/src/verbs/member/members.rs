@@ -28,11 +28,7 @@ pub(super) struct Known {
 /// A line for each member.
 pub(super) fn list(asking: &MemberAsking) -> Result<String, Failure> {
     let known = Known::ask(Place::of(&asking.configured, asking.at.server)?, &asking.of)?;
-    // Each group has its own wish under that key; this one is the root group's.
-    let preferred = match asking.of.group {
-        Some(_) => None,
-        None => prefer::preferred(&known.place).map(|server| server.0),
-    };
+    let preferred = prefer::preferred(&known.place, &asking.of).map(|server| server.0);
     let warning = advice(known.members.voters.len());
     if asking.json {
         let members: Vec<_> = known.members().map(|member| known.json(member)).collect();

@@ -16,8 +16,7 @@ type Said = (ServerId, Result<RoleStatus, Failure>);
 
 /// Asks all of them. Fails where none answers.
 pub(super) fn run(place: &Place, of: &OfGroup, is_json: bool) -> Result<String, Failure> {
-    let ask = |server| place.ask_server(server, &of.status(), local::PATIENCE).and_then(status::status_in);
-    let said: Vec<Said> = place.servers().into_iter().map(|server| (server, ask(server))).collect();
+    let said = ask_all(place, of);
     if let Some(failure) = why_none(&said) {
         return Err(failure);
     }
@@ -27,6 +26,16 @@ pub(super) fn run(place: &Place, of: &OfGroup, is_json: bool) -> Result<String, 
     }
     let rows: Vec<_> = said.iter().map(row).collect();
     Ok(table(&["SERVER", "ROLE", "TERM", "APPLIED", "KEYS", "SAYS"], &rows))
+}
+
+/// All at once, as one that is down may take as long as one waits.
+fn ask_all(place: &Place, of: &OfGroup) -> Vec<Said> {
+    let ask = |server| place.ask_server(server, &of.status(), local::PATIENCE).and_then(status::status_in);
+    std::thread::scope(|scope| {
+        let start = |server| (server, scope.spawn(move || ask(server)));
+        let asked: Vec<_> = place.servers().into_iter().map(start).collect();
+        asked.into_iter().map(|(server, said)| (server, said.join().expect("it panics nowhere"))).collect()
+    })
 }
 
 /// Why there is nothing to show, where no server said anything.

@@ -16,7 +16,7 @@ use crate::group;
 
 /// Says in the KV who is to lead; every leader looks there.
 pub(super) fn run(prefer: &MemberPrefer) -> Result<String, Failure> {
-    let known = Known::ask(Place::of(&prefer.configured, None)?, &OfGroup::ROOT)?;
+    let known = Known::ask(Place::of(&prefer.configured, None)?, &prefer.of)?;
     let votes = |server: ServerId| known.members.voters.iter().any(|voter| server_of(*voter) == server);
     if let Some(server) = prefer.server.filter(|server| !votes(*server)) {
         return Err(Failure::usage(format!("server {server} has no vote in the group, so it can't lead")));
@@ -24,6 +24,7 @@ pub(super) fn run(prefer: &MemberPrefer) -> Result<String, Failure> {
     let mut client = Client::connect(Box::new(group::dial(&known.place.reach)?)).map_err(failed)?;
     client.within(Scope::Whole);
     client.wait_for(prefer.waiting.patience());
+    use_group(&mut client, &prefer.of).map_err(failed)?;
     let text = match prefer.server {
         Some(server) => {
             client.set(PREFERRED_KEY, &encode_preferred(server)).map_err(failed)?;
@@ -40,7 +41,7 @@ pub(super) fn run(prefer: &MemberPrefer) -> Result<String, Failure> {
 
 /// Whom the group prefers, as the server that is asked knows. Nobody where who asks may not read that: it takes the right to
 /// read the whole map.
-pub(super) fn preferred(place: &Place) -> Option<ServerId> {
+pub(super) fn preferred(place: &Place, of: &OfGroup) -> Option<ServerId> {
     let dial: Box<dyn Dial> = match place.own() {
         Some(own) => Box::new(UnixDial::new(own.data.join(links::LOCAL_SOCKET))),
         None => Box::new(group::dial(&place.reach).ok()?),
@@ -48,8 +49,14 @@ pub(super) fn preferred(place: &Place) -> Option<ServerId> {
     let mut client = Client::connect(dial).ok()?;
     client.within(Scope::Whole);
     client.wait_for(PATIENCE);
+    use_group(&mut client, of).ok()?;
     client.read_with(Consistency::Stale);
     client.get(PREFERRED_KEY).ok()?.as_deref().and_then(decode_preferred)
+}
+
+/// Each group has a wish of its own, in its own map.
+fn use_group(client: &mut Client, of: &OfGroup) -> Result<(), kv_client::Error> {
+    of.group.as_ref().map_or(Ok(()), |name| client.use_group(name))
 }
 
 fn failed(error: kv_client::Error) -> Failure {
