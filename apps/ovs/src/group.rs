@@ -180,6 +180,8 @@ pub(crate) fn has_taken_out(config: &ServerConfig, member: Member, commit: LogIn
         RoleStatus::KvMember { commit: theirs, members, .. } => {
             *theirs >= commit && !members.voters.is_empty() && !members.contains(member)
         }
+        // It keeps the KV alone.
+        RoleStatus::Kv { index, .. } => LogIndex(*index) >= commit && *index > 0,
         _ => false,
     };
     all_told(&reach(config), |server| server != config.server).iter().any(is_without)

@@ -69,7 +69,7 @@ impl Authority {
         Authority::open(folder)
     }
 
-    /// Trusts this authority alone: certificates of those before it are worth nothing any more.
+    /// Trusts this authority alone: certificates of those before it are worth nothing any more. What they revoked stays so.
     pub fn retire(&self) -> Result<(), CertificateError> {
         // The lists last: an authority without its list is trusted by nobody.
         let authorities = self.folder.join(AUTHORITY_FILE);
@@ -134,7 +134,9 @@ impl Authority {
 
     /// Every certificate that was issued, the oldest first.
     pub fn issued(&self) -> Result<Vec<Issued>, CertificateError> {
-        issued::all(&self.folder.join(ISSUED_FOLDER), &self.revocations()?)
+        let trusted = pem::certificates(&self.folder.join(AUTHORITY_FILE))?;
+        let names: Vec<_> = trusted.iter().filter_map(name_of).collect();
+        issued::all(&self.folder.join(ISSUED_FOLDER), &self.revocations()?, &names)
     }
 
     /// Revokes all certificates of a name, but those that were renewed when only the old ones are meant. Gives the

@@ -1,5 +1,6 @@
 //! A certificate with its key, ready for TLS.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::revocations::{self, serial_of};
 use crate::{AUTHORITY_FILE, CertificateError, Identity, NODE_FILE, REVOKED_FILE, files, identity_of, pem};
 
 /// The name that every server of a cluster has in TLS. Which server it is, its identity says.
@@ -29,6 +31,8 @@ pub struct Credentials {
     server: Option<Arc<ServerConfig>>,
     client: Arc<ClientConfig>,
     verifier: Arc<dyn ClientCertVerifier>,
+    /// The numbers of certificates that any authority of the cluster has revoked.
+    revoked: BTreeSet<Vec<u8>>,
     /// What it was made of, to find out whether that has changed.
     texts: [String; 3],
     folder: PathBuf,
@@ -62,6 +66,7 @@ impl Credentials {
             server,
             client: Arc::new(client),
             verifier,
+            revoked: revocations::serials(&parts.revocations),
             texts,
             folder: folder.to_owned(),
         })
@@ -96,9 +101,13 @@ impl Credentials {
         self.client.clone()
     }
 
-    /// Who the other end is, after a handshake: of the same cluster, or nobody.
+    /// Who the other end is, after a handshake: of the same cluster and not revoked, or nobody. The handshake looks for a
+    /// certificate in the list of its issuer alone; one that was replaced, and whose key is lost, makes no list any more.
     pub fn peer(&self, chain: &[CertificateDer<'_>]) -> Result<Identity, CertificateError> {
         let theirs = identity_of(chain)?;
+        if serial_in(chain).is_none_or(|serial| self.revoked.contains(&serial)) {
+            return Err(CertificateError::Foreign(format!("the certificate of {} was revoked", theirs.name)));
+        }
         if theirs.cluster != self.me.cluster {
             return Err(CertificateError::OtherCluster { ours: self.me.cluster, theirs: theirs.cluster });
         }
@@ -183,6 +192,11 @@ impl Parts {
 fn texts_in(folder: &Path) -> Result<[String; 3], CertificateError> {
     let read = |name| files::read(&folder.join(name));
     Ok([read(AUTHORITY_FILE)?, read(REVOKED_FILE)?, read(NODE_FILE)?])
+}
+
+fn serial_in(chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
+    Some(serial_of(certificate.raw_serial()))
 }
 
 fn end_of(certificate: &CertificateDer<'_>) -> Result<SystemTime, CertificateError> {

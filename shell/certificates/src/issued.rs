@@ -25,6 +25,19 @@ pub struct Issued {
     pub until: SystemTime,
     /// Whether it was revoked.
     pub is_revoked: bool,
+    /// Who issued it.
+    pub issuer: IssuedBy,
+}
+
+/// Which authority issued a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuedBy {
+    /// The one that issues now.
+    Newest,
+    /// One that was replaced, and is trusted still.
+    Replaced,
+    /// One that was retired: nobody believes it.
+    Retired,
 }
 
 /// Keeps a copy. It is kept before anybody gets the certificate: one that isn't known can't be revoked.
@@ -39,11 +52,17 @@ fn name(number: usize) -> String {
 }
 
 /// All of them, in the order in which they were issued.
-pub(crate) fn all(folder: &Path, revocations: &Revocations) -> Result<Vec<Issued>, CertificateError> {
-    files_in(folder)?.iter().map(|path| read(path, revocations)).collect()
+///
+/// `trusted`: the names of the authorities that are, the newest first.
+pub(crate) fn all(
+    folder: &Path,
+    revocations: &Revocations,
+    trusted: &[Vec<u8>],
+) -> Result<Vec<Issued>, CertificateError> {
+    files_in(folder)?.iter().map(|path| read(path, revocations, trusted)).collect()
 }
 
-fn read(path: &Path, revocations: &Revocations) -> Result<Issued, CertificateError> {
+fn read(path: &Path, revocations: &Revocations, trusted: &[Vec<u8>]) -> Result<Issued, CertificateError> {
     let der = pem::certificates(path)?.swap_remove(0);
     let (_, certificate) = X509Certificate::from_der(&der)
         .map_err(|error| CertificateError::content(path, format!("it holds no certificate: {error}")))?;
@@ -54,6 +73,11 @@ fn read(path: &Path, revocations: &Revocations) -> Result<Issued, CertificateErr
     Ok(Issued {
         identity: identity_in(&certificate)?,
         is_revoked: revocations.has(&serial),
+        issuer: match trusted.iter().position(|name| name == certificate.issuer().as_raw()) {
+            Some(0) => IssuedBy::Newest,
+            Some(_) => IssuedBy::Replaced,
+            None => IssuedBy::Retired,
+        },
         serial,
         from: time(certificate.validity().not_before),
         until: time(certificate.validity().not_after),

@@ -19,7 +19,7 @@ pub use authority::Authority;
 pub use credentials::{Credentials, server_name};
 pub use errors::CertificateError;
 pub use identity::{Identity, identity_of};
-pub use issued::Issued;
+pub use issued::{Issued, IssuedBy};
 pub use role::{Role, Roles};
 
 /// The file of a folder that holds the authorities that are trusted, the newest first.

@@ -1,6 +1,6 @@
 //! What an authority has revoked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,7 +14,8 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use crate::{CertificateError, files, pem};
 
-/// The revoked certificates of one authority.
+/// What the newest authority says is revoked: its own certificates, and those of authorities before it, which can't say so
+/// any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Revocations {
     /// The number of the list: each has a larger one than those before it.
@@ -24,7 +25,7 @@ pub(crate) struct Revocations {
 }
 
 impl Revocations {
-    /// What the authority of this name has revoked.
+    /// What the authority of this name says, and what the others of the file did.
     pub(crate) fn of(path: &Path, name: &[u8]) -> Result<Self, CertificateError> {
         let lists = pem::revocations(path)?;
         let of_name = |list: &&CertificateRevocationListDer<'_>| is_of(list, name);
@@ -32,11 +33,7 @@ impl Revocations {
         let (_, list) = own
             .ok_or_else(|| CertificateError::content(path, "the list of the newest authority is missing"))?;
         let number = list.crl_number().and_then(|number| number.iter_u64_digits().next()).unwrap_or(0);
-        let revoked = list
-            .iter_revoked_certificates()
-            .map(|revoked| (serial_of(revoked.raw_serial()), revoked.revocation_date.to_datetime()))
-            .collect();
-        Ok(Revocations { number, revoked })
+        Ok(Revocations { number, revoked: lists.iter().flat_map(entries).collect() })
     }
 
     /// Revokes a certificate; whether it wasn't before.
@@ -72,6 +69,19 @@ impl Revocations {
         };
         Ok(list.signed_by(issuer)?.pem()?)
     }
+}
+
+/// The numbers of all certificates that any of the lists names. They are drawn at random, so no two authorities give the same.
+pub(crate) fn serials(lists: &[CertificateRevocationListDer<'_>]) -> BTreeSet<Vec<u8>> {
+    lists.iter().flat_map(entries).map(|(serial, _)| serial).collect()
+}
+
+fn entries(list: &CertificateRevocationListDer<'_>) -> Vec<(Vec<u8>, OffsetDateTime)> {
+    let Ok((_, list)) = CertificateRevocationList::from_der(list) else { return Vec::new() };
+    let entry = |revoked: &x509_parser::revocation_list::RevokedCertificate<'_>| {
+        (serial_of(revoked.raw_serial()), revoked.revocation_date.to_datetime())
+    };
+    list.iter_revoked_certificates().map(entry).collect()
 }
 
 /// The lists of a file that are not those of the authority of this name, as PEM.

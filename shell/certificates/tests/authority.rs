@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use certificates::{Authority, Credentials, Identity, Role, Roles, server_name};
+use certificates::{Authority, Credentials, Identity, IssuedBy, Role, Roles, server_name};
 use glossary::ServerId;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
@@ -229,6 +229,41 @@ fn revocations_survive_a_replaced_authority() {
     new.share(&world.path("server")).unwrap();
     let refused = world.talk().unwrap_err();
     assert!(refused.contains("Revoked"), "{refused}");
+}
+
+/// The list of the authority whose key is lost can't grow.
+#[test]
+fn a_certificate_of_a_replaced_authority_can_be_revoked() {
+    let world = World::new();
+    fs::remove_file(world.path("authority/authority.key")).unwrap();
+    let new = Authority::replace(&world.path("authority")).unwrap();
+    for holder in ["server", "client"] {
+        new.share(&world.path(holder)).unwrap();
+    }
+    let chain = certificates_of(&world.path("client"));
+    let before = world.load("server");
+    assert!(world.talk().is_ok() && before.verify(&chain).is_ok());
+    assert_eq!(new.revoke("backup", false).unwrap(), 1);
+    new.share(&world.path("server")).unwrap();
+    let refused = world.talk().unwrap_err();
+    assert!(refused.contains("the certificate of backup was revoked"), "{refused}");
+    assert!(world.load("server").verify(&chain).is_err(), "nor goes it on");
+}
+
+#[test]
+fn what_was_revoked_stays_so_under_other_authorities() {
+    let world = World::new();
+    world.authority.revoke("backup", false).unwrap();
+    let of_backup = |authority: &Authority| {
+        let issued = authority.issued().unwrap();
+        let last = issued.into_iter().rfind(|issued| issued.identity.name == "backup").unwrap();
+        (last.is_revoked, last.issuer)
+    };
+    let new = Authority::replace(&world.path("authority")).unwrap();
+    assert_eq!(of_backup(&new), (true, IssuedBy::Replaced));
+    new.retire().unwrap();
+    assert_eq!(of_backup(&new), (true, IssuedBy::Retired));
+    assert_eq!(new.revoke("backup", false).unwrap(), 0, "it was before");
 }
 
 #[test]

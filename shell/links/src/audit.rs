@@ -4,8 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -16,6 +18,9 @@ const WAITING_MAX: usize = 1024;
 
 /// A file that would become longer makes room for another.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// How long to wait before a line that could not be written is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// Why there is no audit trail.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,8 @@ pub struct AuditError {
 /// so that no verb holds up a shard; who asks is told when the trail can't keep up, and nothing was done.
 pub struct Audit {
     lines: Option<SyncSender<String>>,
+    /// Whether the last line that was written could be.
+    writes: Arc<AtomicBool>,
 }
 
 /// What is written into the trail.
@@ -55,25 +62,29 @@ impl Audit {
     }
 
     fn open_up_to(path: &Path, bytes_max: u64) -> Result<Self, AuditError> {
-        let file = open(path).map_err(|source| AuditError { path: path.to_owned(), source })?;
-        let (lines, waiting) = sync_channel(WAITING_MAX);
-        let path = path.to_owned();
+        let failed = |source| AuditError { path: path.to_owned(), source };
+        let file = open(path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        let trail = Trail { file, path: path.to_owned(), bytes, bytes_max };
+        let ((lines, waiting), writes) = (sync_channel(WAITING_MAX), Arc::new(AtomicBool::new(true)));
         let writer = std::thread::Builder::new().name("audit".into());
-        writer
-            .spawn(move || write_all(file, &path, bytes_max, &waiting))
-            .map_err(|source| AuditError { path: PathBuf::new(), source })?;
-        Ok(Audit { lines: Some(lines) })
+        let is_written = Arc::clone(&writes);
+        writer.spawn(move || trail.write_all(&waiting, &is_written)).map_err(failed)?;
+        Ok(Audit { lines: Some(lines), writes })
     }
 
     /// Nothing is written.
     pub fn none() -> Self {
-        Audit { lines: None }
+        Audit { lines: None, writes: Arc::default() }
     }
 
     /// Takes an entry; whether it will be written.
     #[must_use]
     pub(crate) fn log(&self, entry: &Entry<'_>) -> bool {
         let Some(lines) = &self.lines else { return true };
+        if !self.writes.load(Ordering::Relaxed) {
+            return false;
+        }
         let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let line = json!({
             "at_unix_ms": u64::try_from(milliseconds).unwrap_or(u64::MAX),
@@ -107,20 +118,43 @@ fn rotate(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes until nobody has anything to say any more, or the disk fails: then nothing is taken any more.
-fn write_all(mut file: File, path: &Path, bytes_max: u64, lines: &Receiver<String>) {
-    let mut bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    let mut write = |line: &str| {
-        if bytes + line.len() as u64 > bytes_max && bytes > 0 {
-            (file, bytes) = (rotate(path)?, 0);
+/// The file that is written, and what is in it.
+struct Trail {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Trail {
+    /// Writes a line whole, or takes back what came of it.
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        if self.bytes + line.len() as u64 > self.bytes_max && self.bytes > 0 {
+            self.file = rotate(&self.path)?;
+            self.bytes = self.file.metadata()?.len();
         }
-        bytes += line.len() as u64;
-        file.write_all(line.as_bytes()).and_then(|()| file.sync_data())
-    };
-    while let Ok(line) = lines.recv() {
-        if let Err(error) = write(&line) {
-            tracing::error!(%error, "{} can't be written: verbs of management are refused", path.display());
-            return;
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        match written {
+            Ok(()) => self.bytes += line.len() as u64,
+            Err(_) => self.file.set_len(self.bytes)?,
+        }
+        written
+    }
+
+    /// Writes until nobody has anything to say any more. Where the disk fails, or is full, nothing is taken until what was
+    /// taken before is written.
+    fn write_all(mut self, lines: &Receiver<String>, writes: &AtomicBool) {
+        while let Ok(line) = lines.recv() {
+            while let Err(error) = self.write(&line) {
+                if writes.swap(false, Ordering::Relaxed) {
+                    let path = self.path.display();
+                    tracing::error!(%error, "{path} can't be written: verbs of management are refused until it can");
+                }
+                std::thread::sleep(TRY_AGAIN);
+            }
+            if !writes.swap(true, Ordering::Relaxed) {
+                tracing::info!("{} is written again", self.path.display());
+            }
         }
     }
 }
@@ -180,6 +214,30 @@ mod tests {
             );
         }
         assert!(!path.with_added_extension("10").exists());
+    }
+
+    #[test]
+    fn a_disk_that_fails_for_a_while_costs_no_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let audit = Audit::open_up_to(&path, 1).unwrap();
+        // A folder stands where the full file would go: it has no room for it.
+        std::fs::create_dir_all(path.with_added_extension("1").join("in the way")).unwrap();
+        let entry = |request| Entry { who: "ann", door: "kv.sock", request, verb: "Add(3)", outcome: None };
+        assert!(audit.log(&entry(0)) && audit.log(&entry(1)));
+        while audit.writes.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        assert!(!audit.log(&entry(2)), "it can't be written now");
+        std::fs::remove_dir_all(path.with_added_extension("1")).unwrap();
+        while !audit.writes.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        let has = |name: &str, request: &str| {
+            std::fs::read_to_string(folder.path().join(name)).is_ok_and(|text| text.contains(request))
+        };
+        assert!(has("audit.log.1", "\"request\":0") && has("audit.log", "\"request\":1"));
+        assert!(audit.log(&entry(3)));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(crate) struct NewCluster {
     pub(crate) place: InFolder,
     /// Where a server listens, for other servers and for clients; repeat it for more servers: one is for trying things,
     /// three or five go on when one or two of them are lost.
-    #[arg(long = "address", value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:7410"])]
+    #[arg(long = "address", value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:7410"], value_parser = reachable)]
     pub(crate) addresses: Vec<SocketAddr>,
     /// What a server runs, where that is more or other than kv: its number, and of kv, asd, volume-driver and edge those
     /// that it is to run; repeat it for more servers.
@@ -98,7 +98,7 @@ pub(crate) struct NewServer {
     #[command(flatten)]
     pub(crate) place: InFolder,
     /// Where it listens, for other servers and for clients.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7410", value_parser = reachable)]
     pub(crate) address: SocketAddr,
     /// What it runs, of kv, asd, volume-driver and edge.
     #[arg(long, value_name = "ROLE,ROLE", default_value = "kv", value_parser = server_roles)]
@@ -196,4 +196,14 @@ fn roles_of_server(text: &str) -> Result<(ServerId, Roles), String> {
     let (server, names) = text.split_once('=').ok_or("it is such as 2=kv,asd")?;
     let server = server.parse().map_err(|_| format!("{server:?} is no number of a server"))?;
     Ok((ServerId(server), server_roles(names)?))
+}
+
+/// An address that others can connect to.
+fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "it is ADDRESS:PORT, such as 10.0.0.1:7410 or [::1]:7410".to_owned())?;
+    if address.port() == 0 || address.ip().is_unspecified() {
+        return Err("others connect to it: it is one address and one port, and neither is 0".into());
+    }
+    Ok(address)
 }

@@ -76,7 +76,8 @@ pub(crate) enum DataVerb {
     /// `assert-range PREFIX KEY...`, `delete-prefix PREFIX KEYS_MAX`, `test-and-set KEY EXPECTED VALUE`,
     /// `replace KEY VALUE`; `begin` and `end` around steps that count as one. Words stand between blanks, or in double
     /// quotes; `-` alone stands for no value. Lines that start with `#` say nothing. A step that fails is named by its
-    /// number from 0, within `begin` and `end` by a path such as 2.0.
+    /// number from 0, within `begin` and `end` by a path such as 2.0. As steps, `test-and-set` and `replace` tell what was there
+    /// and don't fail: an assert before them does.
     #[command(
         after_help = example!("Example:\n  ovs kv sequence steps.txt\n  printf 'assert a 1\\nset a 2\\n' | ovs kv sequence")
     )]
@@ -97,6 +98,9 @@ pub(crate) enum DataVerb {
     #[command(after_help = example!("Example:\n  ovs kv count jobs/"))]
     Count(Prefixed),
     /// Prints what is changed under a prefix from now on, until it is ended: a key, and its value or nothing.
+    ///
+    /// What one answer holds is in the order of keys, each as it was left: a key that was changed twice since the answer before
+    /// is told once, and so is what was changed before it began (--after) or while it was cut off.
     #[command(after_help = example!("Example:\n  ovs kv watch jobs/"))]
     Watch(Watch),
     /// Writes all keys, as they were at one moment, to a new file, while others go on reading and writing.
@@ -104,7 +108,8 @@ pub(crate) enum DataVerb {
     /// Other groups go with them, each as it was at a moment of its own; with --group one group goes alone.
     #[command(after_help = example!("Example:\n  ovs kv backup monday.kv"))]
     Backup(Backup),
-    /// Restores a backup into a KV that holds nothing. Interrupted, it is to be repeated.
+    /// Restores a backup into a KV that holds nothing. Interrupted, it is to be repeated: keys of the backup that others set
+    /// meanwhile are then as the backup has them.
     ///
     /// Groups that it holds are made, which takes an administrator's certificate.
     #[command(after_help = example!("Example:\n  ovs kv restore monday.kv"))]

@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/member               which member of the KV's group it is; written last: without it nothing was begun
 //! DATA/member.left          the same, of one that has left the group
+//! DATA/member.joined        that the group took in the one that `member` names, and whether with a vote
 //! DATA/servers              where the servers are, as the KV said last
 //! DATA/lock                 held by the process that serves it
 //! DATA/kv.sock              where clients on this machine talk to its KV
@@ -17,6 +18,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 
 use certificates::Role;
 use consensus::Member;
@@ -28,6 +30,9 @@ use crate::failure::Failure;
 use crate::storage::layout::{Claim, Layout, claim, lock, write_file};
 
 const MEMBER: &str = "member";
+
+/// Says as what the group took the server in.
+const JOINED: &str = "member.joined";
 
 /// The same file, of one that has left.
 const LEFT: &str = "member.left";
@@ -45,21 +50,23 @@ impl Folder {
     /// Makes the data of a server that has none. What an interrupted attempt left is made anew.
     pub(crate) fn make(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
         let _lock = Folder::hold(config)?;
+        Folder::refuse_begun(config)?;
         Folder::make_held(config, member)
     }
 
-    /// The same by who holds it.
-    pub(super) fn make_held(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
+    /// Refuses where there is a member's data already, or what is left of it.
+    pub(crate) fn refuse_begun(config: &ServerConfig) -> Result<(), Failure> {
         let root = &config.data;
-        let doing = |error: io::Error| Failure::system(&format!("making {}", root.display()), &error);
+        if root.join(LEFT).exists() && !root.join(MEMBER).exists() {
+            return Err(has_left(root));
+        }
         if root.join(MEMBER).exists() {
             return Err(Failure::refused(format!(
                 "{} holds the data of a server already: it is there to be served, and a new one needs another folder",
                 root.display()
             )));
         }
-        let kv = root.join("kv");
-        let is_begun = fs::read_dir(&kv).is_ok_and(|entries| {
+        let is_begun = fs::read_dir(root.join("kv")).is_ok_and(|entries| {
             entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("log-"))
         });
         if is_begun {
@@ -68,6 +75,13 @@ impl Folder {
                 root.display()
             )));
         }
+        Ok(())
+    }
+
+    /// The same by who holds it.
+    pub(super) fn make_held(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
+        let (root, kv) = (&config.data, config.data.join("kv"));
+        let doing = |error: io::Error| Failure::system(&format!("making {}", root.display()), &error);
         let make = || {
             fs::create_dir_all(&kv)?;
             let identity = Identity { cluster: config.cluster, folder: Kind::Kv };
@@ -137,6 +151,18 @@ impl Folder {
         lock(root)
     }
 
+    /// Whether the group took this member in already, with or without a vote: it need not ask again, and one that was taken out
+    /// since must not.
+    pub(super) fn has_joined(&self, config: &ServerConfig, member: Member) -> bool {
+        let joined = fs::read_to_string(config.data.join(JOINED));
+        joined.is_ok_and(|text| text == joined_text(config, member))
+    }
+
+    /// The group took it in.
+    pub(super) fn note_joined(config: &ServerConfig, member: Member) -> io::Result<()> {
+        write_file(&config.data.join(JOINED), joined_text(config, member).as_bytes())
+    }
+
     /// Which member the server is or was last, as far as files tell. None: they don't, or can't be read.
     pub(crate) fn past_member(config: &ServerConfig) -> Result<Option<Member>, Failure> {
         for name in [MEMBER, LEFT] {
@@ -169,10 +195,13 @@ impl Folder {
         let path = root.join(MEMBER);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && root.join(LEFT).exists() => {
+                return Err(has_left(root));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Failure::refused(format!(
                     "{} holds no data of a server yet: `ovs kv init` makes that of the first, `ovs kv join` that of \
-                     others",
+                     others, and `ovs kv rejoin` that of one that had it and lost it",
                     root.display()
                 )));
             }
@@ -202,4 +231,16 @@ impl Folder {
     pub(crate) fn member(&self) -> Option<&MemberFile> {
         self.member.as_ref()
     }
+}
+
+fn has_left(root: &Path) -> Failure {
+    Failure::refused(format!(
+        "{} is that of a member that has left the KV's group, and is never again the one that it was: `ovs kv rejoin` makes this \
+         server a member anew",
+        root.display()
+    ))
+}
+
+fn joined_text(config: &ServerConfig, member: Member) -> String {
+    format!("{member} {}\n", if config.votes { "votes" } else { "learns" })
 }

@@ -102,8 +102,10 @@ fn serve(config: &ServerConfig, arguments: &Serve, signals: &Signals) -> Result<
         "server {} of cluster {} in {data}\nready {}\n",
         config.server, config.cluster, config.listen
     ));
-    if let Some(member) = folder.member().filter(|file| file.first.is_none()) {
-        join(config.clone(), member.member)?;
+    let joins =
+        folder.member().filter(|file| file.first.is_none() && !folder.has_joined(config, file.member));
+    if let Some(file) = joins {
+        join(config.clone(), file.member)?;
     }
     let alarms = Alarms::new(config, ports.clone(), trust);
     let mut storing = Storing::begin(config, &folder, runtime.handle(), ports, guests, arguments)?;
@@ -265,7 +267,12 @@ fn join(mut config: ServerConfig, member: Member) -> Result<(), Failure> {
     let ask = move || loop {
         let asked = Instant::now();
         match group::ask(&group::reach(&config), verb, JOIN_EVERY) {
-            Ok(()) => return tracing::info!(%member, "this server is a member of the KV's group"),
+            Ok(()) => {
+                tracing::info!(%member, "this server is a member of the KV's group");
+                // Where that can't be noted, it asks again at its next start.
+                let noted = Folder::note_joined(&config, member);
+                return noted.unwrap_or_else(|error| tracing::warn!(%error, "that it is can't be noted"));
+            }
             Err(failure) => tracing::warn!(%member, "not in the KV's group yet, asked again: {failure}"),
         }
         // What was refused at once is not asked for again and again.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certificates::{Authority, Identity, Issued, Roles};
+use certificates::{Authority, Identity, Issued, IssuedBy, Roles};
 use glossary::{ClusterIdentity, ServerId};
 
 use super::failure;
@@ -140,11 +140,16 @@ impl Folder {
 
     /// Everybody who holds a certificate that isn't revoked.
     pub(super) fn holders(&self) -> Result<Vec<Identity>, Failure> {
+        Ok(self.held()?.into_iter().map(|issued| issued.identity).collect())
+    }
+
+    /// The last certificate of each of them.
+    fn held(&self) -> Result<Vec<Issued>, Failure> {
         let mut newest = BTreeMap::new();
         for issued in self.issued()? {
             newest.insert(issued.identity.name.clone(), issued);
         }
-        Ok(newest.into_values().filter(|issued| !issued.is_revoked).map(|issued| issued.identity).collect())
+        Ok(newest.into_values().filter(|issued| !issued.is_revoked).collect())
     }
 
     /// One of them; one who was revoked as well, who then belongs to the cluster again.
@@ -162,7 +167,18 @@ impl Folder {
         self.authority.revoke(name, only_replaced).map_err(failure)
     }
 
+    /// Refuses where somebody would be cut off.
     pub(super) fn retire(&self) -> Result<(), Failure> {
+        let is_new = |issued: &Issued| issued.issuer == IssuedBy::Newest;
+        let without: Vec<_> = self.held()?.into_iter().filter(|issued| !is_new(issued)).collect();
+        if !without.is_empty() {
+            let names: Vec<_> = without.into_iter().map(|issued| issued.identity.name).collect();
+            return Err(Failure::refused(format!(
+                "nobody would believe {} any more, who have no certificate of the newest authority: ovs cluster renew gives \
+                 everybody one; ovs cluster revoke takes out who is to have none",
+                names.join(", ")
+            )));
+        }
         self.authority.retire().map_err(failure)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use certificates::Issued;
+use certificates::{Issued, IssuedBy};
 use serde_json::{Value, json};
 
 use super::folder::Folder;
@@ -41,9 +41,11 @@ fn days_left(issued: &Issued, now: SystemTime) -> u64 {
 }
 
 fn state(issued: &Issued, now: SystemTime) -> &'static str {
-    match (issued.is_revoked, issued.until < now) {
-        (true, _) => "revoked",
-        (false, true) => "expired",
-        (false, false) => "good",
+    match issued.issuer {
+        _ if issued.is_revoked => "revoked",
+        _ if issued.until < now => "expired",
+        IssuedBy::Retired => "retired",
+        IssuedBy::Replaced => "to renew",
+        IssuedBy::Newest => "good",
     }
 }

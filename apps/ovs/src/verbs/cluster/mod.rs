@@ -6,6 +6,7 @@ mod list;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use certificates::{Identity, Role, Roles};
 use glossary::ServerId;
@@ -49,6 +50,7 @@ fn init(new: &NewCluster) -> Done {
     }
     let roles = roles_of_servers(new)?;
     let folder = Folder::create(&new.place.folder)?;
+    refuse_other_servers(&folder, &servers)?;
     let admin = identity(&folder, ADMIN, &[Role::Admin, Role::Client])?;
     for (server, at) in &servers {
         folder.make_server((*server, *at), roles[server].clone(), &addresses, new.life.duration())?;
@@ -73,6 +75,21 @@ fn init(new: &NewCluster) -> Done {
     }
     let numbers: Vec<_> = servers.keys().map(|server| server.0).collect();
     Ok((sentence, json!({ "done": "init", "cluster": folder.cluster().to_string(), "servers": numbers })))
+}
+
+/// Refuses other servers than those of a cluster that is complete: what would be said of it was never so.
+fn refuse_other_servers(folder: &Folder, wanted: &BTreeMap<ServerId, SocketAddr>) -> Result<(), Failure> {
+    let there = folder.servers()?;
+    let wanted = wanted.iter().map(|(server, at)| (*server, Address::from(*at)));
+    if !folder.holds(ADMIN) || there == wanted.collect() {
+        return Ok(());
+    }
+    let there: Vec<_> = there.iter().map(|(server, at)| format!("server-{server} at {at}")).collect();
+    Err(Failure::refused(format!(
+        "cluster {} is there, with {}: ovs cluster add-server adds a server",
+        folder.cluster(),
+        there.join(", ")
+    )))
 }
 
 /// What each of the servers runs.

@@ -104,12 +104,24 @@ fn a_lost_key_of_the_authority_has_a_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let root = &folder.path().join("cluster");
     ovs(root, "ovs cluster init FOLDER").unwrap();
+    ovs(root, "ovs cluster add-client FOLDER gone").unwrap();
+    ovs(root, "ovs cluster revoke FOLDER gone").unwrap();
     std::fs::remove_file(root.join("authority/authority.key")).unwrap();
     let refused = ovs(root, "ovs cluster add-client FOLDER backup").unwrap_err();
     assert!(refused.message.contains("replace the authority"), "{refused}");
     ovs(root, "ovs cluster replace-authority FOLDER").unwrap();
-    ovs(root, "ovs cluster renew FOLDER").unwrap();
+    let refused = ovs(root, "ovs cluster retire-authority FOLDER").unwrap_err();
+    assert_eq!(refused.code, ExitCode::Refused);
+    assert!(refused.message.contains("nobody would believe admin, server-1 any more"), "{refused}");
+    assert!(ovs(root, "ovs cluster certificates FOLDER").unwrap().contains("to renew"));
+    assert!(
+        ovs(root, "ovs cluster renew FOLDER").unwrap().starts_with("renewed admin, server-1;"),
+        "gone stays so"
+    );
     ovs(root, "ovs cluster retire-authority FOLDER").unwrap();
+    let list = ovs(root, "ovs cluster certificates FOLDER").unwrap();
+    let ends = |end: &str| list.lines().filter(|line| line.ends_with(end)).count();
+    assert_eq!((ends("good"), ends("retired"), ends("revoked")), (2, 2, 1), "{list}");
     ovs(root, "ovs cluster add-client FOLDER backup").unwrap();
     for name in ["server-1", "clients/admin", "clients/backup"] {
         assert!(Credentials::load(&root.join(name).join("certificates")).is_ok(), "{name}");

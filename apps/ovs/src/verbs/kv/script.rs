@@ -1,5 +1,6 @@
 //! Steps as people write them: one a line.
 
+use formats::kv_limits::MAX_DEPTH;
 use kv_client::{KvExpected, KvRange, KvStep, Steps};
 
 use super::text;
@@ -38,6 +39,9 @@ pub(super) fn parse(script: &str) -> Result<Script, String> {
             *last += 1;
         }
         if verb.bytes == b"begin" {
+            if around.len() == MAX_DEPTH {
+                return Err(wrong(format!("sequences stand in one another at most {MAX_DEPTH} deep")));
+            }
             around.push(std::mem::take(&mut steps));
             numbers.push(0);
         } else {
@@ -159,6 +163,7 @@ mod tests {
             ("set \"a\"b c", "a blank is missing"),
             ("set a \\q", "stands for nothing"),
             ("delete-prefix a many", "a number of keys"),
+            (&"begin\n".repeat(100), "line 9: sequences stand in one another at most 8 deep"),
         ] {
             let found = parse(script).expect_err(script);
             assert!(found.contains(why), "{found}");

@@ -10,6 +10,7 @@ use glossary::{ClusterIdentity, ServerId};
 
 use crate::conversation::{Error, converse};
 use crate::failure::{ExitCode, Failure};
+use crate::storage::layout::lock;
 
 /// How long the server may take for what is quick.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,6 +25,14 @@ pub(super) fn ask(
 ) -> Result<Message, Failure> {
     let path = data.join(links::LOCAL_SOCKET);
     let failed = |error: &std::io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused if is_held(data) => Failure::new(
+            ExitCode::NotRunning,
+            format!(
+                "a server runs on {} and can't answer yet: it begins, or waits for other servers to give it what is damaged; its \
+                 log says which",
+                data.display()
+            ),
+        ),
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::new(
             ExitCode::NotRunning,
             format!("no server runs on {}: start it by ovs serve", data.display()),
@@ -37,6 +46,11 @@ pub(super) fn ask(
     let bounded = stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
     bounded.map_err(|error| failed(&error))?;
     converse(&mut stream, cluster, server, question).map_err(|error| refused(&error, &failed))
+}
+
+/// Whether a process holds a server's data.
+fn is_held(data: &Path) -> bool {
+    data.is_dir() && lock(data).is_err_and(|failure| failure.code == ExitCode::Busy)
 }
 
 /// An error of the operating system, or what the other end says wrong.

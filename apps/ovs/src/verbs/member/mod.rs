@@ -85,7 +85,15 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     let config = ServerConfig::load(&join.configured.config, &join.configured.overrides())?;
     let member = member_of(config.server, join.disks_lost);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: None };
+    Folder::refuse_begun(&config)?;
     group::announce(&config)?;
+    if group::members_of(&group::reach(&config), config.server).is_ok_and(|its| its.contains(&member)) {
+        return Err(Failure::refused(format!(
+            "server {} is member {member} of the KV's group already, and its data is not here: put that back. If it is lost, so \
+             are the votes that it gave: `ovs kv rejoin` makes this server another member",
+            config.server
+        )));
+    }
     Folder::make(&config, &file)?;
     let status = group::status(&config);
     let voters = status.filter(|_| config.votes).map(|status| members::voters_with(&status, config.server));

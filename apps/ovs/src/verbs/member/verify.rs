@@ -30,6 +30,7 @@ pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
         config: &known.place.reach,
         of: &verify.of,
         until: Instant::now() + verify.waiting.patience(),
+        patience: PATIENCE.min(verify.waiting.patience()),
     };
     let members: Vec<Member> = known.members().collect();
     let told = asker.compare(&members);
@@ -49,6 +50,8 @@ struct Asker<'a> {
     config: &'a ClientConfig,
     of: &'a OfGroup,
     until: Instant,
+    /// How long one of them may take.
+    patience: Duration,
 }
 
 impl Asker<'_> {
@@ -83,7 +86,7 @@ impl Asker<'_> {
 
     fn ask(&mut self, member: Member, at: Option<LogIndex>) -> Result<Fingerprint, Unsaid> {
         let verb = self.of.verb(KvGroupVerb::Fingerprint { at });
-        match group::ask_server(&mut self.dial, self.config, server_of(member), verb, PATIENCE) {
+        match group::ask_server(&mut self.dial, self.config, server_of(member), verb, self.patience) {
             Ok(AdminAnswer::Fingerprint(told)) => Ok(told),
             Ok(AdminAnswer::NotYet(why)) => Err(Unsaid::NotYet(why)),
             Ok(AdminAnswer::Failed(why) | AdminAnswer::NotAllowed(why)) => Err(Unsaid::Never(why)),
