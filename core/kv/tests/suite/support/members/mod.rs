@@ -66,6 +66,8 @@ pub(crate) struct Members {
     operations: u64,
     /// Who hears nobody and is heard by nobody.
     cut: BTreeSet<usize>,
+    /// Whose disks end nothing that they are told to do.
+    pub(crate) hung: BTreeSet<usize>,
     network: Vec<(NodeId, NodeId, Message)>,
     askers: Vec<Asker>,
     books: BTreeMap<GroupId, Book>,
@@ -120,6 +122,7 @@ impl Members {
             told: BTreeMap::new(),
             operations: 0,
             cut: BTreeSet::new(),
+            hung: BTreeSet::new(),
             network: Vec::new(),
             askers: askers.collect(),
             books: BTreeMap::from([(GroupId::ROOT, Book::default())]),
@@ -292,7 +295,7 @@ impl Members {
 
     fn complete(&mut self, index: usize) -> Result<(), Violation> {
         let server = &mut self.servers[index];
-        if server.operations.is_empty() {
+        if server.operations.is_empty() || self.hung.contains(&index) {
             return Ok(());
         }
         let chosen = self.chance.below(server.operations.len());
