@@ -66,6 +66,8 @@ pub(crate) struct Members {
     operations: u64,
     /// Who hears nobody and is heard by nobody.
     cut: BTreeSet<usize>,
+    /// Who hears nothing of the root group.
+    pub(crate) deaf: BTreeSet<usize>,
     /// Whose disks end nothing that they are told to do.
     pub(crate) hung: BTreeSet<usize>,
     network: Vec<(NodeId, NodeId, Message)>,
@@ -122,6 +124,7 @@ impl Members {
             told: BTreeMap::new(),
             operations: 0,
             cut: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             hung: BTreeSet::new(),
             network: Vec::new(),
             askers: askers.collect(),
@@ -334,6 +337,9 @@ impl Members {
             self.network.swap_remove(chosen);
         }
         if self.loses_pages && is_page(&message) {
+            return Ok(());
+        }
+        if matches!(message, Message::Member(_)) && server(to).is_some_and(|to| self.deaf.contains(&to)) {
             return Ok(());
         }
         if to == OPERATOR {
