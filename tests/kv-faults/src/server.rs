@@ -32,8 +32,8 @@ impl Server {
         Server { ovs: ovs.into(), config, namespace, log, child: None, brake: None }
     }
 
-    /// Starts it, and returns when it says that it is ready.
-    pub(crate) fn start(&mut self) -> Result<()> {
+    /// Starts it; how much it and those before it said by then.
+    pub(crate) fn spawn(&mut self) -> Result<u64> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let before = log.metadata()?.len();
         let child = Command::new("ip")
@@ -47,6 +47,12 @@ impl Server {
             .spawn()
             .context("ip (package iproute2)")?;
         self.child = Some(child);
+        Ok(before)
+    }
+
+    /// Starts it, and returns when it says that it is ready.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let before = self.spawn()?;
         let deadline = Instant::now() + READY_LIMIT;
         while !self.says_ready(before)? {
             if let Some(status) =
