@@ -252,16 +252,6 @@ impl Cluster {
             .try_for_each(|server| self.with(server, |server| server.signal(Signal::CONT)))
     }
 
-    /// Each sync of a server takes long.
-    pub(crate) fn slow_down(&self, server: u16) -> Result<()> {
-        self.with(server, Server::slow_down)
-    }
-
-    /// Syncs take as long as they take.
-    pub(crate) fn speed_up(&self) -> Result<()> {
-        (1..=SERVERS).try_for_each(|server| self.with(server, Server::release))
-    }
-
     /// Nothing that a server writes is done any more, and nothing fails, until [`Cluster::thaw`].
     pub(crate) fn freeze(&self, server: u16) -> Result<()> {
         disk::freeze(&self.data(server))
