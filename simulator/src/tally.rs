@@ -46,6 +46,8 @@ pub enum Kind {
     BitRot,
     /// A write went to another place.
     MisdirectedWrite,
+    /// A clock leapt ahead.
+    ClockLeap,
     /// A write was confirmed and never done.
     LostWrite,
     /// A vDisk grew, and its guest saw it: no trouble, but what troubles may meet.
@@ -72,7 +74,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 31] = [
+    pub const ALL: [Kind; 32] = [
         Kind::ProcessCrash,
         Kind::PowerLoss,
         Kind::Blackout,
@@ -93,6 +95,7 @@ impl Kind {
         Kind::SlowDisk,
         Kind::BitRot,
         Kind::MisdirectedWrite,
+        Kind::ClockLeap,
         Kind::LostWrite,
         Kind::Growth,
         Kind::Lead,

@@ -58,6 +58,7 @@ fn every_wrong_toy_is_found_by_the_promise_it_breaks() {
         (Bug::NoBound, Promise::P9),
         (Bug::NeverAnswers, Promise::P10),
         (Bug::SyncTriedAgain, Promise::P2),
+        (Bug::TrustsItsClock, Promise::P10),
     ] {
         let broken = breaks(bug, promise);
         assert!(broken.is_ok(), "{bug:?} broke {broken:?}, not {promise:?}");

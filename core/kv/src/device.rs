@@ -162,7 +162,7 @@ impl Device {
     /// What its disk can take, in the words that members tell each other.
     pub(crate) fn disk_room(&self) -> DiskRoom {
         match () {
-            () if self.log.is_full() => DiskRoom::Nothing,
+            () if self.log.is_full() || self.log.hangs() => DiskRoom::Nothing,
             () if !self.has_room() => DiskRoom::Removals,
             () => DiskRoom::Enough,
         }
@@ -201,6 +201,7 @@ impl Device {
     /// A tick is over.
     pub(crate) fn on_tick(&mut self) {
         self.is_ticking = false;
+        self.log.on_tick();
     }
 
     /// Somebody waits: it is looked in a while who waited long enough.

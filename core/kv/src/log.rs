@@ -30,6 +30,8 @@ pub(crate) struct Log {
     /// Where the log ends, as far as it is synced.
     end: Option<Predecessor>,
     stage: Stage,
+    /// Ticks since the operation began that is awaited.
+    waited: u32,
     /// Lack of room was met, and no file was opened since.
     full: bool,
     /// What is being written, until it is synced.
@@ -45,6 +47,9 @@ pub(crate) struct Log {
     /// So many zeros are written ahead.
     pub(crate) ahead: u64,
 }
+
+/// What takes so many ticks hangs, about 2 s: a disk that is only slow, or that is written much to, has long answered then.
+const HANGS_AFTER: u32 = 40;
 
 /// A batch of at most this part of what would be written ahead has zeros written behind it. A larger one takes long in any
 /// case, and they would be used up at once.
@@ -116,6 +121,7 @@ impl Log {
             writer,
             end,
             stage,
+            waited: 0,
             full,
             batch,
             is_fresh,
@@ -136,6 +142,18 @@ impl Log {
     /// Whether the log waits for room.
     pub(crate) fn is_full(&self) -> bool {
         self.full
+    }
+
+    /// A tick is over.
+    pub(crate) fn on_tick(&mut self) {
+        if !matches!(self.stage, Stage::Ready | Stage::Room { .. }) {
+            self.waited = self.waited.saturating_add(1);
+        }
+    }
+
+    /// Whether the disk has not answered for so long that nobody knows whether it will.
+    pub(crate) fn hangs(&self) -> bool {
+        self.waited >= HANGS_AFTER
     }
 
     /// Whether a batch is being written, or waits for a file to be written to.
@@ -229,6 +247,7 @@ impl Log {
         disk: &mut Disk,
         effects: &mut Effects<Effect>,
     ) -> Progress {
+        self.waited = 0;
         match result {
             Ok(_) => self.on_success(disk, effects),
             Err(DiskError::Full) => {

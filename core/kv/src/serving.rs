@@ -187,18 +187,26 @@ impl<F: Function, C: Group> Serving<F, C> {
                 counters.add(Counter::Full, 1);
                 self.with_all(|hosted, _| {
                     hosted.on_full(counters, effects);
-                    // Where the others can keep nothing either, a new leader could not even answer questions.
-                    if hosted.can_keep(DiskRoom::Nothing) {
-                        hosted.hand_over();
-                    }
                     Ok(())
                 })?;
+                self.give_way()?;
                 self.device.room.is_awaited = true;
                 effects.push(Effect::SetTimer { timer: ROOM_TIMER, after: ROOM_AFTER });
             }
             log::Progress::Failed(error) => return Err(log::failure(error)),
         }
         Ok(())
+    }
+
+    /// This member's disk takes nothing: it leads no group that another can lead.
+    fn give_way(&mut self) -> Result<(), String> {
+        self.with_all(|hosted, _| {
+            // Where the others can keep nothing either, a new leader could not even answer questions.
+            if hosted.can_keep(DiskRoom::Nothing) {
+                hosted.hand_over();
+            }
+            Ok(())
+        })
     }
 
     fn on_durable(
@@ -242,6 +250,9 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         self.device.on_tick();
+        if self.device.log.hangs() {
+            self.give_way()?;
+        }
         let (root, room) = (self.root().replica.status().membership, self.device.disk_room());
         self.say_alive(&root, effects);
         let liveness = core::mem::take(&mut self.liveness);

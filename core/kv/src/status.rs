@@ -88,8 +88,12 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
         None if device.log.is_full() => {
             Some("its disk is full: it answers questions and takes no commands".to_string())
         }
+        None if device.log.hangs() => Some(
+            "its disk hangs: what is written there doesn't end, and it leads no group that another can lead; see to it"
+                .to_string(),
+        ),
         None if root.leadership().role == Role::Leader && !root.can_keep(device.disk_room()) => Some(
-            "the disks of too many members are full: it answers questions and takes no commands until a majority can keep \
+            "the disks of too many members are full or hang: it answers questions and takes no commands until a majority can keep \
              them; free space there"
                 .to_string(),
         ),

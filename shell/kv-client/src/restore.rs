@@ -117,7 +117,8 @@ impl Client {
             let begun = begun.and_then(|()| Ok(self.use_made(group)?)).and_then(|()| self.mark(name));
             self.turn_to(GroupId::ROOT);
             if let Err(failure) = begun {
-                if !was_begun {
+                // One that was begun and interrupted may have come no further than this one.
+                if !was_begun || self.hold_nothing(&marked)? {
                     self.unmark(&marked)?;
                 }
                 return Err(failure);
@@ -125,6 +126,17 @@ impl Client {
             marked.push(group.as_str());
         }
         Ok(())
+    }
+
+    /// Whether the first map and those of groups hold nothing but that a restore is under way.
+    fn hold_nothing(&mut self, groups: &[&str]) -> Result<bool, Error> {
+        let mut is_nothing = self.first_key()?.is_none();
+        for group in groups {
+            let first = self.use_made(group).and_then(|()| self.first_key());
+            self.turn_to(GroupId::ROOT);
+            is_nothing &= first?.is_none();
+        }
+        Ok(is_nothing)
     }
 
     /// Takes back that a restore is under way: nothing was restored yet.
@@ -153,11 +165,12 @@ impl Client {
         }
     }
 
-    /// The first key that is not the group's own.
+    /// The first key that is not the group's own, nor says that a restore is under way.
     fn first_key(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let scope = self.scope;
         let mut keys = self.keys(KvRange::ALL, false);
-        keys.find(|key| key.as_ref().is_ok_and(|key| is_restored(scope, key)) || key.is_err()).transpose()
+        let is_meant = |key: &[u8]| key != UNDER_WAY && is_restored(scope, key);
+        keys.find(|key| key.as_ref().map_or(true, |key| is_meant(key))).transpose()
     }
 }
 

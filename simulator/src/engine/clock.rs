@@ -1,4 +1,4 @@
-//! A node's clock: it starts anywhere and runs a little fast or slow.
+//! A node's clock: it starts anywhere, runs a little fast or slow, and may leap ahead.
 
 use core::time::Duration;
 
@@ -32,6 +32,11 @@ impl Clock {
         Timestamp(self.origin + (i128::from(now.0) + drift) as u64)
     }
 
+    /// Leaps ahead, as it does when its machine was suspended: it counts that time, and nobody saw it pass.
+    pub fn leap(&mut self, by: Duration) {
+        self.origin += by.as_nanos() as u64;
+    }
+
     /// When it will have advanced by `duration`.
     pub fn when(&self, now: Moment, duration: Duration) -> Moment {
         let true_duration = duration.as_nanos() * 1_000_000 / (1_000_000 + self.rate_ppm) as u128;
@@ -55,5 +60,13 @@ mod tests {
             let set_for = clock.reading(now).after(after);
             assert!(rings >= set_for && rings.0 < set_for.0 + 10, "{clock:?} {rings:?} {set_for:?}");
         }
+    }
+
+    #[test]
+    fn a_leap_is_seen_at_once() {
+        let mut clock = Clock::drawn(&mut Random::stream(1, "clock"));
+        let before = clock.reading(Moment(7));
+        clock.leap(Duration::from_secs(90));
+        assert_eq!(clock.reading(Moment(7)), before.after(Duration::from_secs(90)));
     }
 }

@@ -90,7 +90,8 @@ impl<C: Cluster> Engine<C> {
                 let node_state = self.node_mut(node);
                 node_state.settings += 1;
                 let setting = node_state.settings;
-                node_state.timers.insert(timer, setting);
+                let rings = node_state.clock.reading(now).after(after);
+                node_state.timers.insert(timer, (setting, rings));
                 let at = node_state.clock.when(now, after);
                 self.push(at, Item::TimerRings { node, life, timer, setting });
             }

@@ -63,6 +63,23 @@ impl<C: Cluster> Engine<C> {
         self.node_mut(node).paused_until = until;
     }
 
+    /// A node's clock leaps ahead. Timers whose time has come by that ring at once, in any order.
+    pub fn leap(&mut self, node: NodeId, by: Duration) {
+        self.say(|name| format!("=== the clock of {} leaps by {by:?}", name(node)));
+        let now = self.now;
+        let state = self.node_mut(node);
+        state.clock.leap(by);
+        let (life, reading) = (state.life, state.clock.reading(now));
+        let mut set_anew = Vec::new();
+        for (timer, (setting, rings)) in &mut state.timers {
+            state.settings += 1;
+            *setting = state.settings;
+            let at = state.clock.when(now, rings.since(reading));
+            set_anew.push((at, Item::TimerRings { node, life, timer: *timer, setting: *setting }));
+        }
+        set_anew.into_iter().for_each(|(at, item)| self.push(at, item));
+    }
+
     /// A dead node gets an empty disk.
     pub fn replace_disk(&mut self, node: NodeId) {
         assert!(!self.is_alive(node), "a disk is replaced while nobody uses it");

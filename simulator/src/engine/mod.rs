@@ -234,7 +234,7 @@ impl<C: Cluster> Engine<C> {
                 self.work_ends(node, job, work)
             }
             Item::TimerRings { node, life, timer, setting } if self.lives(node, life) => {
-                if self.node(node).timers.get(&timer) == Some(&setting) {
+                if self.node(node).timers.get(&timer).is_some_and(|(counts, _)| *counts == setting) {
                     self.node_mut(node).timers.remove(&timer);
                     self.enqueue(node, Event::Timer(timer));
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use formats::Event;
-use step::TimerId;
+use step::{TimerId, Timestamp};
 
 use super::Clock;
 use crate::disk::{Crash, Folder};
@@ -22,8 +22,8 @@ pub(crate) struct Node<M> {
     /// Whether a turn is coming.
     pub(crate) turn_comes: bool,
     pub(crate) paused_until: Moment,
-    /// For each timer that is set, the setting that counts.
-    pub(crate) timers: BTreeMap<TimerId, u64>,
+    /// For each timer that is set, the setting that counts, and what the clock shows when it rings.
+    pub(crate) timers: BTreeMap<TimerId, (u64, Timestamp)>,
     pub(crate) settings: u64,
     pub(crate) doom: Option<Doom>,
     pub(crate) turns: u64,

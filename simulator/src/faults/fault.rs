@@ -30,6 +30,15 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// The clocks of nodes leap ahead: their machine was suspended, or stood still.
+    Leap {
+        /// Whose: nodes of one machine.
+        nodes: Vec<NodeId>,
+        /// How far.
+        by: Duration,
+        /// How long they still stand still then.
+        stall: Duration,
+    },
     /// The network behaves badly.
     Storm {
         /// How.

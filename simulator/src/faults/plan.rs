@@ -51,6 +51,12 @@ const KINDS: [(Draw, u32); 15] = [
 const TABLE_ROT: u64 = 3_000;
 const VOTERS_THAT_HEAL: usize = 2;
 
+/// How often in 10,000 clocks leap in a run, how often at most, and how far. A read waits ten minutes for what may come back:
+/// all leaps together are shorter than that by more than anything is away.
+const LEAPS: u64 = 6_000;
+const LEAPS_MAX: u64 = 3;
+const LEAP_MILLIS: [(u64, u64); 4] = [(10, 100), (100, 1_000), (1_000, 15_000), (15_000, 180_000)];
+
 /// Kinds that strike for certain: every run has [`KINDS_MIN`] of them.
 const CERTAIN: usize = 7;
 
@@ -77,7 +83,8 @@ enum Draw {
 
 impl Plan {
     /// Draws the troubles of a run of so many guest operations.
-    pub fn draw(layout: &Layout, operations: u64, mut random: Random, rot: Random) -> Self {
+    pub fn draw(layout: &Layout, operations: u64, seed: u64) -> Self {
+        let mut random = Random::stream(seed, "plan");
         let weather = if random.chance(3_000) { Weather::STORM } else { Weather::CALM };
         let mut damageable = layout.of(Part::Asd);
         random.shuffle(&mut damageable);
@@ -108,7 +115,8 @@ impl Plan {
             .into_iter()
             .map(|fault| (random.between(operations / 20, operations * 9 / 10), fault))
             .collect();
-        faults.extend(table_rot(layout, operations, rot));
+        faults.extend(table_rot(layout, operations, Random::stream(seed, "table rot")));
+        faults.extend(leaps(layout, operations, Random::stream(seed, "clock leaps")));
         faults.sort_by_key(|(after, _)| *after);
         Plan { weather, faults, damageable }
     }
@@ -124,6 +132,27 @@ fn table_rot(layout: &Layout, operations: u64, mut random: Random) -> Option<(u6
     let (places, down) = (random.between(1, 4) as u32, random.microseconds(1_000, 2_000_000));
     // Late, so that there is a checkpoint.
     Some((random.between(operations / 3, operations * 9 / 10), Fault::TableRot { node, places, down }))
+}
+
+/// Clocks leap in many runs: those of a node or of everything on its machine, most often where the KV is, whose members
+/// know by their clocks alone that another is away.
+fn leaps(layout: &Layout, operations: u64, random: Random) -> Vec<(u64, Fault)> {
+    let mut drawer = Drawer { layout, damageable: &[], random };
+    if !drawer.random.chance(LEAPS) {
+        return Vec::new();
+    }
+    let times = drawer.random.between(1, LEAPS_MAX);
+    let leaps = (0..times).map(|_| {
+        let node = drawer.node_of([1, 3, 1, 1, 6]);
+        let host = layout.on_host(layout.node(node).host);
+        let random = &mut drawer.random;
+        let nodes = if random.coin() { host } else { vec![node] };
+        let (low, high) = *random.pick(&LEAP_MILLIS);
+        let by = Duration::from_millis(random.between(low, high));
+        let stall = Duration::from_millis(if random.coin() { random.between(1, 400) } else { 0 });
+        (random.between(operations / 20, operations * 9 / 10), Fault::Leap { nodes, by, stall })
+    });
+    leaps.collect()
 }
 
 struct Drawer<'a> {

@@ -74,8 +74,7 @@ impl<C: Cluster> Run<C> {
         trace: Trace,
     ) -> Self {
         let layout = cluster.layout();
-        let plan =
-            Plan::draw(layout, operations, Random::stream(seed, "plan"), Random::stream(seed, "table rot"));
+        let plan = Plan::draw(layout, operations, seed);
         let guests = layout.guests.iter().enumerate().map(|(index, spec)| {
             let mut random = Random::stream(seed, &format!("guest {index}"));
             let profile = profile.unwrap_or_else(|| *random.pick(&Profile::ALL));

@@ -32,6 +32,15 @@ impl<C: Cluster> Run<C> {
                 self.engine.count(Kind::Pause);
                 self.engine.pause(node, lasts);
             }
+            Fault::Leap { nodes, by, stall } => {
+                for node in nodes {
+                    self.engine.count(Kind::ClockLeap);
+                    self.engine.leap(node, by);
+                    if !stall.is_zero() {
+                        self.engine.pause(node, stall);
+                    }
+                }
+            }
             Fault::Storm { weather, lasts } => self.engine.network.storm(now.after(lasts), weather),
             Fault::Partition { from, to, one_way, lasts } => {
                 self.engine.count(if one_way { Kind::OneWayPartition } else { Kind::Partition });

@@ -30,7 +30,12 @@ pub(crate) enum Bug {
     NeverAnswers,
     NoBound,
     SyncTriedAgain,
+    /// Whom it owes an answer for longer than [`LONG`], by its clock, it takes for gone.
+    TrustsItsClock,
 }
+
+/// Nobody waits so long, but where a clock leaps.
+const LONG: Duration = Duration::from_secs(5);
 
 /// What waits for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub(crate) struct Toy {
     waiting: Vec<Message>,
     reads: u64,
     swapped: Option<(NodeId, GuestReply)>,
+    /// When something happened last.
+    last: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +87,11 @@ impl Machine for Toy {
     type Event = Event;
     type Effect = Effect;
 
-    fn step(&mut self, _now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
+    fn step(&mut self, now: Timestamp, event: Event, effects: &mut Effects<Effect>) {
+        let is_long = self.last.replace(now).is_some_and(|last| now.since(last) > LONG);
+        if self.bug == Bug::TrustsItsClock && is_long {
+            self.entries.clear();
+        }
         match event {
             Event::Start { .. } => self.start(DiskOperation::List, Then::Listed, effects),
             Event::Message { from, message } => self.on_message(from, message, effects),
@@ -130,6 +141,7 @@ impl Toy {
             waiting: Vec::new(),
             reads: 0,
             swapped: None,
+            last: None,
         }
     }
 

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cluster::{Cluster, Make};
+use crate::disk::Disk;
 use crate::network::Network;
 
-/// Room of a server's disk in a small cluster.
+/// Room of a server's disk in a small cluster, and where disks may hang.
 const SMALL_DISK: u64 = 64 << 20;
+const FREEZABLE_DISK: u64 = 256 << 20;
 
 /// What a case runs on.
 pub(crate) struct Bed {
@@ -36,7 +38,13 @@ impl Bed {
 
     /// Three servers, each on a small disk of its own.
     pub(crate) fn small_cluster(&self) -> Result<Cluster> {
-        let make = Make { disk: Some(SMALL_DISK), ..Make::default() };
+        let make = Make { disk: Some(Disk::Memory(SMALL_DISK)), ..Make::default() };
+        Cluster::start(&self.ovs, &self.root(), &self.network, make).context("starting three servers")
+    }
+
+    /// Three servers, each on a disk of its own that can hang.
+    pub(crate) fn freezable_cluster(&self) -> Result<Cluster> {
+        let make = Make { disk: Some(Disk::Freezable(FREEZABLE_DISK)), ..Make::default() };
         Cluster::start(&self.ovs, &self.root(), &self.network, make).context("starting three servers")
     }
 

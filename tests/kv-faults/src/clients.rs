@@ -24,6 +24,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs clients while `fault` goes on, and until a bit after it. Returns what they recorded.
 pub(crate) fn during(config: &Path, fault: impl FnOnce() -> Result<()>) -> Result<Record> {
+    during_each(config, |_| fault())
+}
+
+/// The same for a fault that looks at what was recorded so far.
+pub(crate) fn during_each(config: &Path, fault: impl FnOnce(&Record) -> Result<()>) -> Result<Record> {
     let (record, is_over, written) = (Record::default(), AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let run = |number| {
@@ -31,7 +36,7 @@ pub(crate) fn during(config: &Path, fault: impl FnOnce() -> Result<()>) -> Resul
             scope.spawn(move || run_one(number, config, record, is_over, written))
         };
         let threads: Vec<_> = (0..CLIENTS).map(run).collect();
-        let outcome = fault();
+        let outcome = fault(&record);
         is_over.store(true, Ordering::Relaxed);
         let ends = threads.into_iter().map(|thread| thread.join().expect("no panic"));
         ends.collect::<Vec<_>>().into_iter().collect::<Result<()>>()?;

@@ -12,6 +12,7 @@ use kv_client::{Client, TlsDial};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::disk::{self, Disk};
 use crate::network::{Network, SERVERS, address};
 use crate::server::Server;
 
@@ -28,14 +29,14 @@ pub(crate) struct Cluster {
     ovs: PathBuf,
     root: PathBuf,
     servers: RefCell<BTreeMap<u16, Server>>,
-    has_small_disks: bool,
+    has_own_disks: bool,
 }
 
 /// How a cluster is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Make {
-    /// Each server's data lies on a disk of so many bytes, which is its own.
-    pub(crate) disk: Option<u64>,
+    /// Each server's data lies on such a disk, which is its own.
+    pub(crate) disk: Option<Disk>,
     /// All servers are held at this level.
     pub(crate) level: Option<u32>,
 }
@@ -55,7 +56,7 @@ impl Cluster {
             ovs: ovs.into(),
             root: root.into(),
             servers: RefCell::default(),
-            has_small_disks: disk.is_some(),
+            has_own_disks: disk.is_some(),
         };
         let at: Vec<_> =
             (1..=SERVERS).map(|server| format!("--address={}:{PORT}", address(server))).collect();
@@ -63,8 +64,8 @@ impl Cluster {
         cluster.ovs(&["cluster", "init", &cluster.path("")].into_iter().chain(at).collect::<Vec<_>>())?;
         cluster.ovs(&["cluster", "add-client", &cluster.path(""), "tester"])?;
         for server in 1..=SERVERS {
-            if let Some(bytes) = disk {
-                cluster.mount(server, bytes)?;
+            if let Some(disk) = disk {
+                disk.mount(&cluster.data(server))?;
             }
             cluster.hold(server, level)?;
             cluster.ovs(&["kv", "init", "--config", &cluster.config(server), "--with", "1,2,3"])?;
@@ -160,6 +161,38 @@ impl Cluster {
         self.running().into_iter().find(|server| *server != leader).context("more than one runs")
     }
 
+    /// Waits until another server leads.
+    pub(crate) fn leader_beside(&self, server: u16) -> Result<u16> {
+        self.wait_for("no other server leads", || {
+            let leads = |other: &u16| self.status(*other).is_some_and(|status| status.leads);
+            self.running().into_iter().filter(|other| *other != server).find(leads)
+        })
+    }
+
+    /// Waits until a server says that this troubles it.
+    pub(crate) fn wait_for_trouble(&self, server: u16, trouble: &str) -> Result<()> {
+        let says = |status: Value| status["trouble"].as_str().is_some_and(|said| said.contains(trouble));
+        self.wait_for("a server doesn't say what troubles it", || {
+            self.told(server).filter(|said| says(said.clone()))
+        })
+        .map(drop)
+    }
+
+    /// All members have the same, as they say themselves.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.ovs(&["kv", "verify", "--config", &self.config(1)]).map(drop)
+    }
+
+    /// Has a server's table hold all that there is, and its log begin anew.
+    pub(crate) fn snapshot(&self, server: u16) -> Result<()> {
+        self.ovs(&["kv", "snapshot", "--config", &self.config(server)]).map(drop)
+    }
+
+    /// The folder of a server's KV.
+    pub(crate) fn kv_folder(&self, server: u16) -> PathBuf {
+        self.data(server).join("kv")
+    }
+
     /// Waits until all servers run and have what the leader has.
     pub(crate) fn wait_until_whole(&self) -> Result<()> {
         self.wait_for("the servers don't come to the same state", || {
@@ -194,6 +227,11 @@ impl Cluster {
         self.with(server, Server::stop)
     }
 
+    /// Starts a server, and doesn't wait until it serves.
+    pub(crate) fn start_and_leave(&self, server: u16) -> Result<()> {
+        self.with(server, |server| server.spawn().map(drop))
+    }
+
     /// Starts all that don't run.
     pub(crate) fn start_dead(&self) -> Result<()> {
         for server in (1..=SERVERS).filter(|server| !self.running().contains(server)) {
@@ -214,24 +252,14 @@ impl Cluster {
             .try_for_each(|server| self.with(server, |server| server.signal(Signal::CONT)))
     }
 
-    /// Each sync of a server takes long.
-    pub(crate) fn slow_down(&self, server: u16) -> Result<()> {
-        self.with(server, Server::slow_down)
+    /// Nothing that a server writes is done any more, and nothing fails, until [`Cluster::thaw`].
+    pub(crate) fn freeze(&self, server: u16) -> Result<()> {
+        disk::freeze(&self.data(server))
     }
 
-    /// Syncs take as long as they take.
-    pub(crate) fn speed_up(&self) -> Result<()> {
-        (1..=SERVERS).try_for_each(|server| self.with(server, Server::release))
-    }
-
-    fn mount(&self, server: u16, bytes: u64) -> Result<()> {
-        let data = self.data(server);
-        std::fs::create_dir_all(&data)?;
-        let options = format!("size={bytes}");
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&data).status()?;
-        ensure!(status.success(), "mounting a small disk");
-        Ok(())
+    /// What a server has written is done.
+    pub(crate) fn thaw(&self, server: u16) -> Result<()> {
+        disk::thaw(&self.data(server))
     }
 
     /// Leaves a server little room on its small disk.
@@ -255,12 +283,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if self.has_own_disks {
+            // What waits for a disk can't be ended.
+            (1..=SERVERS).for_each(|server| disk::release(&self.data(server)));
+        }
         self.servers.borrow_mut().clear();
-        if self.has_small_disks {
-            for server in 1..=SERVERS {
-                // One that is not mounted needs no more.
-                let _ = Command::new("umount").arg(self.data(server)).status();
-            }
+        if self.has_own_disks {
+            (1..=SERVERS).for_each(|server| disk::unmount(&self.data(server)));
         }
     }
 }

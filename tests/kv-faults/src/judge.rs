@@ -1,6 +1,7 @@
 //! What clients did and saw, and whether one KV that does one thing after another explains it.
 
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use linearizability::models::{Register, RegisterAction, RegisterAnswer, RegisterOperation};
@@ -11,7 +12,11 @@ pub(crate) type Answer = RegisterAnswer<u64>;
 
 /// What all clients did, in the order of its beginnings and ends.
 #[derive(Default)]
-pub(crate) struct Record(Mutex<History<RegisterOperation<u8, u64>, Answer>>);
+pub(crate) struct Record {
+    history: Mutex<History<RegisterOperation<u8, u64>, Answer>>,
+    /// When calls were answered.
+    answers: Mutex<Vec<Instant>>,
+}
 
 impl Record {
     /// A client is about to ask.
@@ -22,6 +27,22 @@ impl Record {
     /// It was answered. What is never answered may have happened or not.
     pub(crate) fn end(&self, call: CallId, answer: Answer) {
         self.history().end(call, answer);
+        self.answers.lock().expect("no client panics in it").push(Instant::now());
+    }
+
+    /// The longest time in a stretch in which no client was answered.
+    pub(crate) fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
+        let answers = self.answers.lock().expect("no client panics in it");
+        let within = answers.iter().copied().filter(|at| (from..=to).contains(at));
+        let ends = within.chain([to]).scan(from, |last, at| Some(at - std::mem::replace(last, at)));
+        ends.max().unwrap_or_default()
+    }
+
+    /// Judges it all, where no call may have failed.
+    pub(crate) fn judge_all(&self, least: usize) -> Result<()> {
+        let failed = self.history().calls().iter().filter(|call| call.end.is_none()).count();
+        ensure!(failed == 0, "{failed} calls failed");
+        self.judge(least)
     }
 
     /// Judges it all. `least` answers are needed for a judgement to be worth something.
@@ -38,6 +59,6 @@ impl Record {
     }
 
     fn history(&self) -> std::sync::MutexGuard<'_, History<RegisterOperation<u8, u64>, Answer>> {
-        self.0.lock().expect("no client panics in it")
+        self.history.lock().expect("no client panics in it")
     }
 }

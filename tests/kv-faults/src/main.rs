@@ -8,6 +8,7 @@ mod bed;
 mod cases;
 mod clients;
 mod cluster;
+mod disk;
 mod judge;
 mod network;
 mod random;

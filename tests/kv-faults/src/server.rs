@@ -23,17 +23,15 @@ pub(crate) struct Server {
     namespace: String,
     log: PathBuf,
     child: Option<Child>,
-    /// What makes its disk slow.
-    brake: Option<Child>,
 }
 
 impl Server {
     pub(crate) fn new(ovs: &Path, config: PathBuf, namespace: String, log: PathBuf) -> Self {
-        Server { ovs: ovs.into(), config, namespace, log, child: None, brake: None }
+        Server { ovs: ovs.into(), config, namespace, log, child: None }
     }
 
-    /// Starts it, and returns when it says that it is ready.
-    pub(crate) fn start(&mut self) -> Result<()> {
+    /// Starts it; how much it and those before it said by then.
+    pub(crate) fn spawn(&mut self) -> Result<u64> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let before = log.metadata()?.len();
         let child = Command::new("ip")
@@ -47,6 +45,12 @@ impl Server {
             .spawn()
             .context("ip (package iproute2)")?;
         self.child = Some(child);
+        Ok(before)
+    }
+
+    /// Starts it, and returns when it says that it is ready.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let before = self.spawn()?;
         let deadline = Instant::now() + READY_LIMIT;
         while !self.says_ready(before)? {
             if let Some(status) =
@@ -73,7 +77,6 @@ impl Server {
 
     /// Ends it without warning.
     pub(crate) fn kill(&mut self) -> Result<()> {
-        self.release()?;
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;
@@ -103,30 +106,6 @@ impl Server {
         let child = self.child.as_ref().context("the server runs")?;
         let pid = Pid::from_raw(child.id() as i32).context("a process has a number")?;
         Ok(kill_process(pid, signal)?)
-    }
-
-    /// Makes each sync take a third of a second longer.
-    pub(crate) fn slow_down(&mut self) -> Result<()> {
-        let child = self.child.as_ref().context("the server runs")?;
-        let brake = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"])
-            .args(["-e", "inject=fsync,fdatasync:delay_exit=300000", "-p", &child.id().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("strace")?;
-        self.brake = Some(brake);
-        Ok(())
-    }
-
-    /// Ends that.
-    pub(crate) fn release(&mut self) -> Result<()> {
-        let Some(mut brake) = self.brake.take() else { return Ok(()) };
-        let pid = Pid::from_raw(brake.id() as i32).context("a process has a number")?;
-        kill_process(pid, Signal::INT)?;
-        brake.wait()?;
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use crate::support::members::Members;
 use consensus::LogIndex;
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
 use formats::message::standing::Fingerprint;
+use glossary::GroupId;
 use step::Bug;
 
 /// A group of three that leads itself.
@@ -41,6 +42,24 @@ fn members_that_differ_from_their_leader_say_so_and_it_names_them() {
         let why = trouble(&mut world, index).expect("it says so");
         assert_eq!(why.contains("others than its leader's"), index != leader, "{why}");
         assert_eq!(why.contains("those of member"), index == leader, "{why}");
+    }
+}
+
+/// In the root group too little happens for the mistake: what differs is in the group beside it, and still told by all.
+#[test]
+fn a_difference_in_a_group_beside_the_root_group_is_told_and_named() {
+    let mut world = group(Some(Bug::KvDiverges));
+    world.make_groups(&["beside"]).expect("it is made");
+    for _ in 0..60 {
+        world.ask_for(GroupId(1));
+        world.pass(2).expect("nothing goes wrong");
+    }
+    world.pass(100).expect("nothing goes wrong");
+    let leader = world.leader_of(GroupId(1)).expect("one leads");
+    for index in 0..3 {
+        let why = trouble(&mut world, index).expect("it says so");
+        assert!(why.contains("beside"), "{why}");
+        assert_eq!(why.contains("others than its leader's"), index != leader, "{why}");
     }
 }
 

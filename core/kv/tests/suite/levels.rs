@@ -2,6 +2,7 @@
 
 use crate::support::members::Members;
 use formats::message::admin::{AdminAnswer, AdminBody, KvGroupVerb, RoleStatus};
+use glossary::GroupId;
 use step::Bug;
 
 fn levels(world: &Members, servers: usize) -> Vec<Option<u32>> {
@@ -117,6 +118,36 @@ fn no_older_program_is_taken_in() {
 }
 
 /// Alone a leader has no ticks, and yet asks.
+/// A server that was removed leads a group, and doesn't hear of its removal: others ask it for the lead only where its program
+/// knows what they say, which the group's level alone doesn't tell of one that has left. The world checks what is said.
+#[test]
+fn who_has_left_is_not_asked_for_a_lead_in_words_that_it_lacks() {
+    let (mut before, mut after) = (0, 0);
+    for seed in 0..6 {
+        let mut world = Members::at_levels(seed, &[0, 0, 0], 3);
+        world.make_groups(&["a"]).expect("it is made");
+        world.pass(60).expect("nothing goes wrong");
+        let root = world.leader().expect("one leads");
+        let gone = (root + 1 + seed as usize % 2) % 3;
+        let to = world.member(gone);
+        assert_eq!(world.ask_group_of("a", KvGroupVerb::Transfer { to }), Ok(AdminAnswer::Done));
+        world.deaf.insert(gone);
+        let remove = AdminBody::KvGroup(KvGroupVerb::Remove { member: to });
+        world.ask_admin(root, remove).expect("asked");
+        world.pass(100).expect("nobody is told what it can't know");
+        before += u32::from(world.leader_of(GroupId(1)) == Some(gone));
+        for index in (0..3).filter(|index| *index != gone) {
+            world.replace_program(index, 1);
+            world.pass(60).expect("nobody is told what it can't know");
+        }
+        let others = (0..3).filter(|index| *index != gone).map(|index| world.level_at(index));
+        let is_newer = others.collect::<Vec<_>>() == [Some(1); 2];
+        world.pass(100).expect("nobody is told what it can't know");
+        after += u32::from(is_newer && world.leader_of(GroupId(1)) == Some(gone));
+    }
+    assert!(before > 1 && after > 0, "{before} and {after} servers led a group that they had left unheard");
+}
+
 #[test]
 fn one_that_is_left_alone_takes_in_others_of_its_level() {
     let mut world = Members::at_levels(4, &[1, 1], 2);

@@ -5,6 +5,7 @@ mod changes;
 mod crashes;
 mod groups;
 mod healing;
+mod hung;
 mod levels;
 mod members;
 mod naming;

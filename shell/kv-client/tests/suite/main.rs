@@ -1,6 +1,8 @@
 //! The client against a KV in the same process, through sockets that are cut.
 
 mod backup;
+mod reach;
+mod restore;
 mod server;
 
 use std::collections::BTreeMap;

@@ -57,6 +57,27 @@ pub(crate) struct Switches {
     pub(crate) cuts: AtomicUsize,
     /// Requests that came.
     pub(crate) requests: AtomicUsize,
+    /// It dies after so many more messages, of which the last is not answered any more where `is_cut_last`; never, where
+    /// none is named. It lives again when this is set anew, with all that it had.
+    pub(crate) dies: Mutex<Option<Death>>,
+}
+
+/// When a server dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) after: usize,
+    pub(crate) is_cut_last: bool,
+}
+
+impl Switches {
+    /// What becomes of a message: whether it is taken, and whether its answer is lost.
+    fn fate(&self) -> (bool, bool) {
+        let mut dies = self.dies.lock().expect("nobody panics");
+        let Some(death) = &mut *dies else { return (true, false) };
+        let is_taken = death.after > 0;
+        death.after = death.after.saturating_sub(1);
+        (is_taken, is_taken && death.is_cut_last && death.after == 0)
+    }
 }
 
 /// Where a server takes streams.
@@ -180,12 +201,21 @@ impl Hub {
         self.happen(node, Event::Start { seed: [0; 32] }, false);
         loop {
             match happened.recv_timeout(Duration::from_millis(2)) {
-                Ok(Happening::Request(from, request)) => {
-                    switches.requests.fetch_add(1, Ordering::Relaxed);
-                    self.ask(node, from, request, manner, switches);
-                }
-                Ok(Happening::Other(from, message)) => {
-                    self.happen(node, Event::Message { from: NodeId(from), message }, false);
+                Ok(happening @ (Happening::Request(..) | Happening::Other(..))) => {
+                    let (is_taken, is_cut) = switches.fate();
+                    match happening {
+                        Happening::Request(from, _) | Happening::Other(from, _) if !is_taken => {
+                            self.cut(from)
+                        }
+                        Happening::Request(from, request) => {
+                            switches.requests.fetch_add(1, Ordering::Relaxed);
+                            self.ask(node, from, request, manner, switches, is_cut);
+                        }
+                        Happening::Other(from, message) => {
+                            self.happen(node, Event::Message { from: NodeId(from), message }, is_cut);
+                        }
+                        Happening::Gone(_) => {}
+                    }
                 }
                 Ok(Happening::Gone(from)) => drop(self.streams.lock().expect("nobody panics").remove(&from)),
                 Err(RecvTimeoutError::Timeout) => {
@@ -198,7 +228,15 @@ impl Hub {
         }
     }
 
-    fn ask(&mut self, node: NodeId, from: u32, request: KvRequest, manner: Manner, switches: &Switches) {
+    fn ask(
+        &mut self,
+        node: NodeId,
+        from: u32,
+        request: KvRequest,
+        manner: Manner,
+        switches: &Switches,
+        dies: bool,
+    ) {
         match manner {
             Manner::Kv => {
                 let is_command = matches!(request.body, KvBody::Command { .. });
@@ -206,7 +244,7 @@ impl Hub {
                 let is_cut = is_command
                     && switches.cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, cut).is_ok();
                 let message = Message::Kv(request);
-                self.happen(node, Event::Message { from: NodeId(from), message }, is_cut);
+                self.happen(node, Event::Message { from: NodeId(from), message }, is_cut || dies);
             }
             Manner::Follows(leader) => {
                 self.send_to(Some(Member(u64::from(leader))), node, from, request.request)
@@ -228,10 +266,7 @@ impl Hub {
                         let result = self.disk(what);
                         events.extend([Event::Disk { operation, result }, Event::TurnEnd]);
                     }
-                    Effect::Send { to, .. } if is_cut => {
-                        let gone = self.streams.lock().expect("nobody panics").remove(&to.0);
-                        gone.map(|stream| stream.shutdown(std::net::Shutdown::Both));
-                    }
+                    Effect::Send { to, .. } if is_cut => self.cut(to.0),
                     Effect::Send { to, message } => self.say(node, to.0, &message),
                     Effect::SetTimer { timer, .. } => self.timers.push_back(timer),
                     Effect::ClearTimer(timer) => self.timers.retain(|set| *set != timer),
@@ -239,6 +274,11 @@ impl Hub {
                 }
             }
         }
+    }
+
+    fn cut(&self, from: u32) {
+        let gone = self.streams.lock().expect("nobody panics").remove(&from);
+        gone.map(|stream| stream.shutdown(std::net::Shutdown::Both));
     }
 
     fn send_to(&self, leader: Option<Member>, node: NodeId, from: u32, request: u64) {

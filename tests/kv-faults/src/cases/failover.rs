@@ -26,19 +26,14 @@ pub(crate) fn failover_times(bed: &Bed) -> Result<()> {
         cluster.start_dead()?;
         cluster.wait_until_whole()?;
     }
-    times.sort();
-    // The nearest rank: of twenty, the 99th in a hundred is the longest.
-    let at = |part: usize| times[(times.len() * part).div_ceil(100) - 1];
-    println!(
-        "fail-over, leader killed {TIMES} times: p50 {} ms, p90 {} ms, p99 {} ms, longest {} ms",
-        millis(at(50)),
-        millis(at(90)),
-        millis(at(99)),
-        millis(at(100))
-    );
+    tell(&format!("fail-over, leader killed {TIMES} times"), times);
     Ok(())
 }
 
-fn millis(time: Duration) -> u128 {
-    time.as_millis()
+/// Prints how times are distributed.
+pub(crate) fn tell(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    // The nearest rank: of twenty, the 99th in a hundred is the longest.
+    let at = |part: usize| times[(times.len() * part).div_ceil(100) - 1].as_millis();
+    println!("{what}: p50 {} ms, p90 {} ms, p99 {} ms, longest {} ms", at(50), at(90), at(99), at(100));
 }

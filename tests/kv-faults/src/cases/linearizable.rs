@@ -15,6 +15,10 @@ const TIMES: usize = 3;
 /// How long it lasts, and how long it stays away: long enough for another leader, and for clients to go on.
 const WHILE: Duration = Duration::from_millis(1500);
 
+/// How long a slow disk takes, and how often.
+const SLOW: Duration = Duration::from_millis(300);
+const SLOW_WRITES: usize = 8;
+
 /// Answers that make a history worth judging.
 const LEAST: usize = 300;
 
@@ -76,8 +80,18 @@ pub(crate) fn one_way_cut(bed: &Bed) -> Result<()> {
     under(bed, begin, || bed.network().mend(cut.get().0, cut.get().1))
 }
 
-/// Syncs of a leader that take a third of a second.
+/// A leader's disk ends what it is told to do once in a third of a second: too soon to be one that hangs.
 pub(crate) fn slow_disk(bed: &Bed) -> Result<()> {
-    let cluster = bed.cluster()?;
-    under(bed, || cluster.slow_down(cluster.leader()?), || cluster.speed_up())
+    let cluster = bed.freezable_cluster()?;
+    let slow = || {
+        let leader = cluster.leader()?;
+        for _ in 0..SLOW_WRITES {
+            cluster.freeze(leader)?;
+            sleep(SLOW);
+            cluster.thaw(leader)?;
+            sleep(SLOW / 20);
+        }
+        Ok(())
+    };
+    under(bed, slow, || Ok(()))
 }

@@ -2,6 +2,9 @@
 
 mod failover;
 mod full;
+mod handover;
+mod healing;
+mod hung;
 mod linearizable;
 mod rolling;
 
@@ -15,7 +18,7 @@ pub(crate) struct Case {
     pub(crate) run: fn(&Bed) -> Result<()>,
 }
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 16] = [
     Case { name: "killed_leader", run: linearizable::killed_leader },
     Case { name: "killed_follower", run: linearizable::killed_follower },
     Case { name: "all_killed", run: linearizable::all_killed },
@@ -23,7 +26,12 @@ const CASES: [Case; 11] = [
     Case { name: "isolated_leader", run: linearizable::isolated_leader },
     Case { name: "one_way_cut", run: linearizable::one_way_cut },
     Case { name: "slow_disk", run: linearizable::slow_disk },
+    Case { name: "hung_follower", run: hung::hung_follower },
+    Case { name: "hung_leader", run: hung::hung_leader },
     Case { name: "full_disk", run: full::full_disk },
+    Case { name: "killed_while_its_table_heals", run: healing::killed_while_its_table_heals },
+    Case { name: "killed_while_it_joins_anew", run: healing::killed_while_it_joins_anew },
+    Case { name: "stopped_leaders", run: handover::stopped_leaders },
     Case { name: "rolling_restart", run: rolling::rolling_restart },
     Case { name: "rolling_upgrade", run: rolling::rolling_upgrade },
     Case { name: "failover_times", run: failover::failover_times },

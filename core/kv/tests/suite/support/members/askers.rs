@@ -34,6 +34,11 @@ impl Members {
         self.ask_as(index);
     }
 
+    /// How much that was asked is not answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.askers.iter().map(|asker| asker.awaited.len()).sum()
+    }
+
     pub(super) fn ask(&mut self) {
         let index = self.chance.below(self.askers.len());
         self.ask_as(index);

@@ -66,6 +66,10 @@ pub(crate) struct Members {
     operations: u64,
     /// Who hears nobody and is heard by nobody.
     cut: BTreeSet<usize>,
+    /// Who hears nothing of the root group.
+    pub(crate) deaf: BTreeSet<usize>,
+    /// Whose disks end nothing that they are told to do.
+    pub(crate) hung: BTreeSet<usize>,
     network: Vec<(NodeId, NodeId, Message)>,
     askers: Vec<Asker>,
     books: BTreeMap<GroupId, Book>,
@@ -120,6 +124,8 @@ impl Members {
             told: BTreeMap::new(),
             operations: 0,
             cut: BTreeSet::new(),
+            deaf: BTreeSet::new(),
+            hung: BTreeSet::new(),
             network: Vec::new(),
             askers: askers.collect(),
             books: BTreeMap::from([(GroupId::ROOT, Book::default())]),
@@ -292,7 +298,7 @@ impl Members {
 
     fn complete(&mut self, index: usize) -> Result<(), Violation> {
         let server = &mut self.servers[index];
-        if server.operations.is_empty() {
+        if server.operations.is_empty() || self.hung.contains(&index) {
             return Ok(());
         }
         let chosen = self.chance.below(server.operations.len());
@@ -331,6 +337,9 @@ impl Members {
             self.network.swap_remove(chosen);
         }
         if self.loses_pages && is_page(&message) {
+            return Ok(());
+        }
+        if matches!(message, Message::Member(_)) && server(to).is_some_and(|to| self.deaf.contains(&to)) {
             return Ok(());
         }
         if to == OPERATOR {

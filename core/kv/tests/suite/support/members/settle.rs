@@ -8,6 +8,7 @@ impl Members {
     /// Runs without faults until everything is answered and all members are where the leader is, then compares.
     pub(crate) fn settle(&mut self) -> Result<(), Violation> {
         self.cut.clear();
+        self.hung.clear();
         self.crash_soon = None;
         self.make_room();
         for index in 0..self.servers.len() {
