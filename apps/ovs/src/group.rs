@@ -198,17 +198,26 @@ fn all_told(config: &ClientConfig, is_meant: impl Fn(ServerId) -> bool) -> Vec<(
     told.collect()
 }
 
-/// Refuses to begin a KV where another server that answers has one in which this server is no member: there would be two
+fn servers_of(members: &Membership) -> String {
+    let servers: Vec<_> =
+        members.voters.iter().map(|member| format!("server {}", server_of(*member))).collect();
+    servers.join(", ")
+}
+
+/// Refuses to begin a KV where another server that answers has one that is not this one, which begins with `first`: there would be two
 /// under one name, and who asks all servers would hear now one, now the other.
 ///
 /// # Errors
 /// When there is one.
-pub(crate) fn refuse_another(config: &ServerConfig) -> Result<(), Failure> {
-    let is_another = |(_, status): &(ServerId, RoleStatus)| match status {
+pub(crate) fn refuse_another(config: &ServerConfig, first: &Membership) -> Result<(), Failure> {
+    let has = |members: &Membership, server: ServerId| {
+        members.voters.iter().chain(&members.learners).any(|member| server_of(*member) == server)
+    };
+    let is_another = |(other, status): &(ServerId, RoleStatus)| match status {
         // It has only begun to, or waits for this server.
         RoleStatus::KvMember { members, .. } => {
-            let mut all = members.voters.iter().chain(&members.learners);
-            !members.voters.is_empty() && !all.any(|member| server_of(*member) == config.server)
+            let is_same = has(members, config.server) && has(first, *other);
+            !members.voters.is_empty() && !is_same
         }
         // One that is only starting has nothing yet, and says so.
         RoleStatus::Kv { index, trouble, .. } => *index > 0 || trouble.is_none(),
@@ -217,9 +226,11 @@ pub(crate) fn refuse_another(config: &ServerConfig) -> Result<(), Failure> {
     match all_told(&reach(config), |server| server != config.server).into_iter().find(is_another) {
         None => Ok(()),
         Some((other, _)) => Err(Failure::refused(format!(
-            "server {other} keeps a KV of this cluster, and server {me} is not in it: a second one would be another KV under the \
-             same name. `ovs kv join` makes server {me} a member of that one",
-            me = config.server
+            "server {other} keeps a KV of this cluster, and this server would begin another under the same name, with {with}: \
+             `ovs kv join` makes server {me} a member of that one. Where they are to begin one together, all say the same by \
+             `ovs kv init --with`",
+            me = config.server,
+            with = servers_of(first)
         ))),
     }
 }

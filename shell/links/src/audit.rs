@@ -221,15 +221,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let audit = Audit::open_up_to(&path, 1).unwrap();
-        // A folder stands where the full file would go: it has no room for it.
-        std::fs::create_dir_all(path.with_added_extension("1").join("in the way")).unwrap();
+        // A folder stands where a file would go.
+        let in_the_way = path.with_added_extension("9");
+        std::fs::create_dir_all(in_the_way.join("held")).unwrap();
+        std::fs::write(path.with_added_extension("8"), "old").unwrap();
         let entry = |request| Entry { who: "ann", door: "kv.sock", request, verb: "Add(3)", outcome: None };
         assert!(audit.log(&entry(0)) && audit.log(&entry(1)));
         while audit.writes.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
         assert!(!audit.log(&entry(2)), "it can't be written now");
-        std::fs::remove_dir_all(path.with_added_extension("1")).unwrap();
+        std::fs::remove_dir_all(in_the_way).unwrap();
         while !audit.writes.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }

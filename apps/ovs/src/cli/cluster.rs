@@ -207,3 +207,16 @@ fn reachable(text: &str) -> Result<SocketAddr, String> {
     }
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_can_connect_to_an_address() {
+        assert!(reachable("10.0.0.1:7410").is_ok() && reachable("[::1]:7410").is_ok());
+        for text in ["127.0.0.1:0", "0.0.0.0:7410", "[::]:7410", "7410", "host:7410"] {
+            assert!(reachable(text).is_err(), "{text}");
+        }
+    }
+}

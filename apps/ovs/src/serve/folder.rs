@@ -31,6 +31,9 @@ use crate::storage::layout::{Claim, Layout, claim, lock, write_file};
 
 const MEMBER: &str = "member";
 
+/// Within the KV's folder: it has no log yet.
+const NEW: &str = "new";
+
 /// Says as what the group took the server in.
 const JOINED: &str = "member.joined";
 
@@ -225,6 +228,11 @@ impl Folder {
     /// Where its folders lie.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Whether its KV has not begun yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.layout.kv().join(NEW).exists()
     }
 
     /// Which member of the KV's group it is; none where it runs no KV.

@@ -92,6 +92,10 @@ fn serve(config: &ServerConfig, arguments: &Serve, signals: &Signals) -> Result<
     let folder = Folder::open(config)?;
     limits::check_room(folder.layout().root())?;
     check_storage(config, folder.layout())?;
+    // At `ovs kv init` the others may not have run yet.
+    if let Some(first) = folder.member().and_then(|file| file.first.as_ref()).filter(|_| folder.is_new()) {
+        group::refuse_another(config, first)?;
+    }
     let addresses = Addresses::default();
     let runtime = start(config, &folder, listener, &trust, &addresses)?;
     trust.watch().map_err(|error| Failure::system("starting a thread", &error))?;

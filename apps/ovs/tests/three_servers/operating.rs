@@ -43,6 +43,12 @@ fn a_server_that_is_gone_is_taken_out_by_another() {
     cluster.start(3);
     cluster.until_voters(1, &[1, 2, 0x1_0003]);
     cluster.kill(3);
+    // Who lost what it had is told so before it votes again as what it was.
+    let (data, aside) = (cluster.config(3).with_file_name("data"), cluster.folder.path().join("aside"));
+    std::fs::rename(&data, &aside).unwrap();
+    let (code, why) = refused(&["kv", "join", "--config", path(&cluster.config(3))]);
+    assert!(code == 4 && why.contains("server 3 is member 65539 of the KV's group already"), "{code} {why}");
+    std::fs::rename(&aside, &data).unwrap();
     ovs(&with("3"));
     // Neither does one that has joined: it asks the group once, and not again.
     cluster.start(3);
@@ -51,10 +57,6 @@ fn a_server_that_is_gone_is_taken_out_by_another() {
     assert!((0..5000).any(|_| taken_out()), "{}", cluster.status(3));
     cluster.until_voters(1, &[1, 2]);
     cluster.kill(3);
-    // Who lost what it had is told so before it votes again as what it was.
-    std::fs::rename(cluster.config(2).with_file_name("data"), cluster.folder.path().join("aside")).unwrap();
-    let (code, why) = refused(&["kv", "join", "--config", path(&cluster.config(2))]);
-    assert!(code == 4 && why.contains("server 2 is member 2 of the KV's group already"), "{code} {why}");
     ovs(&with("2"));
     let (code, why) = refused(&with("1"));
     assert!(code == 4 && why.contains("the only voter"), "at once, not in a minute: {code} {why}");
@@ -142,8 +144,9 @@ fn a_group_is_looked_at_and_managed_from_afar() {
     let clients = cluster.folder.path().join("clients");
     // Made last, it names all servers; the administrator's names the first alone.
     ovs(&["cluster", "add-client", path(cluster.folder.path()), "reader"]);
-    let (reader, admin) = (clients.join("reader/ovs.toml"), clients.join("admin/certificates"));
-    let as_admin = ["--config", path(&reader), "--certificates", path(&admin)];
+    let (reader, admin) = (clients.join("reader/ovs.toml"), clients.join("admin/ovs.toml"));
+    std::fs::copy(&reader, &admin).unwrap();
+    let as_admin = ["--config", path(&admin)];
     let of_admin = |verb: &[&str]| ovs(&[&["kv"], verb, &as_admin].concat());
     let json = |verb: &[&str]| told(&[&["kv"], verb, &["--json", "--config", path(&reader)]].concat());
     let leader = |server: &str| json(&["leader", "--server", server])["leader_server"].as_u64();
@@ -168,12 +171,13 @@ fn a_group_is_looked_at_and_managed_from_afar() {
         told(&words)["preferred"].clone()
     };
     assert_eq!((preferred(&[]), preferred(&["--group", "jobs"])), (json!(2), json!(3)));
-    // A server that has not heard of the group yet, or of who leads it, fails.
+    // A server that has not heard of the group yet, or of who leads it, fails. A group that nobody uses sleeps as it is.
     let leads_jobs = || {
+        of_admin(&["set", "job", "1", "--group", "jobs"]);
         let words = ["kv", "leader", "--server", "1", "--group", "jobs", "--config", path(&reader)];
         Command::new(OVS).args(words).output().unwrap().stdout
     };
-    assert!((0..5000).any(|_| leads_jobs() == b"3\n"));
+    assert!((0..500).any(|_| leads_jobs() == b"3\n"));
     assert_eq!(of_admin(&["snapshot", "--server", "1"]), "server 1 has a snapshot\n");
 
     let (code, why) = refused(&["kv", "snapshot", "--server", "1", "--config", path(&reader)]);
@@ -234,4 +238,35 @@ fn what_one_server_has_is_enough_to_begin_anew() {
     assert!((0..5000).any(|_| writes().contains("are refused: 1 of 3 voters answer")), "{}", writes());
     cluster.client(&[1, 3]).set(b"colour", b"blue").unwrap();
     assert_eq!(cluster.client(&[1, 3]).get(b"colour").unwrap().as_deref(), Some(&b"blue"[..]));
+}
+
+#[test]
+fn servers_that_begin_two_kvs_are_refused_when_they_meet() {
+    let mut cluster = Cluster::new(3);
+    cluster.introduce();
+    // One of them was not told of the others.
+    ovs(&["kv", "init", "--config", path(&cluster.config(1))]);
+    for server in [2, 3] {
+        ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(server))]);
+    }
+    cluster.start(1);
+    cluster.client(&[1]).set(b"colour", b"green").unwrap();
+    for server in [2, 3] {
+        let (code, why) = refused(&["serve", "--config", path(&cluster.config(server))]);
+        assert!(code == 4 && why.contains("server 1 keeps a KV of this cluster"), "{code} {why}");
+    }
+    // Nor the other way about.
+    cluster.kill(1);
+    std::fs::remove_dir_all(cluster.config(1).with_file_name("data")).unwrap();
+    cluster.start(2);
+    cluster.start(3);
+    cluster.client(&[2, 3]).set(b"colour", b"blue").unwrap();
+    let (code, why) = refused(&["kv", "init", "--config", path(&cluster.config(1))]);
+    assert!(
+        code == 4 && why.contains("would begin another under the same name, with server 1"),
+        "{code} {why}"
+    );
+    ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(1))]);
+    cluster.start(1);
+    cluster.until_voters(1, &[1, 2, 3]);
 }

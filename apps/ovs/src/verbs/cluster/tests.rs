@@ -57,7 +57,7 @@ fn init_is_repeated_after_an_interruption_and_changes_nothing_that_is_there() {
     assert_eq!(std::fs::read(root.join("server-1/certificates/node.pem")).unwrap(), certificate);
     assert!(root.join("clients/admin/certificates/node.pem").exists());
     let refused = ovs(root, "ovs cluster init FOLDER --address 127.0.0.1:9").unwrap_err();
-    assert!(refused.message.contains("at 127.0.0.1:7001, not"), "{refused}");
+    assert!(refused.message.contains("with server-1 at 127.0.0.1:7001: ovs cluster add-server"), "{refused}");
 }
 
 #[test]

@@ -66,8 +66,8 @@ fn begin(init: &MemberInit) -> Result<String, Failure> {
             init.configured.config.display()
         )));
     }
-    group::refuse_another(&config)?;
     let first = Membership::of_voters(servers.iter().map(|server| member_of(*server, init.disks_lost)));
+    group::refuse_another(&config, &first)?;
     let member = member_of(config.server, init.disks_lost);
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: Some(first) };
     Folder::make(&config, &file)?;
@@ -87,9 +87,10 @@ fn join_group(join: &MemberJoin) -> Result<String, Failure> {
     let file = MemberFile { cluster: config.cluster, server: config.server, member, first: None };
     Folder::refuse_begun(&config)?;
     group::announce(&config)?;
-    if group::members_of(&group::reach(&config), config.server).is_ok_and(|its| its.contains(&member)) {
+    let its = group::members_of(&group::reach(&config), config.server).unwrap_or_default();
+    if let Some(known) = its.iter().find(|known| disks_lost_of(**known) >= join.disks_lost) {
         return Err(Failure::refused(format!(
-            "server {} is member {member} of the KV's group already, and its data is not here: put that back. If it is lost, so \
+            "server {} is member {known} of the KV's group already, and its data is not here: put that back. If it is lost, so \
              are the votes that it gave: `ovs kv rejoin` makes this server another member",
             config.server
         )));

@@ -76,7 +76,9 @@ fn levels(place: &Place) -> Option<KvLevels> {
 
 /// What this member goes up to, what the group has, and who has said less than this member, so that the group waits.
 fn of_levels(KvLevels { own, group, members }: &KvLevels) -> Map<String, Value> {
-    let held_back = members.iter().filter(|(_, level)| level < own).map(|(member, _)| member.0);
+    // Who keeps the KV alone raises nothing before another joins.
+    let others = if members.len() > 1 { &members[..] } else { &[] };
+    let held_back = others.iter().filter(|(_, level)| level < own).map(|(member, _)| member.0);
     let mut fields = Map::new();
     fields.insert("level".into(), json!(own));
     fields.insert("group_level".into(), json!(group));
