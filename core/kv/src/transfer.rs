@@ -121,9 +121,10 @@ impl<F: Function, C: Group> Hosted<F, C> {
                 }
                 transfer.from = from;
             }
-            // What heals is of no use to a group that is so far ahead.
-            Some(transfer) if !transfer.heals => return,
-            _ if self.installed => return,
+            // What can't be fetched now is offered again, and heard then. (What heals is of no use to a group that is so far
+            // ahead.)
+            Some(transfer) if !transfer.heals => return self.replica.group.snapshot_failed(&mark),
+            _ if self.installed => return self.replica.group.snapshot_failed(&mark),
             _ => self.transfer = Some(Transfer::new(from, mark, self.fresh_state(), false)),
         }
         self.ask_for_page(effects);

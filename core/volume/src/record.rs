@@ -2,7 +2,7 @@
 //! whole (O1). One that comes while another is under way waits for it.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use formats::Effect;
 use formats::message::admin::AdminAnswer;
 use formats::message::kv::{KvAnswer, KvCommand, KvStep};
@@ -82,7 +82,7 @@ impl VolumeDriver {
         let RecordChange { wish: RecordWish { vdisk, node, request, .. }, new } = change;
         self.with(now, vdisk, effects, |volume, _| volume.hold_record(false));
         if !matches!(answer, KvAnswer::Done(_)) {
-            let why = "the vDisk's record changed meanwhile, or the KV is full; try again".to_string();
+            let why = format!("the KV did not take the change ({answer:?}); try again");
             send_admin(node, request, AdminAnswer::Failed(why), effects);
             return;
         }

@@ -36,3 +36,11 @@ fn planted_bugs_are_found() {
     assert!(finds(Bug::KvAnswersBeforeSync));
     assert!(finds(Bug::SessionsLostInCheckpoint));
 }
+
+/// Runs that found something.
+#[test]
+fn what_was_found_stays_mended() {
+    for (seed, length, count) in [(9_952_424_636_179_021_415, 4646, 3)] {
+        assert_eq!(run(&mut Members::new(seed, count, None), length), Ok(()), "{seed}");
+    }
+}
