@@ -53,16 +53,12 @@ impl Folder {
     /// Makes the data of a server that has none. What an interrupted attempt left is made anew.
     pub(crate) fn make(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
         let _lock = Folder::hold(config)?;
-        Folder::refuse_begun(config)?;
         Folder::make_held(config, member)
     }
 
     /// Refuses where there is a member's data already, or what is left of it.
     pub(crate) fn refuse_begun(config: &ServerConfig) -> Result<(), Failure> {
         let root = &config.data;
-        if root.join(LEFT).exists() && !root.join(MEMBER).exists() {
-            return Err(has_left(root));
-        }
         if root.join(MEMBER).exists() {
             return Err(Failure::refused(format!(
                 "{} holds the data of a server already: it is there to be served, and a new one needs another folder",
@@ -72,6 +68,9 @@ impl Folder {
         let is_begun = fs::read_dir(root.join("kv")).is_ok_and(|entries| {
             entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("log-"))
         });
+        if is_begun && root.join(LEFT).exists() {
+            return Err(has_left(root));
+        }
         if is_begun {
             return Err(Failure::refused(format!(
                 "{} holds a KV's log without the file `member` that belongs to it: put that back, or move the log away",
@@ -83,6 +82,7 @@ impl Folder {
 
     /// The same by who holds it.
     pub(super) fn make_held(config: &ServerConfig, member: &MemberFile) -> Result<(), Failure> {
+        Folder::refuse_begun(config)?;
         let (root, kv) = (&config.data, config.data.join("kv"));
         let doing = |error: io::Error| Failure::system(&format!("making {}", root.display()), &error);
         let make = || {
