@@ -37,10 +37,9 @@ fn planted_bugs_are_found() {
     assert!(finds(Bug::SessionsLostInCheckpoint));
 }
 
-/// Runs that found something.
+/// What runs found: here a state offered while another one was being taken in, which nobody
+/// offered again.
 #[test]
 fn what_was_found_stays_mended() {
-    for (seed, length, count) in [(9_952_424_636_179_021_415, 4646, 3)] {
-        assert_eq!(run(&mut Members::new(seed, count, None), length), Ok(()), "{seed}");
-    }
+    assert_eq!(run(&mut Members::new(9_952_424_636_179_021_415, 3, None), 4646), Ok(()));
 }
