@@ -4,6 +4,9 @@
 
 use models::log_recovery::{Rule, Rules, Search, check};
 
+/// All states that can be reached are more than these.
+const STATES_MIN: usize = 1_000_000;
+
 fn main() -> std::process::ExitCode {
     let with_steps = std::env::args().any(|argument| argument == "--steps");
     let mut good = true;
@@ -21,7 +24,8 @@ fn main() -> std::process::ExitCode {
         }
     }
     let report = check(Rules::all(), Search::Exhaustive);
-    good &= report.breaches.is_empty() && report.never.is_empty();
+    // A model that grew too small to show anything would pass as well.
+    good &= report.breaches.is_empty() && report.never.is_empty() && report.states > STATES_MIN;
     println!(
         "  all rules, all states            {:>9} states, {}",
         report.states,

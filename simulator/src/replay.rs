@@ -131,8 +131,12 @@ fn name_of(card: &RoleCard) -> &'static str {
     match card {
         RoleCard::Kv { .. } | RoleCard::KvMember { .. } => "KV",
         RoleCard::Asd { .. } => "ASD",
-        RoleCard::Objects { .. } | RoleCard::ObjectsOfGroup { .. } => "objects client",
-        RoleCard::VolumeDriver { .. } | RoleCard::VolumeDriverOfGroup { .. } => "volume driver",
+        RoleCard::Objects { .. } | RoleCard::ObjectsOfGroup { .. } | RoleCard::ObjectsOfGroups { .. } => {
+            "objects client"
+        }
+        RoleCard::VolumeDriver { .. }
+        | RoleCard::VolumeDriverOfGroup { .. }
+        | RoleCard::VolumeDriverOfGroups { .. } => "volume driver",
         RoleCard::Edge { .. } => "Edge",
     }
 }

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{FileHeader, HeaderError, Kind, Mark, PAGE, Writer, scan};
 
+/// The key that says that a restore is under way, and of what: what is in the map is a part. No text begins like it.
+pub const UNDER_WAY: &[u8] = b"\xff\xffrestore under way";
+
 /// The number of the one file.
 const SEQUENCE: u64 = 1;
 

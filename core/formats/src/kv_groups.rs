@@ -1,5 +1,6 @@
 //! Which groups there are, as the root group's map has it: `kv/group/<name>` says which a name is, and `kv/groups` which
-//! number comes next. Both begin with a version byte.
+//! number comes next. `kv/wanted/<name>` says that the cluster counts on a group: the KV makes it by itself, and does not drop
+//! it. All values begin with a version byte.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +13,12 @@ pub const GROUP_PREFIX: &[u8] = b"kv/group/";
 
 /// The key of the number that the next group gets.
 pub const NEXT_KEY: &[u8] = b"kv/groups";
+
+/// The prefix of the keys that name groups that the cluster counts on.
+pub const WANTED_PREFIX: &[u8] = b"kv/wanted/";
+
+/// What stands under such a key.
+pub const WANTED: [u8; 1] = [VERSION];
 
 /// The longest name of a group, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -56,7 +63,21 @@ pub fn group_key(name: &str) -> Vec<u8> {
 
 /// The name that a key is of; `None` when it is none.
 pub fn name_of(key: &[u8]) -> Option<String> {
-    let name = core::str::from_utf8(key.strip_prefix(GROUP_PREFIX)?).ok()?;
+    name_behind(GROUP_PREFIX, key)
+}
+
+/// The key that says that the cluster counts on a group.
+pub fn wanted_key(name: &str) -> Vec<u8> {
+    [WANTED_PREFIX, name.as_bytes()].concat()
+}
+
+/// The name of the group that such a key is of; `None` when it is none.
+pub fn wanted_of(key: &[u8]) -> Option<String> {
+    name_behind(WANTED_PREFIX, key)
+}
+
+fn name_behind(prefix: &[u8], key: &[u8]) -> Option<String> {
+    let name = core::str::from_utf8(key.strip_prefix(prefix)?).ok()?;
     check_name(name).is_ok().then(|| name.into())
 }
 
@@ -110,6 +131,8 @@ mod tests {
             [&b"kv/group/"[..], b"kv/groups", b"kv/group/a/b", b"kv/group/\xff"].map(name_of),
             [const { None }; 4]
         );
+        assert_eq!(wanted_of(&wanted_key("abm-1")).as_deref(), Some("abm-1"));
+        assert_eq!([wanted_of(&group_key("a")), name_of(&wanted_key("a"))], [const { None }; 2]);
         assert!(check_name("-a").is_err() && check_name(&"a".repeat(65)).is_err());
         assert!(!NEXT_KEY.starts_with(GROUP_PREFIX), "it names no group");
     }

@@ -43,6 +43,10 @@ pub struct ServerRecord {
 /// The key of the [`VolumeDriverRecord`].
 pub const VOLUME_DRIVER_KEY: &[u8] = b"volume-driver";
 
+/// The group of the KV that hosts the namespaces, where the root group's map says that the cluster counts on it
+/// ([`crate::kv_groups::wanted_key`]). In clusters whose record is older than that the root group hosts them.
+pub const NAMESPACES_GROUP: &str = "namespaces";
+
 /// Which server runs the cluster's volume driver. It says so with the first record of the cluster, and keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeDriverRecord {

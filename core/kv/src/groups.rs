@@ -95,6 +95,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         if !core::mem::take(&mut self.root_mut().state.names_groups) {
             return Ok(());
         }
+        self.look_for_missing();
         let named: BTreeMap<_, _> =
             self.named().into_iter().map(|(_, record)| (record.group, record.first)).collect();
         let next = self.root().next_group();
@@ -159,9 +160,19 @@ impl<F: Function, C: Group> Serving<F, C> {
             let why = status.refusal().unwrap_or_default();
             return AdminAnswer::NotYet(format!("the KV's groups are made and dropped by its leader: {why}"));
         }
+        if !self.root().sees_all() || self.missing.waits_before(name) {
+            return AdminAnswer::NotYet(
+                "the leader is not through with what was asked before; ask again".to_string(),
+            );
+        }
         let key = group_key(name);
         let is_there = self.root().state.map.get(&key).is_some();
         let (steps, what) = match verb {
+            KvGroupsVerb::Drop { .. } if is_there && self.root().is_wanted(name) => {
+                return AdminAnswer::Failed(format!(
+                    "the cluster counts on the group '{name}': what it stores would be lost with it"
+                ));
+            }
             KvGroupsVerb::Drop { .. } if is_there => (vec![KvStep::Delete { key }], "dropped"),
             KvGroupsVerb::Make { .. } if !is_there => {
                 if self.named().len() >= GROUPS_MAX {
@@ -204,7 +215,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
     }
 
     /// What makes a group: the number that nobody had, and the name that nobody has.
-    fn make_steps(&self, key: Vec<u8>, first: Membership) -> Vec<KvStep> {
+    pub(crate) fn make_steps(&self, key: Vec<u8>, first: Membership) -> Vec<KvStep> {
         let group = self.next_group();
         let before = self.state.map.get(NEXT_KEY).map(<[u8]>::to_vec);
         let next = encode_next(GroupId(group.0.saturating_add(1)));

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use consensus::Member;
 use core::iter;
 use formats::kv_store::{self, knows_key};
-use formats::message::kv::{FunctionId, KvBody, KvCommand, KvError, KvOf, KvRequest, KvStep};
+use formats::message::kv::{FunctionId, KvBody, KvCommand, KvError, KvRequest, KvStep};
 use formats::{Effect, Message};
 use glossary::GroupId;
 use step::{Effects, Function, OrderedMap};
@@ -139,10 +139,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
             return;
         }
         let request = self.own_command(KvCommand::Sequence(steps));
-        let message = match self.replica.of() {
-            GroupId::ROOT => Message::Kv(request),
-            group => Message::KvOf(KvOf { group, request }),
-        };
+        let message = Message::to_kv(self.replica.of(), request);
         effects.push(Effect::Send { to: self.replica.node_of(leader), message });
     }
 }

@@ -26,6 +26,7 @@ mod emptied;
 mod fingerprints;
 mod fold;
 mod follow;
+mod forgotten;
 mod found;
 mod group;
 mod groups;
@@ -74,6 +75,7 @@ mod transfer;
 mod unwritten;
 mod verbs;
 mod waiting;
+mod wanted;
 mod writing;
 
 pub use config::{CHECKPOINT_LOG_BYTES, Config};

@@ -22,6 +22,7 @@ use crate::replica::Replica;
 use crate::room::Room;
 use crate::sleep::Liveness;
 use crate::start::Started;
+use crate::wanted::Missing;
 
 /// On a full disk a checkpoint is worth its writing when the log has grown by such a part of it.
 const WORTH_PART: u64 = 8;
@@ -39,6 +40,8 @@ pub(crate) struct Serving<F, C> {
     pub(crate) touched: BTreeSet<GroupId>,
     /// Which servers are heard.
     pub(crate) liveness: Liveness,
+    /// A group that the cluster counts on, and that is not there.
+    pub(crate) missing: Missing,
 }
 
 impl<F: Function, C: Group> Serving<F, C> {
@@ -146,7 +149,13 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut root = Hosted::new(state, replica);
         root.rest_in(table.rest, mark);
         let groups = [(GroupId::ROOT, root)].into();
-        let mut serving = Serving { groups, device, touched: BTreeSet::new(), liveness: Liveness::default() };
+        let mut serving = Serving {
+            groups,
+            device,
+            touched: BTreeSet::new(),
+            liveness: Liveness::default(),
+            missing: Missing::default(),
+        };
         for (group, found) in others {
             serving.host_found(group, found, (config, seed))?;
         }
@@ -329,6 +338,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         effects: &mut Effects<Effect>,
     ) -> Result<(), String> {
         self.settle_groups(told, counters, effects)?;
+        self.make_missing(counters, effects);
         self.gather(told.0, disk, effects);
         let log = &self.device.log;
         let can_write = log.is_ready() && !log.is_writing() && !self.is_rotating();

@@ -6,7 +6,7 @@
 //! for a whole session too: as long as it is among the last that were forgotten ([`MAX_FORGOTTEN`]), and for ever
 //! where its asker has had an answer. Who may begin one is in `admission.rs`.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Bound;
 use formats::kv_store::{LoggedCommand, SessionRecord};
@@ -14,6 +14,7 @@ use formats::kv_table::{Row, RowKey, SessionRow, encode_row};
 use formats::message::kv::{KvAnswer, KvError};
 
 use crate::changed::Changed;
+use crate::forgotten::Forgotten;
 use crate::hash;
 use crate::limits::{MAX_ALL_BYTES, MAX_FORGOTTEN, MAX_SESSIONS};
 use crate::rows::Written;
@@ -26,7 +27,7 @@ const SESSION_BYTES: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sessions {
     sessions: BTreeMap<u64, Session>,
-    forgotten: VecDeque<u64>,
+    forgotten: Forgotten,
     bytes: usize,
     /// The sum of the hashes of sessions, and of the numbers of those forgotten.
     hash: u64,
@@ -46,7 +47,7 @@ impl Sessions {
         }
         let forgotten = KvAnswer::Failed(KvError::Forgotten);
         let Some(known) = self.sessions.get(&session) else {
-            return self.forgotten.contains(&session).then_some(forgotten);
+            return self.forgotten.has(session).then_some(forgotten);
         };
         let answer = known.answers.get(&sequence).cloned();
         answer.or_else(|| (sequence < known.answered_below).then_some(forgotten))
@@ -97,10 +98,7 @@ impl Sessions {
                 self.changed_answers.note(&(idle, *sequence), ANSWER_BYTES, true, false);
             }
             self.changed_forgotten.note(&(), 8, true, true);
-            self.forgotten.push_back(idle);
-            if self.forgotten.len() > MAX_FORGOTTEN
-                && let Some(oldest) = self.forgotten.pop_front()
-            {
+            if let Some(oldest) = self.forgotten.push(idle) {
                 self.hash = self.hash.wrapping_sub(hash::mix([oldest]));
             }
         }
@@ -145,13 +143,13 @@ impl Sessions {
             let answers = session.answers.range((from, Bound::Unbounded));
             answers.map(|(sequence, answer)| Row::Answer(*number, *sequence, answer.clone()))
         });
-        let is_told = self.forgotten.is_empty() || RowKey::Forgotten.encode().as_slice() <= after;
+        let is_told = self.forgotten.len() == 0 || RowKey::Forgotten.encode().as_slice() <= after;
         let forgotten = (!is_told).then(|| self.forgotten_row());
         sessions.chain(answers).chain(forgotten)
     }
 
     fn forgotten_row(&self) -> Row {
-        Row::Forgotten(self.forgotten.iter().copied().collect())
+        Row::Forgotten(self.forgotten.all())
     }
 
     /// Rows of what changed since the last checkpoint, for the one that begins now.
@@ -222,9 +220,10 @@ impl Sessions {
 
     /// Takes forgotten sessions, the oldest first.
     pub(crate) fn restore_forgotten(&mut self, sessions: Vec<u64>) {
-        let hashes = sessions.iter().map(|session| hash::mix([*session]));
-        self.hash = hashes.fold(self.hash, u64::wrapping_add);
-        self.forgotten.extend(sessions);
+        for session in sessions {
+            self.hash = self.hash.wrapping_add(hash::mix([session]));
+            self.forgotten.push(session);
+        }
     }
 }
 

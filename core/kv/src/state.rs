@@ -4,7 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use formats::journal::PAGE;
-use formats::kv_groups::GROUP_PREFIX;
+use formats::kv_groups::{GROUP_PREFIX, WANTED_PREFIX};
 use formats::kv_store::LoggedCommand;
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, StepError};
 use step::{Bug, Function, OrderedMap};
@@ -109,7 +109,7 @@ impl<F: Function> State<F> {
         };
         for (key, value) in transaction.finish()? {
             self.recent.record(self.index, &key);
-            self.names_groups |= key.starts_with(GROUP_PREFIX);
+            self.names_groups |= key.starts_with(GROUP_PREFIX) || key.starts_with(WANTED_PREFIX);
             match value {
                 Some(value) => self.map.set(&key, value),
                 None => self.map.delete(&key),

@@ -2,14 +2,16 @@
 
 use alloc::vec::Vec;
 use core::time::Duration;
-use glossary::{ByteCount, NodeId, OsdId, OsdIdentity};
+use glossary::{ByteCount, GroupId, NodeId, OsdId, OsdIdentity};
 use step::Bug;
 
 /// Whom it talks to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The members of the group that keeps the KV, at least one. The KV hosts the namespace manager.
+    /// The members of the KV's groups, at least one.
     pub kv: Vec<NodeId>,
+    /// The group that hosts the namespace manager.
+    pub namespaces: GroupId,
     /// The OSDs of the backend; no number and no node twice.
     pub osds: Vec<OsdConfig>,
     /// Those of them that can't start before an operator acts: what they hold counts as lost until they are heard.

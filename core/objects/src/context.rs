@@ -12,7 +12,7 @@ use formats::message::object::ObjectError;
 use formats::namespace::{NamespaceCommand, NamespaceQuery, ObjectName};
 use formats::work::Work;
 use formats::{Effect, Message};
-use glossary::{AttemptId, FragmentId, NamespaceId, NodeId, OsdId, Policy};
+use glossary::{AttemptId, FragmentId, GroupId, NamespaceId, NodeId, OsdId, Policy};
 use step::{Bug, Effects, Entropy, JobId, Timestamp};
 
 use crate::calls::{Call, Calls, Owner};
@@ -50,7 +50,9 @@ pub(crate) struct Hub {
     pub(crate) asked: BTreeMap<u64, Asked>,
     /// Lookups of manifests that several tasks wait for.
     pub(crate) lookups: BTreeMap<FullName, Lookup>,
+    /// Asks members of the KV's groups. What is for the namespace manager goes to the group that hosts it.
     pub(crate) kv: KvClient,
+    pub(crate) namespaces: GroupId,
     /// It will be asked where its members are, or is.
     pub(crate) learning: bool,
     /// Added to the KV client's numbers, so that an answer to an earlier life fits none of this one.
@@ -128,6 +130,7 @@ impl Hub {
             asked: BTreeMap::new(),
             lookups: BTreeMap::new(),
             kv: KvClient::new(session, config.kv.clone()),
+            namespaces: config.namespaces,
             learning: false,
             kv_offset: entropy.next_u64(),
             last_request: entropy.next_u64(),
@@ -381,7 +384,8 @@ impl Context<'_> {
 
     fn send_kv(&mut self, to: NodeId, mut request: KvRequest) {
         request.request = request.request.wrapping_add(self.hub.kv_offset);
-        self.effects.push(Effect::Send { to, message: Message::Kv(request) });
+        let group = request.body.function().map_or(GroupId::ROOT, |_| self.hub.namespaces);
+        self.effects.push(Effect::Send { to, message: Message::to_kv(group, request) });
     }
 
     /// The disks that may still be lost before an object can't be read, over OSDs that answer now (L8).

@@ -3,7 +3,7 @@
 
 use formats::kv_members::{self, MEMBERS_KEY};
 use formats::kv_route::LEARN_EVERY;
-use formats::message::kv::{KvAnswer, KvQuery};
+use formats::message::kv::{Consistency, KvAnswer, KvFound, KvQuery};
 use step::Bug;
 
 use crate::context::Asked;
@@ -20,16 +20,18 @@ impl Life {
         }
     }
 
-    /// Asks. One question is under way at most, and it takes none of the places of tasks' questions.
+    /// Asks whoever leads the group of the namespaces for what it has applied of the root group: that it leads that one too
+    /// nobody knows. One question is under way at most, and it takes none of the places of tasks' questions.
     pub(crate) fn ask_members(&mut self, turn: &mut Turn<'_>) {
-        let request = self.hub.kv.query(turn.now, KvQuery::Get { key: MEMBERS_KEY.to_vec() });
+        let query = KvQuery::Get { key: MEMBERS_KEY.to_vec() };
+        let request = self.hub.kv.read(turn.now, Consistency::Stale, query);
         self.context(turn).ask(Asked::Members, request);
     }
 
     /// The KV told. One whose leader has an older program names nobody.
     pub(crate) fn on_members(&mut self, answer: &KvAnswer) {
         self.hub.learning = false;
-        if let KvAnswer::Value(value) = answer {
+        if let KvAnswer::Read { found: KvFound::Value(value), .. } = answer {
             self.hub.kv.learn(&kv_members::named(value.as_deref()));
         }
     }

@@ -8,7 +8,7 @@ use consensus::{Member, Membership};
 use formats::message::kv::FunctionId;
 use formats::recording::RoleCard;
 use formats::registry::OsdRecord;
-use glossary::{ClusterIdentity, NodeId, OsdId};
+use glossary::{ClusterIdentity, GroupId, NodeId, OsdId};
 use namespaces::Namespaces;
 use step::Bug;
 
@@ -28,13 +28,20 @@ pub fn cast(card: &RoleCard, bug: Option<Bug>) -> Role {
             let config = asd::Config { identity, capacity, segment_bytes, checkpoint_every, bug };
             Role::Asd(Box::new(asd::Asd::new(config)))
         }
-        RoleCard::Objects { kv, osds, gone } => objects_role(&[*kv], osds, gone, bug),
-        RoleCard::ObjectsOfGroup { kv, osds, gone } => objects_role(kv, osds, gone, bug),
+        RoleCard::Objects { kv, osds, gone } => objects_role((&[*kv], GroupId::ROOT), osds, gone, bug),
+        RoleCard::ObjectsOfGroup { kv, osds, gone } => objects_role((kv, GroupId::ROOT), osds, gone, bug),
+        RoleCard::ObjectsOfGroups { kv, namespaces, osds, gone } => {
+            objects_role((kv, *namespaces), osds, gone, bug)
+        }
         RoleCard::VolumeDriver { node, kv, objects, accept_loss } => {
             driver_role(volume::Config::new(*node, vec![*kv], *objects), *accept_loss, bug)
         }
         RoleCard::VolumeDriverOfGroup { node, kv, objects, accept_loss } => {
             driver_role(volume::Config::new(*node, kv.clone(), *objects), *accept_loss, bug)
+        }
+        RoleCard::VolumeDriverOfGroups { node, kv, namespaces, objects, accept_loss } => {
+            let config = volume::Config::new(*node, kv.clone(), *objects);
+            driver_role(volume::Config { namespaces: *namespaces, ..config }, *accept_loss, bug)
         }
         RoleCard::Edge { client, volume_driver } => {
             let config = edge::Config { bug, ..edge::Config::new(*client, *volume_driver) };
@@ -47,10 +54,16 @@ fn osd_config(osd: &OsdRecord, node: NodeId) -> objects::OsdConfig {
     objects::OsdConfig { osd: osd.osd, node, identity: osd.identity, storage_node: osd.storage_node }
 }
 
-fn objects_role(kv: &[NodeId], osds: &[(OsdRecord, NodeId)], gone: &[OsdId], bug: Option<Bug>) -> Role {
+/// `kv`: the members of the KV's groups, and that which hosts the namespaces.
+fn objects_role(
+    (kv, namespaces): (&[NodeId], GroupId),
+    osds: &[(OsdRecord, NodeId)],
+    gone: &[OsdId],
+    bug: Option<Bug>,
+) -> Role {
     let osds: Vec<_> = osds.iter().map(|(osd, node)| osd_config(osd, *node)).collect();
     let settings = objects::Settings::default();
-    let config = objects::Config { kv: kv.to_vec(), osds, gone: gone.to_vec(), settings, bug };
+    let config = objects::Config { kv: kv.to_vec(), namespaces, osds, gone: gone.to_vec(), settings, bug };
     Role::Objects(Box::new(objects::Objects::new(config)))
 }
 

@@ -3,30 +3,33 @@
 //! `formats::kv_client` is not this: it speaks to the KV alone, has no purpose beside a request, and never gives one up.
 //! Here one table and one timer hold what the KV and the objects client are asked, and a take-over or deletion forgets
 //! what its volume asked before. On top of it there would be the same table once more; what both share is to whom they
-//! go ([`KvRoute`]), and that a KV session has its own sequence of commands, which is four lines.
+//! go ([`formats::kv_route`]), and that a KV session has its own sequence of commands ([`KvSession`]).
+//!
+//! What is for the namespace manager goes to the group that hosts it, all else to the root group, which has the registry: a
+//! session with each.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::iter;
 use core::time::Duration;
-use formats::kv_route::KvRoute;
-use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvRequest};
+use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvOf, KvQuery, KvReply, KvRequest};
 use formats::message::object::{ObjectBody, ObjectRequest};
 use formats::{Effect, Message};
-use glossary::{NamespaceId, NodeId};
+use glossary::{GroupId, NamespaceId, NodeId};
 use step::{Effects, Timestamp};
+
+use crate::kv_session::{KvSession, Numbers};
 
 /// Every question that waits for its answer, each with what the answer is for. Their number is bounded by
 /// what the volumes have under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asks<P> {
-    kv: KvRoute,
+    root: KvSession,
+    /// Where another group hosts them.
+    namespaces: Option<KvSession>,
     objects: NodeId,
     wait: (Duration, Duration),
-    session: u64,
-    /// A command of it was applied: the KV must know it.
-    is_begun: bool,
     next_request: u64,
-    next_sequence: u64,
     open: BTreeMap<u64, Ask<P>>,
 }
 
@@ -35,25 +38,30 @@ struct Ask<P> {
     purpose: P,
     to: NodeId,
     message: Message,
-    /// Of a command: its session and number.
-    sequence: Option<(u64, u64)>,
+    /// Of a command.
+    numbers: Option<Numbers>,
     sent: Timestamp,
     due: Timestamp,
     wait: Duration,
 }
 
 impl<P> Asks<P> {
-    /// Nothing asked yet. `session` was drawn at random for this life; so is, by it, the first request's
-    /// number: a late answer to an earlier life must find no question.
-    pub(crate) fn new(kv: Vec<NodeId>, objects: NodeId, session: u64, wait: (Duration, Duration)) -> Self {
+    /// Nothing asked yet. `kv`: where the members of the KV's groups are, and the group that hosts the namespaces. `session` was
+    /// drawn at random for this life; so is, by it, the first request's number: a late answer to an earlier life must find no
+    /// question.
+    pub(crate) fn new(
+        (kv, namespaces): (Vec<NodeId>, GroupId),
+        objects: NodeId,
+        session: u64,
+        wait: (Duration, Duration),
+    ) -> Self {
+        let is_apart = namespaces != GroupId::ROOT;
         Asks {
-            kv: KvRoute::new(kv),
+            namespaces: is_apart.then(|| KvSession::new(namespaces, kv.clone(), session)),
+            root: KvSession::new(GroupId::ROOT, kv, session),
             objects,
             wait,
-            session,
-            is_begun: false,
             next_request: session >> 1,
-            next_sequence: 1,
             open: BTreeMap::new(),
         }
     }
@@ -65,14 +73,12 @@ impl<P> Asks<P> {
         now: Timestamp,
         effects: &mut Effects<Effect>,
     ) {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        let of_session = |(session, sequence): (u64, u64)| (session == self.session).then_some(sequence);
-        let unanswered = self.open.values().filter_map(|ask| ask.sequence.and_then(of_session)).min();
-        let answered_below = if self.is_begun { unanswered.unwrap_or(sequence) } else { 1 };
-        let body = KvBody::Command { session: self.session, sequence, answered_below, command };
-        let message = Message::Kv(KvRequest { request: self.next_request, body });
-        self.send(purpose, self.kv.target(), message, Some((self.session, sequence)), now, effects);
+        let is_function = matches!(command, KvCommand::Function { .. });
+        let session = session_for(is_function, &mut self.root, &mut self.namespaces);
+        let group = session.group;
+        let open = self.open.values().filter(|ask| ask.group() == Some(group)).filter_map(|ask| ask.numbers);
+        let (numbers, body) = session.command(command, open);
+        self.ask_kv(purpose, body, Some(numbers), now, effects);
     }
 
     pub(crate) fn query(
@@ -82,8 +88,21 @@ impl<P> Asks<P> {
         now: Timestamp,
         effects: &mut Effects<Effect>,
     ) {
-        let message = Message::Kv(KvRequest { request: self.next_request, body: KvBody::Query(query) });
-        self.send(purpose, self.kv.target(), message, None, now, effects);
+        self.ask_kv(purpose, KvBody::Query(query), None, now, effects);
+    }
+
+    fn ask_kv(
+        &mut self,
+        purpose: P,
+        body: KvBody,
+        numbers: Option<Numbers>,
+        now: Timestamp,
+        effects: &mut Effects<Effect>,
+    ) {
+        let session = session_for(body.function().is_some(), &mut self.root, &mut self.namespaces);
+        let (group, to) = (session.group, session.route.target());
+        let message = Message::to_kv(group, KvRequest { request: self.next_request, body });
+        self.send(purpose, to, message, numbers, now, effects);
     }
 
     pub(crate) fn object(
@@ -108,7 +127,7 @@ impl<P> Asks<P> {
         self.open.retain(|_, ask| !of_no_use(&ask.purpose));
     }
 
-    /// A member of the KV's group replied: what was asked and the answer, where that settles it. "Not now" settles
+    /// A member of the KV's groups replied: what was asked and the answer, where that settles it. "Not now" settles
     /// nothing: the question is asked again when it is due. Nor does "ask another": it is.
     pub(crate) fn kv_replied(
         &mut self,
@@ -117,34 +136,26 @@ impl<P> Asks<P> {
         reply: KvReply,
         effects: &mut Effects<Effect>,
     ) -> Option<(P, KvAnswer)> {
-        if !self.kv.knows(from) {
+        let group = self.open.get(&reply.request)?.group()?;
+        let session = self.session(group)?;
+        if !session.route.knows(from) {
             return None;
         }
         let settled = match reply.body {
             KvAnswer::Failed(KvError::NotLeader { leader }) => {
-                if let Some(at) = self.kv.on_not_leader(from, leader, now) {
-                    self.move_all(at);
+                if let Some(at) = session.route.on_not_leader(from, leader, now) {
+                    self.move_all(group, at);
                 }
                 None
             }
             KvAnswer::Failed(KvError::Full | KvError::TooManySessions) => {
-                self.kv.on_not_now(from, now);
+                session.route.on_not_now(from, now);
                 None
             }
             // Another may serve: if nothing else is heard of this one, the next is asked.
             KvAnswer::Failed(KvError::Unavailable) => None,
             answer => {
-                let asked = self.open.get(&reply.request)?.sequence;
-                let is_of_session = asked.is_some_and(|(session, _)| session == self.session);
-                let purpose = self.answered(reply.request)?;
-                self.is_begun |= is_of_session && answer.is_applied();
-                self.kv.on_answer(from, now);
-                if is_of_session && answer == KvAnswer::Failed(KvError::Forgotten) {
-                    self.renew_session();
-                }
-                if from == self.kv.target() {
-                    self.move_all(now);
-                }
+                let purpose = self.settled(group, now, from, reply.request, &answer)?;
                 Some((purpose, answer))
             }
         };
@@ -152,18 +163,43 @@ impl<P> Asks<P> {
         settled
     }
 
-    /// The KV has forgotten the session, as too many others were used since: new commands go on in another. Those that are open
-    /// come to their end in the old one.
-    fn renew_session(&mut self) {
-        // The golden ratio: as unlikely to be another's as the first was.
-        self.session = self.session.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.is_begun = false;
+    /// A question to a group has its answer. Gives its purpose.
+    fn settled(
+        &mut self,
+        group: GroupId,
+        now: Timestamp,
+        from: NodeId,
+        request: u64,
+        answer: &KvAnswer,
+    ) -> Option<P> {
+        let ask = self.open.remove(&request)?;
+        let session = self.session(group)?;
+        if session.has(ask.numbers) {
+            if answer.is_applied() {
+                session.begun();
+            }
+            if *answer == KvAnswer::Failed(KvError::Forgotten) {
+                session.renew();
+            }
+        }
+        session.route.on_answer(from, now);
+        if from == session.route.target() {
+            self.move_all(group, now);
+        }
+        Some(ask.purpose)
     }
 
-    /// What the KV was asked through others than the member to ask goes to that at this time.
-    fn move_all(&mut self, at: Timestamp) {
-        let (target, wait) = (self.kv.target(), self.wait.0 / 2);
-        let elsewhere = |ask: &&mut Ask<P>| ask.is_for_kv() && ask.to != target;
+    /// The session with a group.
+    fn session(&mut self, group: GroupId) -> Option<&mut KvSession> {
+        let all = iter::once(&mut self.root).chain(&mut self.namespaces);
+        all.into_iter().find(|session| session.group == group)
+    }
+
+    /// What a group was asked through others than the member to ask goes to that at this time.
+    fn move_all(&mut self, group: GroupId, at: Timestamp) {
+        let wait = self.wait.0 / 2;
+        let Some(target) = self.session(group).map(|session| session.route.target()) else { return };
+        let elsewhere = |ask: &&mut Ask<P>| ask.group() == Some(group) && ask.to != target;
         for ask in self.open.values_mut().filter(elsewhere) {
             (ask.due, ask.wait) = (ask.due.min(at), wait);
         }
@@ -171,30 +207,36 @@ impl<P> Asks<P> {
 
     /// Whether the KV may have other members than the one that was configured.
     pub(crate) fn has_others(&self) -> bool {
-        self.kv.has_others()
+        self.root.route.has_others()
     }
 
     /// Whether a node is one that may answer for the KV.
     #[cfg(test)]
     pub(crate) fn knows(&self, node: NodeId) -> bool {
-        self.kv.knows(node)
+        iter::once(&self.root).chain(&self.namespaces).all(|session| session.route.knows(node))
     }
 
-    /// The KV says where its members are.
+    /// The KV says where its members are: all groups have them.
     pub(crate) fn learn(&mut self, members: &[NodeId]) {
-        self.kv.learn(members);
+        iter::once(&mut self.root)
+            .chain(&mut self.namespaces)
+            .for_each(|session| session.route.learn(members));
     }
 
     /// Asks again what is due, in the order in which it was first asked.
     pub(crate) fn ask_again(&mut self, now: Timestamp, effects: &mut Effects<Effect>) {
-        for ask in self.open.values().filter(|ask| ask.due <= now && ask.is_for_kv()) {
-            self.kv.on_silence(ask.to, ask.sent, now);
+        for session in iter::once(&mut self.root).chain(&mut self.namespaces) {
+            let group = session.group;
+            let is_due = |ask: &&mut Ask<P>| ask.due <= now && ask.group() == Some(group);
+            self.open
+                .values_mut()
+                .filter(is_due)
+                .for_each(|ask| session.route.on_silence(ask.to, ask.sent, now));
+            let target = session.route.target();
+            self.open.values_mut().filter(is_due).for_each(|ask| ask.to = target);
         }
-        let (longest, target) = (self.wait.1, self.kv.target());
+        let longest = self.wait.1;
         for ask in self.open.values_mut().filter(|ask| ask.due <= now) {
-            if ask.is_for_kv() {
-                ask.to = target;
-            }
             ask.wait = (ask.wait * 2).min(longest);
             (ask.sent, ask.due) = (now, now.after(ask.wait));
             effects.push(Effect::Send { to: ask.to, message: ask.message.clone() });
@@ -215,13 +257,13 @@ impl<P> Asks<P> {
         purpose: P,
         to: NodeId,
         message: Message,
-        sequence: Option<(u64, u64)>,
+        numbers: Option<Numbers>,
         now: Timestamp,
         effects: &mut Effects<Effect>,
     ) {
         let wait = self.wait.0;
         let (sent, due) = (now, now.after(wait));
-        let ask = Ask { purpose, to, message: message.clone(), sequence, sent, due, wait };
+        let ask = Ask { purpose, to, message: message.clone(), numbers, sent, due, wait };
         self.open.insert(self.next_request, ask);
         self.next_request += 1;
         effects.push(Effect::Send { to, message });
@@ -229,8 +271,25 @@ impl<P> Asks<P> {
 }
 
 impl<P> Ask<P> {
-    fn is_for_kv(&self) -> bool {
-        matches!(self.message, Message::Kv(_))
+    /// The group of the KV that is asked; `None` for a question to the objects client.
+    fn group(&self) -> Option<GroupId> {
+        match &self.message {
+            Message::Kv(_) => Some(GroupId::ROOT),
+            Message::KvOf(KvOf { group, .. }) => Some(*group),
+            _ => None,
+        }
+    }
+}
+
+/// The session for what is, or isn't, for the namespace manager.
+fn session_for<'a>(
+    is_for_namespaces: bool,
+    root: &'a mut KvSession,
+    namespaces: &'a mut Option<KvSession>,
+) -> &'a mut KvSession {
+    match namespaces {
+        Some(namespaces) if is_for_namespaces => namespaces,
+        _ => root,
     }
 }
 
@@ -259,7 +318,7 @@ mod tests {
     }
 
     fn asks() -> Asks<u8> {
-        Asks::new((1..=3).map(kv).collect(), OBJECTS, 4, WAIT)
+        Asks::new(((1..=3).map(kv).collect(), GroupId::ROOT), OBJECTS, 4, WAIT)
     }
 
     fn sent(effects: &mut Effects<Effect>) -> Vec<(NodeId, u64)> {
@@ -292,6 +351,46 @@ mod tests {
         let settled = asks.kv_replied(NOW, kv(3), reply, &mut effects);
         assert_eq!(settled, Some((3, KvAnswer::Value(None))));
         assert_eq!(sent(&mut effects), []);
+    }
+
+    #[test]
+    fn what_is_for_namespaces_goes_to_their_group_and_each_group_has_its_own_leader_and_numbers() {
+        use formats::message::kv::FunctionId;
+        let mut asks = Asks::new(((1..=3).map(kv).collect(), GroupId(7)), OBJECTS, 4, WAIT);
+        let mut effects = Effects::new();
+        let function = FunctionId::NAMESPACES;
+        asks.command(1, KvCommand::Sequence(vec![]), NOW, &mut effects);
+        asks.command(2, KvCommand::Function { function, command: vec![] }, NOW, &mut effects);
+        asks.query(3, KvQuery::Function { function, query: vec![] }, NOW, &mut effects);
+        let told = |effect: Effect| match effect {
+            Effect::Send { to, message } => {
+                let (group, request) = match message {
+                    Message::Kv(request) => (GroupId::ROOT, request),
+                    Message::KvOf(KvOf { group, request }) => (group, request),
+                    other => panic!("{other:?}"),
+                };
+                let sequence = match request.body {
+                    KvBody::Command { sequence, .. } => sequence,
+                    _ => 0,
+                };
+                (to, group, request.request, sequence)
+            }
+            other => panic!("{other:?}"),
+        };
+        let of = GroupId(7);
+        let asked: Vec<_> = effects.drain().map(told).collect();
+        assert_eq!(asked, [(kv(1), GroupId::ROOT, 2, 1), (kv(1), of, 3, 1), (kv(1), of, 4, 0)]);
+        // Another leads the group of the namespaces: what the root group is asked stays where it is.
+        let body = KvAnswer::Failed(KvError::NotLeader { leader: Some(member_of(ServerId(3), 0)) });
+        assert_eq!(asks.kv_replied(NOW, kv(1), KvReply { request: 3, body }, &mut effects), None);
+        let asked: Vec<_> = effects.drain().map(told).collect();
+        assert_eq!(asked, [(kv(3), of, 3, 1), (kv(3), of, 4, 0)]);
+        let reply = |request| KvReply { request, body: KvAnswer::Done(vec![]) };
+        assert_eq!(asks.kv_replied(NOW, kv(3), reply(3), &mut effects).map(|(purpose, _)| purpose), Some(2));
+        asks.command(4, KvCommand::Function { function, command: vec![] }, NOW, &mut effects);
+        asks.command(5, KvCommand::Sequence(vec![]), NOW, &mut effects);
+        let asked: Vec<_> = effects.drain().map(told).collect();
+        assert_eq!(asked, [(kv(3), of, 5, 2), (kv(1), GroupId::ROOT, 6, 2)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use core::time::Duration;
-use glossary::NodeId;
+use glossary::{GroupId, NodeId};
 use step::Bug;
 
 /// What a volume driver is told at its start.
@@ -10,8 +10,10 @@ use step::Bug;
 pub struct Config {
     /// Its own node id: the owner that the registry records.
     pub node: NodeId,
-    /// The members of the group that keeps the KV, at least one.
+    /// The members of the KV's groups, at least one. The root group has the registry.
     pub kv: Vec<NodeId>,
+    /// The group that hosts the namespace manager.
+    pub namespaces: GroupId,
     /// The objects client.
     pub objects: NodeId,
     /// Bytes of one volume's SCOs that may be on their way to the backend at once, which is the memory that they
@@ -40,11 +42,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Settings as shipped.
+    /// Settings as shipped, where the root group hosts the namespace manager.
     pub fn new(node: NodeId, kv: Vec<NodeId>, objects: NodeId) -> Self {
         Config {
             node,
             kv,
+            namespaces: GroupId::ROOT,
             objects,
             upload_bytes_max: 64 << 20,
             tlog_covers: 64 << 20,

@@ -92,7 +92,7 @@ impl VolumeDriver {
     pub fn new(config: Config) -> Self {
         let wait = (config.retry_first, config.retry_max);
         VolumeDriver {
-            asks: Asks::new(config.kv.clone(), config.objects, 0, wait),
+            asks: Asks::new((config.kv.clone(), config.namespaces), config.objects, 0, wait),
             config,
             entropy: Entropy::new([0; 32]),
             room: Room::default(),
@@ -119,7 +119,7 @@ impl VolumeDriver {
     fn start(&mut self, seed: [u8; 32], effects: &mut Effects<Effect>) {
         self.entropy = Entropy::new(seed);
         let wait = (self.config.retry_first, self.config.retry_max);
-        let kv = self.config.kv.clone();
+        let kv = (self.config.kv.clone(), self.config.namespaces);
         self.asks = Asks::new(kv, self.config.objects, self.entropy.next_u64(), wait);
         Self::read_identity(effects);
     }

@@ -15,6 +15,7 @@ mod counters;
 mod deletion;
 mod driver;
 mod files;
+mod kv_session;
 mod map;
 mod record;
 mod room;

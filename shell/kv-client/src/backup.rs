@@ -6,6 +6,7 @@
 
 use std::io::{self, Write};
 
+use formats::kv_backup::UNDER_WAY;
 use formats::kv_backup::{BackupError, BackupPart, BackupWriter};
 use formats::kv_client::WATCH_WAIT;
 use formats::kv_limits::MAX_RANGE_PAIRS;
@@ -17,9 +18,6 @@ use glossary::{ClusterIdentity, GroupId};
 use crate::client::{Client, Scope, nonsense};
 use crate::error::Error;
 use crate::pages::Pair;
-
-/// The key that says that a restore is under way, and of what. No text begins like it.
-pub(crate) const UNDER_WAY: &[u8] = b"\xff\xffrestore under way";
 
 /// Commands after which changes are written before the next page: a member remembers many more.
 const BEHIND_MAX: u64 = 8192;

@@ -8,9 +8,7 @@ use formats::Message;
 use formats::kv_client::KvClient;
 use formats::kv_limits::{check_command, check_query};
 use formats::kv_scope::{self, ToMap};
-use formats::message::kv::{
-    Consistency, KvAnswer, KvCommand, KvError, KvFound, KvOf, KvQuery, KvReply, KvRequest,
-};
+use formats::message::kv::{Consistency, KvAnswer, KvCommand, KvError, KvFound, KvQuery, KvReply, KvRequest};
 use glossary::{ClusterIdentity, GroupId, NodeId, ServerId};
 use step::Timestamp;
 
@@ -315,10 +313,7 @@ impl Client {
                 ));
             }
         }
-        let message = match group {
-            GroupId::ROOT => Message::Kv(request),
-            group => Message::KvOf(KvOf { group, request }),
-        };
+        let message = Message::to_kv(group, request);
         self.is_sent = true;
         self.connection.as_mut().map_or(Ok(()), |connection| connection.send(&message, self.patience))
     }

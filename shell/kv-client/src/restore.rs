@@ -7,12 +7,13 @@
 use std::time::Instant;
 
 use checksum::crc32c;
+use formats::kv_backup::UNDER_WAY;
 use formats::kv_backup::{Backup, Section};
 use formats::message::kv_range::KvRange;
 use formats::registry::{self, ClusterRecord};
 use glossary::GroupId;
 
-use crate::backup::{BackupFailure, UNDER_WAY};
+use crate::backup::BackupFailure;
 use crate::client::{Client, Scope};
 use crate::error::Error;
 use crate::groups::PAUSE;

@@ -3,7 +3,7 @@
 
 use formats::Message;
 use formats::kv_client::KvClient;
-use formats::message::kv::{KvAnswer, KvCommand, KvError, KvOf, KvQuery, KvReply, KvRequest, KvStep};
+use formats::message::kv::{KvAnswer, KvCommand, KvError, KvQuery, KvReply, KvRequest, KvStep};
 use glossary::{GroupId, NodeId};
 use linearizability::CallId;
 use step::Timestamp;
@@ -268,11 +268,11 @@ impl Asker {
 
     fn send(&mut self, to: NodeId, mut request: KvRequest) {
         request.request += self.offset();
-        let message = match self.whose {
-            Whose::Nobody | Whose::Group(GroupId::ROOT) => Message::Kv(request),
-            Whose::Group(group) | Whose::Dropped(group) => Message::KvOf(KvOf { group, request }),
+        let group = match self.whose {
+            Whose::Nobody => GroupId::ROOT,
+            Whose::Group(group) | Whose::Dropped(group) => group,
         };
-        self.outbox.push((to, message));
+        self.outbox.push((to, Message::to_kv(group, request)));
     }
 }
 

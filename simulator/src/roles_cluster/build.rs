@@ -29,14 +29,16 @@ impl RolesCluster {
                 let kv::Config { cluster, me, first, nodes, .. } = self.kv(node);
                 RoleCard::KvMember { cluster, me, first, nodes: nodes.into_iter().collect() }
             }
-            Part::Objects => RoleCard::ObjectsOfGroup {
+            Part::Objects => RoleCard::ObjectsOfGroups {
                 kv: self.configured.clone(),
+                namespaces: self.sizes.namespaces(),
                 osds: osds.collect(),
                 gone: Vec::new(),
             },
-            Part::VolumeDriver => RoleCard::VolumeDriverOfGroup {
+            Part::VolumeDriver => RoleCard::VolumeDriverOfGroups {
                 node,
                 kv: self.configured.clone(),
+                namespaces: self.sizes.namespaces(),
                 objects: OBJECTS,
                 accept_loss: false,
             },
@@ -70,6 +72,7 @@ impl RolesCluster {
     pub(super) fn volume_driver(&self) -> Role {
         let usual = volume::Config::new(VOLUME_DRIVER, self.configured.clone(), OBJECTS);
         Role::VolumeDriver(Box::new(volume::VolumeDriver::new(volume::Config {
+            namespaces: self.sizes.namespaces(),
             tlog_covers: self.sizes.tlog_covers,
             retry_first: self.sizes.retry,
             retry_max: self.sizes.retry * 8,
@@ -102,6 +105,7 @@ impl RolesCluster {
             objects::Settings { probe_longest: Duration::from_secs(2), ..objects::Settings::default() };
         let config = objects::Config {
             kv: self.configured.clone(),
+            namespaces: self.sizes.namespaces(),
             osds: osds.collect(),
             gone,
             settings,

@@ -1,9 +1,9 @@
 //! The nodes of a cluster of roles, what stands on their disks, and what its KV holds at first.
 
-use formats::Message;
 use formats::identity::{Folder, Identity};
 use formats::message::kv::{KvBody, KvCommand, KvRequest, KvStep};
 use formats::registry::{self, ClusterRecord};
+use formats::{Message, kv_groups};
 use glossary::{ByteCount, CLUSTER_BYTES, NodeId, OsdId, VdiskId, VdiskName};
 
 use super::sizes::{DISK_BYTES, Sizes, osd_identity};
@@ -79,7 +79,12 @@ fn found_cluster(sizes: &Sizes) -> Message {
         next_vdisk: VdiskId(1),
         next_sco: 1,
     };
-    let steps = vec![KvStep::Set { key: registry::CLUSTER_KEY.to_vec(), value: registry::encode(&record) }];
+    let mut steps =
+        vec![KvStep::Set { key: registry::CLUSTER_KEY.to_vec(), value: registry::encode(&record) }];
+    if sizes.apart {
+        let key = kv_groups::wanted_key(registry::NAMESPACES_GROUP);
+        steps.push(KvStep::Set { key, value: kv_groups::WANTED.to_vec() });
+    }
     let command = KvCommand::Sequence(steps);
     let body = KvBody::Command { session: 1, sequence: 1, answered_below: 1, command };
     Message::Kv(KvRequest { request: 1, body })

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use formats::registry::OsdRecord;
-use glossary::{ByteCount, CLUSTER_BYTES, NodeId, OsdId, OsdIdentity, Policy, ServerId};
+use glossary::{ByteCount, CLUSTER_BYTES, GroupId, NodeId, OsdId, OsdIdentity, Policy, ServerId};
 
 use super::{EDGES, KV};
 use crate::Random;
@@ -13,6 +13,9 @@ const MEMBERS_AWAY: usize = 3;
 
 /// How often, of 10,000, all members of a group of three are replaced.
 const REPLACED: u64 = 2_000;
+
+/// How often, of 10,000, the namespaces have a group of their own, as new clusters have it.
+const APART: u64 = 7_500;
 
 /// Bytes of every simulated disk, above what settings allow each role.
 pub(super) const DISK_BYTES: u64 = 128 << 20;
@@ -59,6 +62,8 @@ pub(super) struct Sizes {
     pub(super) kept_entries: u64,
     /// Groups beside the root group.
     pub(super) groups: usize,
+    /// Whether the namespaces have a group of their own.
+    pub(super) apart: bool,
 }
 
 impl Sizes {
@@ -95,6 +100,7 @@ impl Sizes {
             members_away,
             kept_entries: *group.pick(&[4, 64]),
             groups: groups.unwrap_or(Random::stream(seed, "groups").weighted(&[6, 2, 1, 1])),
+            apart: Random::stream(seed, "namespaces").chance(APART),
             checkpoint_rows: *Random::stream(seed, "checkpoints").pick(&[1, 4, 256]),
             log_ahead_bytes: *Random::stream(seed, "log ahead").pick(&[0, 64, 256]) << 10,
         }
@@ -102,6 +108,11 @@ impl Sizes {
 
     pub(super) fn member(&self, index: u16) -> NodeId {
         if index == 0 { KV } else { self.asd(self.asds + u32::from(index) - 1) }
+    }
+
+    /// The group that hosts the namespaces: where it is one of their own, it is the first.
+    pub(super) fn namespaces(&self) -> GroupId {
+        if self.apart { GroupId(1) } else { GroupId::ROOT }
     }
 
     /// The addresses of the KV's members: that of a group of one is its node.

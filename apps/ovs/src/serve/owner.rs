@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::storage::asker::Asker;
 use crate::storage::folders;
 use crate::storage::layout::{Claim, Layout, found};
+use crate::storage::namespaces;
 use crate::storage::registry::{self, Replaced};
 use crate::storage::settings::{self, Asked, contradiction, list};
 
@@ -24,6 +25,7 @@ pub(super) fn own(
 ) -> Result<ClusterRecord, Failure> {
     let me = VolumeDriverRecord { server: config.server };
     let set_me = Replaced { key: records::VOLUME_DRIVER_KEY, known: None, new: records::encode(&me) };
+    let namespaces_key = namespaces::key();
     loop {
         let owner: Option<VolumeDriverRecord> = registry::read(asker, records::VOLUME_DRIVER_KEY)?;
         if let Some(other) = owner.filter(|owner| *owner != me) {
@@ -35,7 +37,9 @@ pub(super) fn own(
             )));
         }
         let record: Option<ClusterRecord> = registry::read(asker, records::CLUSTER_KEY)?;
+        registry::expect_whole(asker)?;
         let known = record.as_ref().map(records::encode);
+        let is_new = known.is_none();
         let record = match (record, owner) {
             (Some(record), Some(_)) => {
                 check(config, wanted, &record)?;
@@ -49,6 +53,9 @@ pub(super) fn own(
         let mut sets = vec![set];
         if owner.is_none() {
             sets.push(Replaced { key: set_me.key, known: None, new: set_me.new.clone() });
+        }
+        if is_new {
+            sets.push(namespaces::of_new_cluster(&namespaces_key));
         }
         registry::replace(asker, &sets)?;
     }

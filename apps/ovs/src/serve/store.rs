@@ -28,6 +28,7 @@ use crate::storage::folders::{self, Absent};
 use crate::storage::guests::{self, Started};
 use crate::storage::layout::Layout;
 use crate::storage::members::KvMembers;
+use crate::storage::namespaces;
 use crate::storage::nodes::Nodes;
 use crate::storage::ports::Ports;
 use crate::storage::{self, ask, failed_start, registry, settings};
@@ -69,8 +70,11 @@ impl Store {
         self.handle.log_halts();
         let mut asker = Asker::new(self.ports.open(), kv.clone(), PATIENCE, storage::entropy()?);
         let Some(record) = self.know_cluster(&mut asker, &mut entropy)? else { return Ok(()) };
+        let namespaces = self.wait("waits for the KV", || patient(namespaces::group(&mut asker)))?;
+        let Some(namespaces) = namespaces else { return Ok(()) };
         let nodes = Nodes { server: self.config.server };
-        let casting = Arc::new(Casting { nodes, layout: self.layout.clone(), kv, recorder: None });
+        let layout = self.layout.clone();
+        let casting = Arc::new(Casting { nodes, layout, kv, namespaces, recorder: None });
         let absent = self.start_disks(&casting, &record)?;
         match self.listener.take() {
             Some(listener) => self.serve(casting, asker, record, absent, listener, &mut entropy),
@@ -104,7 +108,8 @@ impl Store {
         let known = self.wait("waits for the KV", || {
             patient(match &storage.volume_driver {
                 Some(wanted) => owner::own(config, wanted, &self.layout, asker, entropy).map(Some),
-                None => registry::read(asker, records::CLUSTER_KEY),
+                None => registry::read(asker, records::CLUSTER_KEY)
+                    .and_then(|record| registry::expect_whole(asker).map(|()| record)),
             })
             .map(|known| known.and_then(|record| record.ok_or_else(no_cluster)))
         })?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use formats::recording::RoleCard;
 use formats::registry::{ClusterRecord, OsdRecord};
-use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId};
+use glossary::{ByteCount, ClientId, ClusterIdentity, GroupId, NodeId};
 use io::NodeSpec;
 use roles::Role;
 
@@ -31,6 +31,8 @@ pub(crate) struct Casting {
     pub(crate) layout: Layout,
     /// The members of the KV's group, in this process or in others.
     pub(crate) kv: KvMembers,
+    /// The group of it that hosts the namespaces.
+    pub(crate) namespaces: GroupId,
     pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
@@ -55,14 +57,16 @@ impl Casting {
     pub(crate) fn objects(&self, record: &ClusterRecord, absent: &[Absent]) -> NodeSpec<Role> {
         let osds = record.osds.iter().map(|osd| (*osd, NodeId::asd(osd.osd))).collect();
         let gone = absent.iter().map(|absent| absent.osd.osd).collect();
-        let card = RoleCard::ObjectsOfGroup { kv: self.kv.nodes(), osds, gone };
+        let namespaces = self.namespaces;
+        let card = RoleCard::ObjectsOfGroups { kv: self.kv.nodes(), namespaces, osds, gone };
         self.spec(self.nodes.objects(), "objects".into(), BACKEND_SHARD, None, &card)
     }
 
     /// `accept_loss`: what the write buffer lost is accepted as lost.
     pub(crate) fn volume_driver(&self, accept_loss: bool) -> NodeSpec<Role> {
         let (node, kv, objects) = (self.nodes.volume_driver(), self.kv.nodes(), self.nodes.objects());
-        let card = RoleCard::VolumeDriverOfGroup { node, kv, objects, accept_loss };
+        let namespaces = self.namespaces;
+        let card = RoleCard::VolumeDriverOfGroups { node, kv, namespaces, objects, accept_loss };
         let folder = Some(self.layout.write_buffer());
         self.spec(node, "volume-driver".into(), GUEST_SHARD, folder, &card)
     }

@@ -11,6 +11,7 @@ pub(crate) mod guests;
 pub(crate) mod layout;
 pub(crate) mod limits;
 pub(crate) mod members;
+pub(crate) mod namespaces;
 pub(crate) mod nodes;
 pub(crate) mod ports;
 pub(crate) mod recorder;

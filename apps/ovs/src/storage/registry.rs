@@ -1,6 +1,7 @@
 //! The cluster's record in the KV: made at the first start, read at every other.
 
-use formats::message::kv::{KvAnswer, KvCommand, KvError, KvQuery, KvStep};
+use formats::kv_backup::UNDER_WAY;
+use formats::message::kv::{KvAnswer, KvCommand, KvError, KvFound, KvQuery, KvStep};
 use formats::registry::{self, ClusterRecord, VdiskRecord};
 use glossary::{BufferIdentity, ByteCount, VdiskName};
 use serde::de::DeserializeOwned;
@@ -9,6 +10,7 @@ use step::Entropy;
 use super::asker::Asker;
 use super::folders::{self, BufferState};
 use super::layout::Layout;
+use super::namespaces;
 use crate::failure::{ExitCode, Failure};
 
 /// Keys of one page of the registry.
@@ -16,14 +18,15 @@ const PAGE: u32 = 1000;
 
 /// Stores the record of a new cluster.
 pub(crate) fn store(asker: &mut Asker, record: &ClusterRecord) -> Result<(), Failure> {
-    let key = registry::CLUSTER_KEY.to_vec();
-    change(
-        asker,
-        vec![
-            KvStep::Assert { key: key.clone(), value: None },
-            KvStep::Set { key, value: registry::encode(record) },
-        ],
-    )
+    let key = namespaces::key();
+    let sets = [
+        Replaced { key: registry::CLUSTER_KEY, known: None, new: registry::encode(record) },
+        namespaces::of_new_cluster(&key),
+    ];
+    match replace(asker, &sets)? {
+        true => Ok(()),
+        false => Err(Failure::refused("the KV holds the record of a cluster already")),
+    }
 }
 
 /// Reads the record, which is there.
@@ -43,13 +46,28 @@ pub(crate) fn read<T: DeserializeOwned>(asker: &mut Asker, key: &[u8]) -> Result
     found.ok_or_else(|| Failure::refused(format!("the KV's record {key} is none that this ovs can read")))
 }
 
-/// Puts records in the place of what is known of them, all or none; whether that is still so.
+/// Waits for the end of a restore: what is there before it is a part, and whoever counts on it takes for lost what is to come.
+///
+/// # Errors
+/// With [`ExitCode::TimedOut`] while one is under way.
+pub(crate) fn expect_whole(asker: &mut Asker) -> Result<(), Failure> {
+    match asker.query(KvQuery::Exists { key: UNDER_WAY.to_vec() })? {
+        KvAnswer::Read { found: KvFound::Exists(false), .. } => Ok(()),
+        _ => Err(Failure::new(
+            ExitCode::TimedOut,
+            "a restore of the KV is under way, or was interrupted: repeat ovs kv restore with the same file",
+        )),
+    }
+}
+
+/// Puts records in the place of what is known of them, all or none; whether that is still so, and no restore is under way.
 pub(crate) fn replace(asker: &mut Asker, records: &[Replaced<'_>]) -> Result<bool, Failure> {
     let steps = records.iter().flat_map(|Replaced { key, known, new }| {
         let assert = KvStep::Assert { key: key.to_vec(), value: known.clone() };
         [assert, KvStep::Set { key: key.to_vec(), value: new.clone() }]
     });
-    match asker.command(KvCommand::Sequence(steps.collect()))? {
+    let is_whole = KvStep::Assert { key: UNDER_WAY.to_vec(), value: None };
+    match asker.command(KvCommand::Sequence([is_whole].into_iter().chain(steps).collect()))? {
         KvAnswer::Done(_) => Ok(true),
         KvAnswer::Failed(KvError::Assert { .. }) => Ok(false),
         answer => Err(not_stored(&answer)),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ::roles::Role;
 use formats::registry::ClusterRecord;
-use glossary::{ByteCount, ClusterIdentity, NodeId, ServerId, VdiskName};
+use glossary::{ByteCount, ClusterIdentity, GroupId, NodeId, ServerId, VdiskName};
 use io::{Builder, GatewaySpec, NodeState, Runtime, Settings};
 use links::{Audit, Links, LocalSocket};
 use step::Entropy;
@@ -26,6 +26,7 @@ use crate::storage::folders::{self, Absent};
 use crate::storage::guests::{self, Started};
 use crate::storage::layout::Layout;
 use crate::storage::members::KvMembers;
+use crate::storage::namespaces;
 use crate::storage::nodes::Nodes;
 use crate::storage::ports::Ports;
 use crate::storage::recorder::Recorder;
@@ -74,7 +75,8 @@ pub(crate) fn run(arguments: &cli::Up) -> Result<(), Failure> {
 
 /// Starts everything behind the KV, serves until a signal comes, and stops.
 fn serve(arguments: &cli::Up, known: Known, listener: TcpListener, signals: &Signals) -> Result<(), Failure> {
-    let Known { directory, runtime, casting, asker, record, absent, wanted } = known;
+    let Known { directory, runtime, mut casting, mut asker, record, absent, wanted } = known;
+    casting.namespaces = namespaces::group(&mut asker)?;
     let (casting, handle) = (Arc::new(casting), runtime.handle());
     guests::start_asds(&casting, &handle, &record.osds, &absent)?;
     let ports = Ports::new(NODES.server, handle.clone());
@@ -211,7 +213,8 @@ fn recorder(arguments: &cli::Up) -> Result<Option<Arc<Recorder>>, Failure> {
 }
 
 fn casting(layout: &Layout, recorder: Option<Arc<Recorder>>) -> Casting {
-    Casting { nodes: NODES, layout: layout.clone(), kv: KvMembers::new(vec![KV]), recorder }
+    let (kv, namespaces) = (KvMembers::new(vec![KV]), GroupId::ROOT);
+    Casting { nodes: NODES, layout: layout.clone(), kv, namespaces, recorder }
 }
 
 fn asker(runtime: &Runtime<Role>, entropy: &mut Entropy) -> Asker {

@@ -51,6 +51,18 @@ pub enum KvBody {
     },
 }
 
+impl KvBody {
+    /// The hosted function that it is for, where it is for one.
+    pub fn function(&self) -> Option<FunctionId> {
+        match self {
+            KvBody::Command { command: KvCommand::Function { function, .. }, .. }
+            | KvBody::Query(KvQuery::Function { function, .. })
+            | KvBody::Read { query: KvQuery::Function { function, .. }, .. } => Some(*function),
+            _ => None,
+        }
+    }
+}
+
 /// Which state a read is answered from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Consistency {

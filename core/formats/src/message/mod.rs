@@ -13,6 +13,7 @@ pub mod member;
 pub mod object;
 pub mod standing;
 
+use glossary::GroupId;
 use serde::{Deserialize, Serialize};
 
 use crate::Payload;
@@ -53,6 +54,14 @@ pub enum Message {
 }
 
 impl Message {
+    /// A request to a group of the KV.
+    pub fn to_kv(group: GroupId, request: kv::KvRequest) -> Message {
+        match group {
+            GroupId::ROOT => Message::Kv(request),
+            group => Message::KvOf(kv::KvOf { group, request }),
+        }
+    }
+
     /// The payload that travels beside the body, where the message has one.
     pub fn payload(&self) -> Option<&Payload> {
         match self {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use consensus::{Member, Membership};
-use glossary::{ByteCount, ClientId, ClusterIdentity, NodeId, OsdId, OsdIdentity};
+use glossary::{ByteCount, ClientId, ClusterIdentity, GroupId, NodeId, OsdId, OsdIdentity};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::OsdRecord;
@@ -64,7 +64,7 @@ pub enum RoleCard {
         /// Where the others are.
         nodes: Vec<(Member, NodeId)>,
     },
-    /// An objects client of a KV with members.
+    /// An objects client, as recordings had it when a KV was one group.
     ObjectsOfGroup {
         /// The members of the KV's group.
         kv: Vec<NodeId>,
@@ -73,12 +73,36 @@ pub enum RoleCard {
         /// Those of them that can't start before an operator acts.
         gone: Vec<OsdId>,
     },
-    /// A volume driver of a KV with members.
+    /// A volume driver, as recordings had it when a KV was one group.
     VolumeDriverOfGroup {
         /// Itself.
         node: NodeId,
         /// The members of the KV's group.
         kv: Vec<NodeId>,
+        /// The objects client.
+        objects: NodeId,
+        /// Whether what the write buffer lost is accepted as lost.
+        accept_loss: bool,
+    },
+    /// An objects client of a KV with groups.
+    ObjectsOfGroups {
+        /// The members of the KV's groups.
+        kv: Vec<NodeId>,
+        /// The group that hosts the namespaces.
+        namespaces: GroupId,
+        /// Its OSDs, and the node of each.
+        osds: Vec<(OsdRecord, NodeId)>,
+        /// Those of them that can't start before an operator acts.
+        gone: Vec<OsdId>,
+    },
+    /// A volume driver of a KV with groups.
+    VolumeDriverOfGroups {
+        /// Itself.
+        node: NodeId,
+        /// The members of the KV's groups.
+        kv: Vec<NodeId>,
+        /// The group that hosts the namespaces.
+        namespaces: GroupId,
         /// The objects client.
         objects: NodeId,
         /// Whether what the write buffer lost is accepted as lost.

@@ -16,3 +16,4 @@ mod version_1;
 mod version_2;
 mod versions;
 mod waiting;
+mod wanted;

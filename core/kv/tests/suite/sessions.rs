@@ -23,6 +23,16 @@ struct World {
     verbs: Vec<AdminAnswer>,
 }
 
+fn asked(from: NodeId, body: KvBody) -> Event {
+    Event::Message { from, message: Message::Kv(KvRequest { request: 1, body }) }
+}
+
+/// A command of a session, which sets the key of its own to the number of the command.
+fn set_own(session: u64, sequence: u64, answered_below: u64) -> KvBody {
+    let step = KvStep::Set { key: session.to_le_bytes().to_vec(), value: vec![sequence as u8] };
+    KvBody::Command { session, sequence, answered_below, command: KvCommand::Sequence(vec![step]) }
+}
+
 impl World {
     fn started() -> Self {
         World::on(Disk::default())
@@ -37,7 +47,12 @@ impl World {
     }
 
     fn event(&mut self, event: Event) {
-        let mut events = vec![event, Event::TurnEnd];
+        self.turn(vec![event]);
+    }
+
+    /// Events that come at once, and all that follows.
+    fn turn(&mut self, mut events: Vec<Event>) {
+        events.push(Event::TurnEnd);
         while !events.is_empty() {
             let mut effects = Effects::new();
             self.kv.step(self.now, events.remove(0), &mut effects);
@@ -57,23 +72,21 @@ impl World {
     }
 
     fn ask(&mut self, from: NodeId, body: KvBody) -> KvAnswer {
-        let message = Message::Kv(KvRequest { request: 1, body });
-        self.event(Event::Message { from, message });
+        self.event(asked(from, body));
         let [answer] = &std::mem::take(&mut self.answers)[..] else { panic!("one answer") };
         answer.clone()
     }
 
     /// Sets the key of a session's own to the number of the command.
     fn command(&mut self, from: NodeId, session: u64, sequence: u64, answered_below: u64) -> KvAnswer {
-        let step = KvStep::Set { key: session.to_le_bytes().to_vec(), value: vec![sequence as u8] };
-        let command = KvCommand::Sequence(vec![step]);
-        self.ask(from, KvBody::Command { session, sequence, answered_below, command })
+        self.ask(from, set_own(session, sequence, answered_below))
     }
 
-    /// The first commands of so many sessions, from this number on.
+    /// The first commands of these sessions, many at once.
     fn begin(&mut self, from: NodeId, sessions: std::ops::Range<u64>) {
-        for session in sessions {
-            assert_eq!(self.command(from, session, 1, 1), done(), "session {session}");
+        for some in sessions.collect::<Vec<_>>().chunks(100) {
+            self.turn(some.iter().map(|session| asked(from, set_own(*session, 1, 1))).collect());
+            assert_eq!(std::mem::take(&mut self.answers), vec![done(); some.len()], "sessions {some:?}");
         }
     }
 

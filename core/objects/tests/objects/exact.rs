@@ -18,7 +18,7 @@ use glossary::{FragmentId, Generation, NamespaceId, NodeId, Policy};
 use objects::{Objects, perform};
 use step::{Effects, Machine, TimerId, Timestamp};
 
-use crate::world::{DRIVER, KV, NAMESPACE, config, data, get, put, sco};
+use crate::world::{DRIVER, KV, NAMESPACE, NAMESPACES, config, data, get, put, sco};
 
 struct Bench {
     objects: Objects,
@@ -60,8 +60,11 @@ fn asd_requests(effects: &[Effect]) -> Vec<(NodeId, AsdRequest)> {
 /// The only effect, which is a request to the KV.
 fn kv_request(effects: &[Effect]) -> KvRequest {
     match effects {
-        [Effect::Send { to: KV, message: Message::Kv(request) }] => request.clone(),
-        [Effect::Send { to: KV, message: Message::Kv(request) }, Effect::SetTimer { .. }] => request.clone(),
+        [Effect::Send { to: KV, message: Message::KvOf(of) }]
+        | [Effect::Send { to: KV, message: Message::KvOf(of) }, Effect::SetTimer { .. }] => {
+            assert_eq!(of.group, NAMESPACES);
+            of.request.clone()
+        }
         other => panic!("not one request to the KV: {other:?}"),
     }
 }

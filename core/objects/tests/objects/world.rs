@@ -10,7 +10,7 @@ use formats::message::kv::{KvBody, KvRequest};
 use formats::message::object::{ObjectAnswer, ObjectBody, ObjectReply, ObjectRequest};
 use formats::namespace::ObjectName;
 use formats::{Effect, Event, Message, Payload};
-use glossary::{FragmentId, Generation, NamespaceId, NodeId, OsdId, OsdIdentity, Policy, ScoId};
+use glossary::{FragmentId, Generation, GroupId, NamespaceId, NodeId, OsdId, OsdIdentity, Policy, ScoId};
 use objects::{COUNTERS, Config, Objects, OsdConfig, Settings, perform};
 use step::{Effects, Entropy, JobId, Machine, Timestamp};
 
@@ -20,6 +20,8 @@ use crate::namespaces::FakeKv;
 pub(crate) const KV: NodeId = NodeId(1);
 pub(crate) const DRIVER: NodeId = NodeId(2);
 pub(crate) const NAMESPACE: NamespaceId = NamespaceId(9);
+/// The group of the KV that hosts the namespaces.
+pub(crate) const NAMESPACES: GroupId = GroupId(3);
 const FIRST_ASD: u32 = 10;
 
 /// How messages fare.
@@ -73,7 +75,8 @@ pub(crate) fn config(osds: u32) -> Config {
         block_clusters: 2,
         ..Settings::default()
     };
-    Config { kv: vec![KV], osds: (0..osds).map(osd).collect(), gone: Vec::new(), settings, bug: None }
+    let (kv, osds) = (vec![KV], (0..osds).map(osd).collect());
+    Config { kv, namespaces: NAMESPACES, osds, gone: Vec::new(), settings, bug: None }
 }
 
 impl World {
@@ -272,7 +275,7 @@ impl World {
             (DRIVER, Message::ObjectReply(ObjectReply { request, body })) => {
                 self.answers.insert(request, body);
             }
-            (KV, Message::Kv(request)) => self.deliver_to_kv(from, request),
+            (KV, Message::KvOf(of)) if of.group == NAMESPACES => self.deliver_to_kv(from, of.request),
             (asd, Message::Asd(request)) => {
                 let of = &mut self.asds[(asd.0 - FIRST_ASD) as usize];
                 let takes = of.takes(&request);

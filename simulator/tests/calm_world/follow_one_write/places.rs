@@ -175,8 +175,15 @@ const ROWS: &[Row] = &[
     (
         ANY,
         Part::Kv,
+        "KvOf Command",
+        "is checked and joins the next entry of the log of the namespaces' group",
+        &[("core/kv/src/requests.rs", "on_request"), ("core/kv/src/replicate.rs", "propose")],
+    ),
+    (
+        ANY,
+        Part::Kv,
         "Kv Command",
-        "is checked and joins the next entry of the group's log",
+        "is checked and joins the next entry of the root group's log",
         &[("core/kv/src/requests.rs", "on_request"), ("core/kv/src/replicate.rs", "propose")],
     ),
     (

@@ -30,6 +30,19 @@ impl Members {
         self.answer_at_once(index, group, body)
     }
 
+    /// A server is told to set a key of the root group's map: who leads does.
+    pub(crate) fn set_in_root(
+        &mut self,
+        index: usize,
+        (key, value): (Vec<u8>, Vec<u8>),
+        sequence: u64,
+    ) -> Result<(), Violation> {
+        let command = KvCommand::Sequence(vec![KvStep::Set { key, value }]);
+        let body = KvBody::Command { session: 79, sequence, answered_below: 1, command };
+        let message = Message::Kv(KvRequest { request: 1, body });
+        self.step(index, Event::Message { from: OPERATOR, message })
+    }
+
     fn answer_at_once(&mut self, index: usize, group: GroupId, body: KvBody) -> Option<KvAnswer> {
         let message = Message::KvOf(KvOf { group, request: KvRequest { request: 1, body } });
         self.step_one(index, Event::Message { from: OPERATOR, message }).ok()?;
