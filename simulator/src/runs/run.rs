@@ -62,7 +62,7 @@ pub(super) struct Run<C: Cluster> {
 }
 
 /// Steps that a run may take, some thirty times the usual: a role that spins without end is found by it.
-const STEPS_MAX: u64 = 1_000_000;
+const STEPS_MAX: u64 = 2_000_000;
 
 impl<C: Cluster> Run<C> {
     /// Draws a run.
