@@ -85,7 +85,8 @@ enum Ended {
 /// Serves.
 fn serve(config: &ServerConfig, arguments: &Serve, signals: &Signals) -> Result<Ended, Failure> {
     let trust = Trust::new(credentials(config)?);
-    let listener = bind(config.listen)?;
+    // Found out before anything is touched. Others who ask while this server asks them would wait for each other.
+    drop(bind(config.listen)?);
     let guests = config.storage.edge.as_ref().map(|edge| bind(edge.nbd)).transpose()?;
     let disks = config.storage.asd.as_ref().map_or(0, |asd| asd.disks as usize);
     limits::raise_descriptors(disks)?;
@@ -96,6 +97,7 @@ fn serve(config: &ServerConfig, arguments: &Serve, signals: &Signals) -> Result<
     if let Some(first) = folder.member().and_then(|file| file.first.as_ref()).filter(|_| folder.is_new()) {
         group::refuse_another(config, first)?;
     }
+    let listener = bind(config.listen)?;
     let addresses = Addresses::default();
     let runtime = start(config, &folder, listener, &trust, &addresses)?;
     trust.watch().map_err(|error| Failure::system("starting a thread", &error))?;
