@@ -139,8 +139,7 @@ const CASES: &[Case] = &[
     case!(libnbd::libnbd_edges, 120, Any, Plain),
     case!(libnbd::libnbd_options, 120, Ours, Plain),
     case!(fio::fio_verifies_mixed_sizes, 300, Any, Both),
-    // Over three servers a resize was refused once in eight runs: docs/known-failures.md.
-    case!(fio::fio_verifies_while_the_vdisk_grows, 300, OneProcess, Both),
+    case!(fio::fio_verifies_while_the_vdisk_grows, 300, Ours, Both),
     case!(fio::fio_verifies_while_disks_stop_and_start, 400, Ours, Both),
     case!(fio::fio_verifies_after_kill, 600, Any, Plain),
     case!(cut::cut_keeps_what_was_acknowledged, 600, Any, Plain),
