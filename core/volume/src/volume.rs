@@ -331,7 +331,9 @@ impl Volume {
     /// deleted, and nothing else.
     pub(crate) fn record_to_change(&self, to_delete: bool) -> Option<&VdiskRecord> {
         match &self.state {
-            State::Serving(_) | State::Halted(_) => Some(&self.record),
+            // In the turn in which a change of its own was answered, it alone knows it.
+            State::Serving(serving) => Some(&serving.record),
+            State::Halted(_) => Some(&self.record),
             State::TakingOver(take_over) if to_delete && take_over.waits_for().is_some() => {
                 take_over.known_record()
             }

@@ -166,10 +166,13 @@ impl World {
     /// One thing happens: an event is delivered, a disk operation ends, or time passes.
     pub(crate) fn go(&mut self) -> bool {
         if !self.events.is_empty() && self.random.below(3) > 0 {
-            // Messages of one sender may overtake each other.
-            let index = self.random.below(self.events.len() as u64) as usize;
-            let event = self.events.swap_remove(index);
-            self.step(event);
+            // Messages of one sender may overtake each other, and several come in one turn.
+            let mut turn = Vec::new();
+            while turn.is_empty() || (!self.events.is_empty() && self.random.below(2) == 0) {
+                let index = self.random.below(self.events.len() as u64) as usize;
+                turn.push(self.events.swap_remove(index));
+            }
+            self.turn(turn);
         } else if let Some((operation, result)) = self.disk.finish_one(&mut self.random) {
             self.step(Event::Disk { operation, result });
         } else if let Some(event) = self.events.pop() {
@@ -240,9 +243,15 @@ impl World {
     }
 
     fn step(&mut self, event: Event) {
+        self.turn(vec![event]);
+    }
+
+    /// Events that the driver takes at once.
+    fn turn(&mut self, events: Vec<Event>) {
         let mut effects = Effects::new();
-        self.driver.step(self.now, event, &mut effects);
-        self.driver.step(self.now, Event::TurnEnd, &mut effects);
+        for event in events.into_iter().chain([Event::TurnEnd]) {
+            self.driver.step(self.now, event, &mut effects);
+        }
         let list: Vec<Effect> = effects.drain().collect();
         list.into_iter().for_each(|effect| self.effect(effect));
     }
