@@ -13,7 +13,8 @@ use formats::kv_limits::MAX_RANGE_PAIRS;
 use formats::kv_scope;
 use formats::message::kv::{Consistency, KvFound, KvQuery};
 use formats::message::kv_range::KvRange;
-use glossary::{ClusterIdentity, GroupId};
+use formats::registry::{self, ClusterRecord};
+use glossary::{ClusterIdentity, GroupId, VdiskId};
 
 use crate::client::{Client, Scope, nonsense};
 use crate::error::Error;
@@ -66,6 +67,10 @@ pub enum BackupFailure {
     /// A restore has not ended.
     #[error("a restore is under way here, or was interrupted: finish it first")]
     HalfRestored,
+    /// Groups are of moments of their own: a vDisk that was made between two of them would be in one and not in another, and
+    /// its number be given again.
+    #[error("a vDisk was made while the backup was taken: take it again")]
+    VdiskMade,
     /// Another restore was begun and has not ended.
     #[error(
         "the restore of another backup has begun here and not ended: finish that, or begin with a new KV"
@@ -82,6 +87,7 @@ impl Client {
     /// What is written by then is no backup, and says so when it is read.
     pub fn back_up(&mut self, out: &mut dyn Write) -> Result<Taken, BackupFailure> {
         self.check_whole()?;
+        let next_vdisk = self.next_vdisk()?;
         let groups = match self.group() {
             GroupId::ROOT => self.groups_as_of(self.index())?,
             _ => Vec::new(),
@@ -101,10 +107,23 @@ impl Client {
             });
             self.turn_to(GroupId::ROOT);
             taken?;
+            if self.next_vdisk()? != next_vdisk {
+                return Err(BackupFailure::VdiskMade);
+            }
             taking.part(&BackupPart::All)?;
         }
         taking.out.flush().map_err(BackupFailure::Write)?;
         Ok(Taken { index, groups: groups.len(), bytes: taking.bytes })
+    }
+
+    /// The number of the cluster's next vDisk, where the records of a cluster are there and backed up.
+    fn next_vdisk(&mut self) -> Result<Option<VdiskId>, Error> {
+        if self.scope != Scope::Whole || self.group() != GroupId::ROOT {
+            return Ok(None);
+        }
+        let record = self.get(registry::CLUSTER_KEY)?;
+        let record: Option<ClusterRecord> = record.and_then(|record| registry::decode(&record));
+        Ok(record.map(|record| record.next_vdisk))
     }
 
     /// Refuses a group that is half of something else.

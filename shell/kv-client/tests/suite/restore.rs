@@ -237,3 +237,50 @@ fn the_records_of_another_cluster_are_not_restored() -> Result<(), BackupFailure
     }
     Ok(())
 }
+
+/// A file at whose first byte something happens.
+struct Meddling<F: FnMut()>(Vec<u8>, Option<F>);
+
+impl<F: FnMut()> std::io::Write for Meddling<F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(mut act) = self.1.take() {
+            act();
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The registry's group and that of the namespaces are of two moments: what is made between them would be in one alone.
+#[test]
+fn a_backup_of_groups_between_which_a_vdisk_was_made_is_none() -> Result<(), BackupFailure> {
+    for (next_vdisk, is_whole) in [(1, true), (2, false)] {
+        let servers = kv();
+        of_group(&servers, "a")?.set(b"k", b"v")?;
+        let mut client = connect(&servers);
+        client.within(Scope::Whole);
+        let record = record(ClusterIdentity([7; 16]));
+        client.set(CLUSTER_KEY, &registry::encode(&record))?;
+        let act = || {
+            let mut other = connect(&servers);
+            other.within(Scope::Whole);
+            let record = ClusterRecord { next_vdisk: VdiskId(next_vdisk), next_sco: 7, ..record.clone() };
+            other.set(CLUSTER_KEY, &registry::encode(&record)).expect("the server runs");
+        };
+        let mut file = Meddling(Vec::new(), Some(act));
+        match client.back_up(&mut file) {
+            Ok(_) => assert!(is_whole),
+            Err(BackupFailure::VdiskMade) => assert!(!is_whole),
+            other => panic!("{other:?}"),
+        }
+        let new = kv();
+        let mut client = connect(&new);
+        client.within(Scope::Whole);
+        let restored = client.restore(&file.0.into());
+        assert_eq!(restored.is_ok(), is_whole, "{restored:?}");
+    }
+    Ok(())
+}

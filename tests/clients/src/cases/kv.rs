@@ -42,6 +42,9 @@ pub(crate) fn kv_verbs_do_what_they_say(bed: &Bed) -> Result<()> {
     let value: Vec<u8> = (0..=255).collect();
     kv(bed, "set bytes --file -").input(value).run()?;
     says(bed, "get bytes --stale --json", &kv(bed, "get bytes --json").run()?)?;
+    // What the cluster keeps of objects has a group of its own, which is nobody's to drop.
+    ensure!(kv(bed, "group list").run()?.starts_with("namespaces: number 1, "), "it is there");
+    kv(bed, "group drop namespaces").refused_with(REFUSED)?;
 
     let steps = "assert colour red\nset jobs/1 a\nbegin\nset jobs/2 b\nreplace colour -\nend\n";
     let found = kv(bed, "sequence").input(steps).run()?;

@@ -92,7 +92,7 @@ fn refused(why: BackupFailure) -> Failure {
     let code = match why {
         BackupFailure::Kv(error) => return failure(error),
         BackupFailure::Write(_) => ExitCode::System,
-        BackupFailure::Missed => ExitCode::Failed,
+        BackupFailure::Missed | BackupFailure::VdiskMade => ExitCode::Failed,
         BackupFailure::Read(_)
         | BackupFailure::OtherScope(_)
         | BackupFailure::NotEmpty(_)
