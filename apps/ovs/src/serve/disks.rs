@@ -8,7 +8,7 @@ use step::Entropy;
 use crate::config::{AsdConfig, ServerConfig};
 use crate::failure::Failure;
 use crate::storage::asker::Asker;
-use crate::storage::layout::{Claim, Layout, found};
+use crate::storage::layout::{Claim, Layout, found, refuse_used};
 use crate::storage::registry::{self, Replaced};
 use crate::storage::settings;
 
@@ -72,6 +72,7 @@ fn prepare(
         Claim::Is(Identity { cluster, folder: Folder::Asd { osd: number, identity } })
             if cluster == config.cluster && number == osd =>
         {
+            refuse_used(&path)?;
             identity
         }
         Claim::Missing => {

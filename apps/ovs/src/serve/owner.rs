@@ -9,7 +9,7 @@ use crate::config::{ServerConfig, VolumeDriverConfig};
 use crate::failure::Failure;
 use crate::storage::asker::Asker;
 use crate::storage::folders;
-use crate::storage::layout::{Claim, Layout, found};
+use crate::storage::layout::{Claim, Layout, found, refuse_used};
 use crate::storage::namespaces;
 use crate::storage::registry::{self, Replaced};
 use crate::storage::settings::{self, Asked, contradiction, list};
@@ -78,6 +78,7 @@ fn buffer(config: &ServerConfig, layout: &Layout, entropy: &mut Entropy) -> Resu
         Claim::Is(Identity { cluster, folder: Folder::WriteBuffer { identity } })
             if cluster == config.cluster =>
         {
+            refuse_used(&path)?;
             Ok(identity)
         }
         Claim::Missing => {

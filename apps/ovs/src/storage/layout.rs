@@ -124,6 +124,21 @@ pub(crate) fn found(folder: &Path) -> Result<Claim, Failure> {
     })
 }
 
+/// Refuses a folder that holds more than its identity, where the KV knows nothing of it: what it holds would be taken for garbage.
+pub(crate) fn refuse_used(folder: &Path) -> Result<(), Failure> {
+    let entries = fs::read_dir(folder)
+        .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+        .map_err(|error| Failure::system(&format!("listing {}", folder.display()), &error))?;
+    if entries.iter().all(|entry| entry.file_name() == IDENTITY) {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "{} holds data, and the KV knows nothing of it: restore a backup of the KV (ovs kv restore --whole) before this server starts; \
+         to begin without that data, move the folder away",
+        folder.display()
+    )))
+}
+
 /// Whether a folder without an identity holds only what making it leaves when it is interrupted: files that are empty,
 /// or not in their place.
 fn is_half_made(folder: &Path) -> bool {

@@ -112,6 +112,7 @@ const CASES: &[Case] = &[
     case!(servers::guests_go_on_while_servers_of_the_kv_die, 400, OneProcess, Plain),
     case!(replaced::guests_go_on_while_all_servers_of_the_kv_are_replaced, 600, OneProcess, Plain),
     case!(servers::disks_of_other_servers_hold_what_guests_write, 400, OneProcess, Plain),
+    case!(servers::a_new_kv_is_not_begun_over_disks_with_data, 240, OneProcess, Plain),
     case!(kv::kv_verbs_do_what_they_say, 120, OneProcess, Plain),
     case!(verbs::verbs_speak_json, 120, Ours, Plain),
     case!(verbs::metrics_are_documented, 120, Ours, Plain),
