@@ -193,15 +193,15 @@ impl Cluster {
         self.data(server).join("kv")
     }
 
-    /// Waits until all servers run and have what the leader has.
+    /// Waits until all servers run and have what the leader has now: what clients write meanwhile makes nobody wait.
     pub(crate) fn wait_until_whole(&self) -> Result<()> {
-        self.wait_for("the servers don't come to the same state", || {
-            let all: Option<Vec<Status>> = (1..=SERVERS).map(|server| self.status(server)).collect();
-            let all = all?;
-            let leader = all.iter().find(|status| status.leads)?;
-            let is_whole = |status: &Status| status.applied >= leader.applied && status.voters == all.len();
-            all.iter().all(is_whole).then_some(())
-        })
+        let leads = |server| self.status(server).filter(|status| status.leads);
+        let has = self.wait_for("no server leads", || self.running().into_iter().find_map(leads))?.applied;
+        let is_whole = |server| {
+            self.status(server)
+                .is_some_and(|status| status.applied >= has && status.voters == usize::from(SERVERS))
+        };
+        self.wait_for("the servers don't come to the same state", || (1..=SERVERS).all(is_whole).then_some(()))
     }
 
     fn wait_for<T>(&self, otherwise: &str, look: impl Fn() -> Option<T>) -> Result<T> {
