@@ -54,6 +54,11 @@ impl Failure {
         Failure::new(ExitCode::Refused, message)
     }
 
+    /// What may be otherwise later: who has time asks again.
+    pub(crate) fn not_yet(message: impl Into<String>) -> Self {
+        Failure::new(ExitCode::TimedOut, message)
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Failure::new(ExitCode::Usage, message)
     }

@@ -168,15 +168,20 @@ impl Server {
         self
     }
 
-    fn await_ready(&mut self, said_before: u64) -> Result<()> {
+    /// Waits until it says that it is ready, behind what it had said before.
+    pub(crate) fn await_ready(&mut self, said_before: u64) -> Result<()> {
+        let (ready, port) = (self.start.says, self.port);
+        self.wait_until(said_before, |said| match ready {
+            Some(ready) => said.lines().any(|line| line.starts_with(ready)),
+            None => TcpStream::connect(("127.0.0.1", port)).is_ok(),
+        })
+    }
+
+    fn wait_until(&mut self, said_before: u64, is_so: impl Fn(&str) -> bool) -> Result<()> {
         let deadline = Instant::now() + self.start.ready_limit;
         loop {
             let said = self.said_since(said_before)?;
-            let is_ready = match self.start.says {
-                Some(ready) => said.lines().any(|line| line.starts_with(ready)),
-                None => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
-            };
-            if is_ready {
+            if is_so(&said) {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -237,6 +242,19 @@ impl Server {
 
     /// Starts it again on the same data and port, with `more` arguments; it must have ended.
     pub(crate) fn start_again(&mut self, more: &[&str]) -> Result<()> {
+        let said_before = self.spawn_again(more)?;
+        self.await_ready(said_before)
+    }
+
+    /// Starts it again where it says this and waits, rather than being ready. Returns how much it had said before, for
+    /// [`Server::await_ready`].
+    pub(crate) fn start_waiting(&mut self, says: &str) -> Result<u64> {
+        let said_before = self.spawn_again(&[])?;
+        self.wait_until(said_before, |said| said.contains(says))?;
+        Ok(said_before)
+    }
+
+    fn spawn_again(&mut self, more: &[&str]) -> Result<u64> {
         self.child.wait()?;
         let said_before = File::open(&self.log)?.metadata()?.len();
         let mut arguments = self.start.arguments.clone();
@@ -249,7 +267,7 @@ impl Server {
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()?;
-        self.await_ready(said_before)
+        Ok(said_before)
     }
 }
 

@@ -201,7 +201,9 @@ impl Cluster {
             self.status(server)
                 .is_some_and(|status| status.applied >= has && status.voters == usize::from(SERVERS))
         };
-        self.wait_for("the servers don't come to the same state", || (1..=SERVERS).all(is_whole).then_some(()))
+        self.wait_for("the servers don't come to the same state", || {
+            (1..=SERVERS).all(is_whole).then_some(())
+        })
     }
 
     fn wait_for<T>(&self, otherwise: &str, look: impl Fn() -> Option<T>) -> Result<T> {

@@ -8,7 +8,7 @@ use step::Entropy;
 use crate::config::{AsdConfig, ServerConfig};
 use crate::failure::Failure;
 use crate::storage::asker::Asker;
-use crate::storage::layout::{Claim, Layout, found, refuse_used};
+use crate::storage::layout::{Claim, Layout, expect_unused, found};
 use crate::storage::registry::{self, Replaced};
 use crate::storage::settings;
 
@@ -69,10 +69,10 @@ fn prepare(
 ) -> Result<OsdRecord, Failure> {
     let path = layout.asd(osd);
     let identity = match found(&path)? {
-        Claim::Is(Identity { cluster, folder: Folder::Asd { osd: number, identity } })
+        Claim::Is(found @ Identity { cluster, folder: Folder::Asd { osd: number, identity } })
             if cluster == config.cluster && number == osd =>
         {
-            refuse_used(&path)?;
+            expect_unused(&path, &found)?;
             identity
         }
         Claim::Missing => {

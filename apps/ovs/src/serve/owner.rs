@@ -9,7 +9,7 @@ use crate::config::{ServerConfig, VolumeDriverConfig};
 use crate::failure::Failure;
 use crate::storage::asker::Asker;
 use crate::storage::folders;
-use crate::storage::layout::{Claim, Layout, found, refuse_used};
+use crate::storage::layout::{Claim, Layout, expect_unused, found};
 use crate::storage::namespaces;
 use crate::storage::registry::{self, Replaced};
 use crate::storage::settings::{self, Asked, contradiction, list};
@@ -75,10 +75,10 @@ fn made(config: &ServerConfig, wanted: &VolumeDriverConfig, buffer: BufferIdenti
 fn buffer(config: &ServerConfig, layout: &Layout, entropy: &mut Entropy) -> Result<BufferIdentity, Failure> {
     let path = layout.write_buffer();
     match found(&path)? {
-        Claim::Is(Identity { cluster, folder: Folder::WriteBuffer { identity } })
+        Claim::Is(found @ Identity { cluster, folder: Folder::WriteBuffer { identity } })
             if cluster == config.cluster =>
         {
-            refuse_used(&path)?;
+            expect_unused(&path, &found)?;
             Ok(identity)
         }
         Claim::Missing => {

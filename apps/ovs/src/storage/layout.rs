@@ -124,17 +124,22 @@ pub(crate) fn found(folder: &Path) -> Result<Claim, Failure> {
     })
 }
 
-/// Refuses a folder that holds more than its identity, where the KV knows nothing of it: what it holds would be taken for garbage.
-pub(crate) fn refuse_used(folder: &Path) -> Result<(), Failure> {
+/// Waits while a folder that the KV knows nothing of holds more than it was made with: it would be taken for garbage.
+///
+/// # Errors
+/// [`Failure::not_yet`]: the KV may be restored, or the folder moved away, while the server waits.
+pub(crate) fn expect_unused(folder: &Path, identity: &Identity) -> Result<(), Failure> {
     let entries = fs::read_dir(folder)
         .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
         .map_err(|error| Failure::system(&format!("listing {}", folder.display()), &error))?;
-    if entries.iter().all(|entry| entry.file_name() == IDENTITY) {
+    let first = ::roles::first_files(identity);
+    let is_first = |entry: &fs::DirEntry| first.iter().any(|(name, _)| entry.file_name() == name.as_str());
+    if entries.iter().all(is_first) {
         return Ok(());
     }
-    Err(Failure::refused(format!(
-        "{} holds data, and the KV knows nothing of it: restore a backup of the KV (ovs kv restore --whole) before this server starts; \
-         to begin without that data, move the folder away",
+    Err(Failure::not_yet(format!(
+        "{} holds data, and the KV knows nothing of it: restore a backup of the KV (ovs kv restore --whole); to begin \
+         without that data, move the folder away",
         folder.display()
     )))
 }
@@ -192,6 +197,9 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use formats::identity::Folder;
+    use glossary::{ClusterIdentity, OsdIdentity};
+
     use super::*;
 
     #[test]
@@ -204,5 +212,20 @@ mod tests {
         assert!(is_half_made(path));
         fs::write(path.join("segment-0"), b"data").unwrap();
         assert!(!is_half_made(path));
+    }
+    /// Who was made by an attempt that another server forestalled is not taken for used.
+    #[test]
+    fn a_folder_that_was_only_made_is_unused() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let path = layout.asd(OsdId(7));
+        let asd = Folder::Asd { osd: OsdId(7), identity: OsdIdentity([1; 16]) };
+        let identity = Identity { cluster: ClusterIdentity([2; 16]), folder: asd };
+        layout.make(&path, &identity).unwrap();
+        expect_unused(&path, &identity).unwrap();
+        fs::write(path.join("segment-0"), b"data").unwrap();
+        let failure = expect_unused(&path, &identity).unwrap_err();
+        assert_eq!(failure.code, ExitCode::TimedOut);
+        assert!(failure.to_string().contains("asd-7 holds data, and the KV knows nothing of it"));
     }
 }

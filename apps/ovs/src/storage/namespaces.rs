@@ -10,7 +10,7 @@ use glossary::GroupId;
 
 use super::asker::Asker;
 use super::registry::Replaced;
-use crate::failure::{ExitCode, Failure};
+use crate::failure::Failure;
 
 /// How often it is looked whether the group is there.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ pub(crate) fn of_new_cluster(key: &[u8]) -> Replaced<'_> {
 /// The group, once it is there.
 ///
 /// # Errors
-/// With [`ExitCode::TimedOut`] where the KV makes none, or doesn't answer.
+/// [`Failure::not_yet`] where the KV makes none, or doesn't answer.
 pub(crate) fn group(asker: &mut Asker) -> Result<GroupId, Failure> {
     if value(asker, key())?.is_none() {
         return Ok(GroupId::ROOT);
@@ -45,7 +45,7 @@ pub(crate) fn group(asker: &mut Asker) -> Result<GroupId, Failure> {
     let why = format!(
         "the KV has not made its group '{NAMESPACES_GROUP}' yet: its leader does, once a majority of its members runs"
     );
-    Err(Failure::new(ExitCode::TimedOut, why))
+    Err(Failure::not_yet(why))
 }
 
 fn value(asker: &mut Asker, key: Vec<u8>) -> Result<Option<Vec<u8>>, Failure> {

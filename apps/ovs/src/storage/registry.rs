@@ -49,12 +49,11 @@ pub(crate) fn read<T: DeserializeOwned>(asker: &mut Asker, key: &[u8]) -> Result
 /// Waits for the end of a restore: what is there before it is a part, and whoever counts on it takes for lost what is to come.
 ///
 /// # Errors
-/// With [`ExitCode::TimedOut`] while one is under way.
+/// [`Failure::not_yet`] while one is under way.
 pub(crate) fn expect_whole(asker: &mut Asker) -> Result<(), Failure> {
     match asker.query(KvQuery::Exists { key: UNDER_WAY.to_vec() })? {
         KvAnswer::Read { found: KvFound::Exists(false), .. } => Ok(()),
-        _ => Err(Failure::new(
-            ExitCode::TimedOut,
+        _ => Err(Failure::not_yet(
             "a restore of the KV is under way, or was interrupted: repeat ovs kv restore with the same file",
         )),
     }

@@ -47,6 +47,20 @@ impl Cluster {
         cluster
     }
 
+    /// Servers with these roles.
+    pub(crate) fn of_roles(roles: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let running = roles.iter().map(|_| None).collect();
+        let cluster = Cluster { addresses: free_addresses(roles.len()), running, folder };
+        let roles = (1..).zip(roles).map(|(server, roles)| format!("{server}={roles}"));
+        let roles: Vec<String> = roles.collect();
+        let servers = cluster.addresses.iter().zip(&roles);
+        let servers = servers.flat_map(|(address, roles)| ["--address", address, "--roles", roles]);
+        let root = cluster.folder.path().to_str().unwrap();
+        ovs(&["cluster", "init", root].into_iter().chain(servers).collect::<Vec<_>>());
+        cluster
+    }
+
     /// Three servers that run and make one group, in which a colour is green.
     pub(crate) fn of_three() -> Self {
         let mut cluster = Cluster::new(3);
@@ -96,6 +110,18 @@ impl Cluster {
         for _ in 0..lives {
             assert!(lines.any(|line| line.unwrap() == ready));
         }
+        self.running[server - 1] = Some(child);
+    }
+
+    /// Starts a server, and waits until it says in its log what it waits for.
+    pub(crate) fn start_waiting(&mut self, server: usize, says: &str) {
+        let mut command = Command::new(OVS);
+        command.args(["serve", "--config"]).arg(self.config(server)).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(says)));
+        // What it says later is read as well: nobody waits for its reader.
+        std::thread::spawn(move || lines.count());
         self.running[server - 1] = Some(child);
     }
 

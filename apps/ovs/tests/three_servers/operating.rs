@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use kv_client::Scope;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, OVS, ovs, path};
@@ -269,4 +270,20 @@ fn servers_that_begin_two_kvs_are_refused_when_they_meet() {
     ovs(&["kv", "init", "--with", "1,2,3", "--config", path(&cluster.config(1))]);
     cluster.start(1);
     cluster.until_voters(1, &[1, 2, 3]);
+}
+
+/// What is there before the end of a restore is a part. Whoever took it for all would begin another cluster over the disks.
+#[test]
+fn a_server_waits_for_the_end_of_a_restore() {
+    let mut cluster = Cluster::of_roles(&["kv", "volume-driver,edge"]);
+    ovs(&["kv", "init", "--config", path(&cluster.config(1))]);
+    cluster.start(1);
+    let mut client = cluster.client(&[1]);
+    client.within(Scope::Whole);
+    client.set(formats::kv_backup::UNDER_WAY, b"").unwrap();
+    cluster.start_waiting(2, "a restore of the KV is under way");
+    assert_eq!(client.get(formats::registry::CLUSTER_KEY).unwrap(), None);
+    client.delete(formats::kv_backup::UNDER_WAY).unwrap();
+    let mut has_begun = || client.get(formats::registry::CLUSTER_KEY).unwrap().is_some();
+    assert!((0..50_000).any(|_| has_begun()));
 }

@@ -1,4 +1,8 @@
 //! Registry and namespace manager: the generation is raised before anything is looked at (O3).
+//!
+//! The namespace is made before the first claim, and never again: a vDisk that was ever claimed has one, and where it has not, it is
+//! lost, and nobody is to read zeros in its place. Registry and namespaces are groups of the KV of their own, which could be of
+//! different moments after a restore.
 
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery};
 use formats::namespace::{NamespaceAnswer, NamespaceCommand, NamespaceError, NamespaceQuery, ObjectName};
@@ -8,6 +12,9 @@ use glossary::Generation;
 use super::{Outcome, TakeOver};
 use crate::asks::compare_and_set;
 use crate::context::{Context, VolumeAsk};
+
+/// Why a vDisk halts whose manifests are not there.
+const GONE: &str = "the namespace of this vDisk is gone, and with it what says where its data is: restore a backup of the KV that has both";
 
 /// Objects asked for in one page of a listing.
 const LIST_PAGE: u32 = 1000;
@@ -25,10 +32,10 @@ impl TakeOver {
         match ask {
             VolumeAsk::ReadRecord => self.record_read(answer, context),
             VolumeAsk::Claim => match answer {
-                KvAnswer::Done(_) => self.create_namespace(context),
+                KvAnswer::Done(_) => self.raise(context),
                 _ => self.read_record(context),
             },
-            VolumeAsk::CreateNamespace => self.raise(context),
+            VolumeAsk::CreateNamespace => self.namespace_created(answer, context),
             VolumeAsk::Raise => self.raised(answer, context),
             VolumeAsk::NamespaceRecord => self.namespace_read(answer, context),
             VolumeAsk::ListObjects => self.objects_listed(answer, context),
@@ -75,7 +82,12 @@ impl TakeOver {
             self.record = Some(record);
             return;
         }
-        self.claim(record, context);
+        if record.generation == Generation(0) {
+            self.record = Some(record);
+            self.create_namespace(context);
+        } else {
+            self.claim(record, context);
+        }
     }
 
     fn claim(&mut self, record: VdiskRecord, context: &mut Context<'_>) {
@@ -112,6 +124,19 @@ impl TakeOver {
         self.namespace_command(VolumeAsk::CreateNamespace, &command, context);
     }
 
+    fn namespace_created(&mut self, answer: &KvAnswer, context: &mut Context<'_>) {
+        match answer {
+            KvAnswer::Done(_) => self.claim(self.record().clone(), context),
+            // By who wanted to claim it before, with other policies.
+            _ if refused(answer) == Some(NamespaceError::Exists) => {
+                self.claim(self.record().clone(), context)
+            }
+            // It may have been done or not: whoever reads the record finds out.
+            KvAnswer::Failed(KvError::Forgotten) => self.read_record(context),
+            _ => self.halt("the namespace manager refused a new namespace".into()),
+        }
+    }
+
     fn raise(&mut self, context: &mut Context<'_>) {
         let (namespace, generation) = (self.record().namespace, self.record().generation);
         self.namespace_command(VolumeAsk::Raise, &NamespaceCommand::Raise { namespace, generation }, context);
@@ -128,11 +153,8 @@ impl TakeOver {
                 let query = NamespaceQuery::Record { namespace: self.record().namespace };
                 context.query(self.id, VolumeAsk::NamespaceRecord, namespace_query(&query));
             }
-            KvAnswer::Failed(KvError::Refused(why))
-                if matches!(registry::decode(why), Some(NamespaceError::Fenced { .. })) =>
-            {
-                self.read_record(context);
-            }
+            _ if matches!(refused(answer), Some(NamespaceError::Fenced { .. })) => self.read_record(context),
+            _ if refused(answer) == Some(NamespaceError::NoNamespace) => self.halt(GONE.into()),
             // It may have been done or not: the next claim finds out.
             KvAnswer::Failed(KvError::Forgotten) => self.read_record(context),
             _ => self.halt("the namespace manager refused the new generation".into()),
@@ -149,7 +171,7 @@ impl TakeOver {
                 self.head = record.head;
                 self.list_objects(None, context);
             }
-            _ => self.halt("the namespace of this vDisk is gone".into()),
+            _ => self.halt(GONE.into()),
         }
     }
 
@@ -186,4 +208,10 @@ pub(crate) fn namespace_command(command: &NamespaceCommand) -> KvCommand {
 pub(crate) fn namespace_query(query: &NamespaceQuery) -> KvQuery {
     let query = registry::encode(query);
     KvQuery::Function { function: FunctionId::NAMESPACES, query }
+}
+
+/// Why the namespace manager refused, where it did.
+fn refused(answer: &KvAnswer) -> Option<NamespaceError> {
+    let KvAnswer::Failed(KvError::Refused(why)) = answer else { return None };
+    registry::decode(why)
 }

@@ -1,8 +1,8 @@
 //! What the backend can't give back: an error, named by the status, and the rest is served.
 
 use formats::Payload;
-use formats::message::admin::AdminBody;
-use formats::message::edge::{EdgeAnswer, EdgeBody};
+use formats::message::admin::{AdminBody, Serves};
+use formats::message::edge::{EdgeAnswer, EdgeBody, EdgeError};
 use glossary::{ByteCount, OsdId};
 
 use crate::world::{CLUSTER, World};
@@ -137,4 +137,36 @@ fn what_may_come_back_is_waited_for_and_not_without_end() {
     assert!(matches!(world.answer_to(request), Some(EdgeAnswer::Failed(_))), "an error in the end");
     world.registry.backend.down = false;
     assert!(world.read(0, 8).is_some(), "the next read finds it");
+}
+
+/// A KV restored from a backup may know a vDisk and not its manifests, as they are in groups of their own. Read as zeros, what
+/// is there would be overwritten.
+#[test]
+fn a_vdisk_whose_namespace_is_gone_halts_until_it_is_back() {
+    let mut world = pushed_and_forgotten(7);
+    let namespace = world.registry.namespace.take();
+    world.restart();
+    let answer = world.open(6);
+    assert!(
+        matches!(&answer, EdgeAnswer::Failed(EdgeError::Io(why)) if why.contains("is gone")),
+        "{answer:?}"
+    );
+    assert!(matches!(world.status().serves, Serves::No(why) if why.contains("restore a backup of the KV")));
+    world.registry.namespace = namespace;
+    world.restart();
+    assert!(matches!(world.open(6), EdgeAnswer::Opened { .. }));
+    assert_eq!(world.read(8, 1).map(|data| data.contiguous()[0]), Some(2));
+}
+
+#[test]
+fn a_vdisk_whose_namespace_is_gone_can_be_deleted() {
+    let mut world = pushed_and_forgotten(8);
+    world.registry.namespace = None;
+    world.restart();
+    assert!(matches!(world.open(6), EdgeAnswer::Failed(EdgeError::Io(_))));
+    world.manage(vec![AdminBody::DeleteVdisk { name: crate::world::name() }]);
+    for _ in 0..1_000 {
+        world.go();
+    }
+    assert_eq!(world.open(7), EdgeAnswer::Failed(EdgeError::NotFound));
 }

@@ -76,7 +76,7 @@ impl Backend {
                 ObjectAnswer::LostParts(lost.into_iter().collect())
             }
             ObjectBody::Redundancy { .. } => ObjectAnswer::Redundancy { spare: 1 },
-            ObjectBody::Sweep => ObjectAnswer::Done,
+            ObjectBody::Sweep => unreachable!("it needs no namespace"),
         }
     }
 }

@@ -6,7 +6,7 @@ use formats::Message;
 use formats::identity::{Folder, Identity};
 use formats::message::admin::{AdminAnswer, AdminReply, AdminRequest, OsdState, RoleStatus};
 use formats::message::kv::{KvAnswer, KvBody, KvCommand, KvError, KvQuery, KvReply, KvStep};
-use formats::message::object::{ObjectReply, ObjectRequest};
+use formats::message::object::{ObjectAnswer, ObjectBody, ObjectReply, ObjectRequest};
 use formats::namespace::{
     NamespaceAnswer, NamespaceCommand, NamespaceDone, NamespaceError, NamespaceQuery, NamespaceRecord,
 };
@@ -22,7 +22,7 @@ const BUFFER: BufferIdentity = BufferIdentity([3; 16]);
 pub(crate) struct Registry {
     map: BTreeMap<Vec<u8>, Vec<u8>>,
     answered: BTreeMap<(u64, u64), KvAnswer>,
-    namespace: Option<NamespaceRecord>,
+    pub(crate) namespace: Option<NamespaceRecord>,
     pub(crate) backend: Backend,
 }
 
@@ -81,6 +81,9 @@ impl Registry {
                     }
                 };
                 Message::KvReply(KvReply { request: request.request, body })
+            }
+            Message::Object(ObjectRequest { request, body: ObjectBody::Sweep, .. }) => {
+                Message::ObjectReply(ObjectReply { request, body: ObjectAnswer::Done })
             }
             Message::Object(ObjectRequest { request, body, .. }) => {
                 let namespace = self.namespace.as_mut().expect("the namespace is there before its objects");
@@ -155,13 +158,18 @@ impl Registry {
                 });
             }
             NamespaceCommand::Raise { generation, .. } => {
-                let record = self.namespace.as_mut().expect("created first");
+                let Some(record) = &mut self.namespace else {
+                    return KvAnswer::Failed(KvError::Refused(registry::encode(
+                        &NamespaceError::NoNamespace,
+                    )));
+                };
                 if generation < record.generation {
                     let error = NamespaceError::Fenced { generation: record.generation };
                     return KvAnswer::Failed(KvError::Refused(registry::encode(&error)));
                 }
                 record.generation = generation;
             }
+            NamespaceCommand::Drop { .. } | NamespaceCommand::Forget { .. } => self.namespace = None,
             other => unreachable!("{other:?}"),
         }
         let done = NamespaceDone::Done { deleted: Vec::new() };
