@@ -1,16 +1,18 @@
 //! `cargo xtask sim`: runs seeds and says what came of them. `cargo xtask replay`: steps roles through a recording.
 #![forbid(unsafe_code)]
 
+mod hunt;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use simulator::Moment;
-use simulator::bugs::{self, Planted};
+use simulator::bugs;
 use simulator::replay::replay;
 use simulator::roles_cluster::RolesFactory;
-use simulator::runs::{Factory, Report, Settings, Summary, find_difference, run_many, run_one};
+use simulator::runs::{Factory, Report, Settings, Summary, run_many, run_one};
 use simulator::workload::Profile;
 
 /// Runs whole clusters by seed, under faults, and checks the promises.
@@ -91,10 +93,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Some(name) = &arguments.bug {
         let names = bugs::ALL.map(|planted| planted.name).join(", ");
         let planted = bugs::by_name(name).with_context(|| format!("no bug {name}; there are {names}"))?;
-        return find(arguments, planted);
+        return hunt::find(arguments, planted);
     }
     if arguments.all_bugs {
-        return find_all(arguments);
+        return hunt::find_all(arguments);
     }
     let settings = settings(arguments);
     let factory = RolesFactory { bug: None, members: arguments.members, groups: arguments.groups };
@@ -191,37 +193,4 @@ fn replay_file(file: &Path) -> Result<()> {
     }
     println!("replay: {replayed}: the same effects");
     Ok(())
-}
-
-/// Plants a bug and demands that a promise is seen broken.
-fn find(arguments: &Arguments, planted: Planted) -> Result<()> {
-    let members = arguments.members.or(planted.members);
-    let groups = arguments.groups.or(planted.groups);
-    let factory = RolesFactory { bug: Some(planted.bug), members, groups };
-    let seeds = arguments.from..arguments.from + bugs::SEEDS_MAX;
-    let right = RolesFactory { bug: None, members, groups };
-    let search = find_difference(&factory, &right, seeds, &settings(arguments), arguments.threads);
-    if !search.skipped.is_empty() {
-        println!("{}: seeds that fail without it as well: {:?}", planted.name, search.skipped);
-    }
-    let Some(report) = &search.found else {
-        bail!("{} ({}) was not found in {} seeds", planted.name, planted.about, bugs::SEEDS_MAX);
-    };
-    println!("{}: seed {}: {}", planted.name, report.seed, report.violations[0]);
-    if arguments.trace {
-        tell(&factory, report, &settings(arguments), arguments);
-    }
-    Ok(())
-}
-
-fn find_all(arguments: &Arguments) -> Result<()> {
-    let mut missed = Vec::new();
-    for planted in bugs::ALL {
-        if let Err(error) = find(arguments, planted) {
-            println!("{error}");
-            missed.push(planted.name);
-        }
-    }
-    println!("simulator: {} of {} planted bugs found", bugs::ALL.len() - missed.len(), bugs::ALL.len());
-    if missed.is_empty() { Ok(()) } else { bail!("not found: {}", missed.join(", ")) }
 }

@@ -199,6 +199,10 @@ impl<C: Cluster> Run<C> {
             if is_so(self) {
                 return true;
             }
+            // Whatever follows from what is wrong already is no news, and may take long.
+            if self.is_broken() {
+                return false;
+            }
             if self.engine.steps() > STEPS_MAX {
                 self.complain(Promise::P9, format!("{STEPS_MAX} steps and no end"));
                 return false;
@@ -216,7 +220,15 @@ impl<C: Cluster> Run<C> {
         self.last_injury < Moment::NEVER
     }
 
+    /// Whether a promise was seen broken, as far as that is seen before guests are asked.
+    fn is_broken(&self) -> bool {
+        !self.violations.is_empty() || !self.engine.complaints().is_empty()
+    }
+
     pub(super) fn complain(&mut self, promise: Promise, what: String) {
+        if self.is_broken() {
+            return;
+        }
         let at = self.engine.now();
         self.violations.push(Violation { promise, at, range: 0..0, what });
     }
