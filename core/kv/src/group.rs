@@ -25,7 +25,6 @@ impl Group for consensus::RaftGroup {
         consensus::RaftGroup::new(config, recovered, None)
     }
 
-    #[cfg(feature = "planted-bugs")]
     fn plant(&mut self, bug: Option<Bug>) {
         let is_inside = bug == Some(Bug::KvOvertakenMismatch);
         consensus::RaftGroup::plant(

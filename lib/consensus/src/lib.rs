@@ -40,10 +40,8 @@ pub use hard_state::HardState;
 pub use membership::{Membership, MembershipChange};
 pub use message::{Canvass, Message, MessageBody};
 pub use numbers::{INDEX_MAX, LogIndex, Member, Position, TERM_MAX, Term};
-#[cfg(all(not(target_os = "none"), feature = "planted-bugs"))]
-pub use raft_group::PlantedBug;
 #[cfg(not(target_os = "none"))]
-pub use raft_group::{LogSink, RaftGroup, Severity};
+pub use raft_group::{LogSink, PlantedBug, RaftGroup, Severity};
 pub use ready::{Append, Outgoing, Persist, ReadAnswer, Ready, SnapshotOffer, SnapshotWanted};
 pub use recovered::Recovered;
 pub use snapshot_mark::SnapshotMark;

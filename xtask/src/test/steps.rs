@@ -77,40 +77,19 @@ pub(crate) const STEPS: &[Step] = &[
         work: Work::Cargo(&["run", "--quiet", "--release", "--locked", "--package", "models"]),
     },
     Step {
+        name: "release",
+        checks: "the binary that ships, and the programs that test it and its parts",
+        work: Work::Own(release),
+    },
+    Step {
         name: "simulator",
         checks: "whole clusters by seed, under faults",
-        work: Work::Cargo(&[
-            "run",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "simulator",
-            "--",
-            "--seeds",
-            "300",
-            "--from",
-            "1",
-        ]),
+        work: Work::Released("simulator", &["--seeds", "300", "--from", "1"]),
     },
     Step {
         name: "teeth",
         checks: "every planted bug is found by the promises alone, within 500 seeds",
-        work: Work::Cargo(&[
-            "run",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "simulator",
-            "--",
-            "--all-bugs",
-        ]),
-    },
-    Step {
-        name: "release",
-        checks: "the binary that ships, and the programs that test it",
-        work: Work::Own(release),
+        work: Work::Released("simulator", &["--all-bugs"]),
     },
     Step {
         name: "clients",
@@ -163,9 +142,10 @@ fn tests(root: &Path, selection: &[&str]) -> Result<()> {
 /// Builds the binary that ships, and what tests it. Together, so that what they share is compiled once: each alone would have
 /// features of its own of the same crates. Those that test ask for none that the binary has not.
 fn release(root: &Path) -> Result<()> {
-    let packages = ["--package", "ovs", "--package", "clients-test", "--package", "kv-faults"];
+    let packages =
+        ["ovs", "simulator", "clients-test", "kv-faults"].into_iter().flat_map(|name| ["--package", name]);
     let build = ["build", "--quiet", "--release", "--locked"];
-    command::run(root, "cargo", &[&build[..], &packages].concat())
+    command::run(root, "cargo", &build.into_iter().chain(packages).collect::<Vec<_>>())
 }
 
 /// Where Cargo puts what it builds.

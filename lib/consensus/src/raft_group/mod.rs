@@ -60,12 +60,10 @@ pub struct RaftGroup {
     changing: Option<u64>,
     /// What the caller was told.
     told: Leadership,
-    #[cfg(feature = "planted-bugs")]
     planted: Option<PlantedBug>,
 }
 
 /// Faults of this crate that tests plant, to see that they are found.
-#[cfg(feature = "planted-bugs")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlantedBug {
     /// An overtaken mismatch moves a probe back behind what the member acknowledged.
@@ -106,7 +104,6 @@ impl RaftGroup {
             told: Leadership { term: state.term, ..Leadership::default() },
             config,
             node,
-            #[cfg(feature = "planted-bugs")]
             planted: None,
         };
         group.lead_if_alone();
@@ -114,12 +111,10 @@ impl RaftGroup {
     }
 
     /// Plants a fault, for tests of the tests.
-    #[cfg(feature = "planted-bugs")]
     pub fn plant(&mut self, bug: Option<PlantedBug>) {
         self.planted = bug;
     }
 
-    #[cfg(feature = "planted-bugs")]
     fn has_planted(&self, bug: PlantedBug) -> bool {
         self.planted == Some(bug)
     }

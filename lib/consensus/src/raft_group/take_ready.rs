@@ -105,7 +105,6 @@ impl RaftGroup {
     }
 
     fn enter_pipeline(&mut self, entering: Entering) {
-        #[cfg(feature = "planted-bugs")]
         let entering = if entering.is_leader && self.has_planted(super::PlantedBug::LeaderBeforeItsTerm) {
             self.pipeline.release(entering)
         } else {
@@ -145,7 +144,6 @@ impl RaftGroup {
     fn change_membership(&mut self, index: LogIndex, change: MembershipChange) {
         let Some(after) = self.memberships.current().after(change) else { return };
         self.memberships.enter(index, after);
-        #[cfg(feature = "planted-bugs")]
         if matches!(change, MembershipChange::Remove(_))
             && self.has_planted(super::PlantedBug::RemovedVoterCounts)
         {
