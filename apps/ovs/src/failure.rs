@@ -40,7 +40,7 @@ impl ExitCode {
         (ExitCode::Refused as u8, "refused: what is there forbids it; nothing was changed"),
         (ExitCode::Busy as u8, "the directory or the port is in use"),
         (ExitCode::System as u8, "the operating system refuses: permissions, space, limits"),
-        (ExitCode::NotFound as u8, "there is no such vDisk, disk or key"),
+        (ExitCode::NotFound as u8, "there is no such vDisk, disk, key or group"),
         (ExitCode::TimedOut as u8, "no answer in time; it may still happen"),
     ];
 }

@@ -108,13 +108,17 @@ pub(crate) fn ask_for(config: &ClientConfig, verb: &AdminBody, patience: Duratio
     }
 }
 
-/// Whether a server leads the group that a verb is for, as it says itself.
+/// Whether a server leads the group that a verb is for, as it says itself. Which groups there are the root group's knows.
 fn leads(dial: &mut TlsDial, config: &ClientConfig, server: ServerId, verb: &AdminBody) -> bool {
-    let body = match verb {
-        AdminBody::KvGroupOf { name, .. } => AdminBody::KvStatusOf { name: name.clone() },
-        _ => AdminBody::Status,
+    let mut status = |body| ask_one(dial, config, server, body);
+    let answer = match verb {
+        AdminBody::KvGroupOf { name, .. } => match status(AdminBody::KvStatusOf { name: name.clone() }) {
+            Some(AdminAnswer::Failed(_)) => status(AdminBody::Status),
+            answer => answer,
+        },
+        _ => status(AdminBody::Status),
     };
-    match ask_one(dial, config, server, body) {
+    match answer {
         Some(AdminAnswer::Status(RoleStatus::KvMember { me, leader, .. })) => leader == Some(me),
         Some(AdminAnswer::Status(RoleStatus::Kv { .. })) => true,
         _ => false,

@@ -111,7 +111,8 @@ pub(crate) enum DataVerb {
     /// Restores a backup into a KV that holds nothing. Interrupted, it is to be repeated: keys of the backup that others set
     /// meanwhile are then as the backup has them.
     ///
-    /// Groups that it holds are made, which takes an administrator's certificate.
+    /// Groups that it holds are made, which takes an administrator's certificate. With --whole vDisks are as they were then:
+    /// what guests wrote since is gone, and what they overwrote since may be an error (docs/lost-majority.md).
     #[command(after_help = example!("Example:\n  ovs kv restore monday.kv"))]
     Restore(Restore),
 }

@@ -190,6 +190,14 @@ fn a_group_is_looked_at_and_managed_from_afar() {
     assert!(code == 2 && why.contains("say by --server which server"), "{why}");
     let (code, why) = refused(&["status", "--server", "9"]);
     assert!(code == 2 && why.contains("where server 9 is does not stand below [servers]"), "{why}");
+    for (verb, expected) in
+        [(&["transfer", "--to", "1", "--group", "jabs"][..], 4), (&["status", "--group", "jabs"], 7)]
+    {
+        let (code, why) = refused(verb);
+        assert!(code == expected && why.contains("there is no group 'jabs'"), "{code} {why}");
+    }
+    let (code, why) = refused(&["group", "drop", "jabs"]);
+    assert!(code == 7 && why.contains("no group jabs"), "{code} {why}");
 
     cluster.kill(3);
     let all = of_admin(&["status"]);

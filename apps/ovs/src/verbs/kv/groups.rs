@@ -23,6 +23,8 @@ pub(super) fn run(verb: &GroupVerb, directory: &Path) -> Result<String, Failure>
             Ok(said(&place, &format!("group {} is there", one.name), &json!({ "group": one.name })))
         }
         GroupVerb::Drop(one) => {
+            // What isn't there is as good as dropped, but whoever mistypes a name is to know.
+            client.use_group(&one.name).map_err(failure)?;
             client.drop_group(&one.name).map_err(failure)?;
             Ok(said(&place, &format!("group {} is gone", one.name), &json!({ "group": one.name })))
         }

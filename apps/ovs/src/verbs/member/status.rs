@@ -52,10 +52,14 @@ pub(super) fn ask(place: &Place, of: &OfGroup) -> Result<(ServerId, RoleStatus),
 }
 
 /// The status that is the answer.
+///
+/// # Errors
+/// With [`ExitCode::NotFound`] where there is no such group: of its own a KV always says something.
 pub(super) fn status_in(answer: AdminAnswer) -> Result<RoleStatus, Failure> {
     match answer {
         AdminAnswer::Status(status) => Ok(status),
-        AdminAnswer::Failed(why) | AdminAnswer::NotYet(why) => Err(Failure::new(ExitCode::Failed, why)),
+        AdminAnswer::Failed(why) => Err(Failure::new(ExitCode::NotFound, why)),
+        AdminAnswer::NotYet(why) => Err(Failure::not_yet(why)),
         other => Err(Failure::new(ExitCode::Failed, format!("the KV says: {other:?}"))),
     }
 }
