@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI checks, cheapest first.
 
 mod packages;
+mod release;
 mod steps;
 mod toolchain;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{packages, toolchain};
+use super::{packages, release, toolchain};
 use crate::command;
 use crate::tidy::{self, Tree};
 
@@ -79,7 +79,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "release",
         checks: "the binary that ships, and the programs that test it and its parts",
-        work: Work::Own(release),
+        work: Work::Own(release::build),
     },
     Step {
         name: "simulator",
@@ -120,7 +120,7 @@ impl Step {
             Work::Own(function) => function(root),
             Work::Cargo(arguments) => command::run(root, "cargo", arguments),
             Work::Released(program, arguments) => {
-                release(root)?;
+                release::build(root)?;
                 let path = target(root).join("release").join(program);
                 command::run(root, &path.display().to_string(), arguments)
             }
@@ -137,15 +137,6 @@ fn tests(root: &Path, selection: &[&str]) -> Result<()> {
     }
     arguments.extend(selection);
     command::run(root, "cargo", &arguments)
-}
-
-/// Builds the binary that ships, and what tests it. Together, so that what they share is compiled once: each alone would have
-/// features of its own of the same crates. Those that test ask for none that the binary has not.
-fn release(root: &Path) -> Result<()> {
-    let packages =
-        ["ovs", "simulator", "clients-test", "kv-faults"].into_iter().flat_map(|name| ["--package", name]);
-    let build = ["build", "--quiet", "--release", "--locked"];
-    command::run(root, "cargo", &build.into_iter().chain(packages).collect::<Vec<_>>())
 }
 
 /// Where Cargo puts what it builds.

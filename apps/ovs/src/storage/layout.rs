@@ -213,7 +213,8 @@ mod tests {
         fs::write(path.join("segment-0"), b"data").unwrap();
         assert!(!is_half_made(path));
     }
-    /// Who was made by an attempt that another server forestalled is not taken for used.
+
+    /// What an attempt made that another server forestalled is not taken for used.
     #[test]
     fn a_folder_that_was_only_made_is_unused() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! Registry and namespace manager: the generation is raised before anything is looked at (O3).
 //!
-//! The namespace is made before the first claim, and never again: a vDisk that was ever claimed has one, and where it has not, it is
-//! lost, and nobody is to read zeros in its place. Registry and namespaces are groups of the KV of their own, which could be of
-//! different moments after a restore.
+//! The namespace is made before the first claim, and never again: a vDisk that was ever claimed has one. Where it has not, it is
+//! lost, and nobody is to read zeros in its place: after a restore the registry and the namespaces, which are groups of the KV
+//! of their own, may be of different moments.
 
 use formats::message::kv::{FunctionId, KvAnswer, KvCommand, KvError, KvQuery};
 use formats::namespace::{NamespaceAnswer, NamespaceCommand, NamespaceError, NamespaceQuery, ObjectName};
@@ -14,7 +14,8 @@ use crate::asks::compare_and_set;
 use crate::context::{Context, VolumeAsk};
 
 /// Why a vDisk halts whose manifests are not there.
-const GONE: &str = "the namespace of this vDisk is gone, and with it what says where its data is: restore a backup of the KV that has both";
+const GONE: &str = "the namespace of this vDisk is gone, and with it what says where its data is: restore a backup of the KV \
+                    that has both";
 
 /// Objects asked for in one page of a listing.
 const LIST_PAGE: u32 = 1000;

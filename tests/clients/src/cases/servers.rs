@@ -210,7 +210,7 @@ pub(crate) fn a_new_kv_is_not_begun_over_disks_with_data(bed: &Bed) -> Result<()
     // Without the write buffer a cluster would be begun, and the disks' data be the garbage of it.
     put_aside("lost-too", &["kv", "member", "write-buffer"])?;
     cluster.kv(1, "init --disks-lost 2").run()?;
-    server.start_waiting("holds data, and the KV knows nothing of it")?;
+    server.start_waiting("asd-1000 holds data, and the KV knows nothing of it")?;
     server.stop()
 }
 
