@@ -9,6 +9,7 @@ use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::footprint::{disk_of, memory_of};
+use crate::slow::SlowDisk;
 use crate::store::{Client, Consistency, Footprint, Store};
 
 const SERVERS: usize = 3;
@@ -21,13 +22,19 @@ pub struct Etcd {
     folder: PathBuf,
     servers: Vec<Child>,
     killed: Option<usize>,
+    /// Dropped after the servers.
+    _disks: Vec<SlowDisk>,
 }
 
 impl Etcd {
-    /// Starts it in an empty folder, and returns when it serves.
-    pub fn start(folder: &Path) -> Result<Self> {
+    /// Starts it in a new folder, and returns when it serves. Where a delay is told, each server has a disk of its own whose sync
+    /// takes so long.
+    pub fn start(folder: &Path, delay: Option<Duration>) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mount = |delay| (0..SERVERS).map(move |server| SlowDisk::mount(&data(folder, server), delay));
+        let _disks = delay.into_iter().flat_map(mount).collect::<Result<_>>()?;
         let servers = (0..SERVERS).map(|server| spawn(folder, server)).collect::<Result<_>>()?;
-        let etcd = Etcd { folder: folder.into(), servers, killed: None };
+        let etcd = Etcd { folder: folder.into(), servers, killed: None, _disks };
         let deadline = Instant::now() + Duration::from_secs(30);
         while etcd.client(0).and_then(|mut client| client.set(b"ready", b"")).is_err() {
             ensure!(Instant::now() < deadline, "etcd doesn't serve");
@@ -50,6 +57,10 @@ impl Etcd {
     }
 }
 
+fn data(folder: &Path, server: usize) -> PathBuf {
+    folder.join(format!("s{server}"))
+}
+
 fn spawn(folder: &Path, server: usize) -> Result<Child> {
     let url = |first: u16, server: usize| format!("http://127.0.0.1:{}", first + 2 * server as u16);
     let all: Vec<_> = (0..SERVERS).map(|server| format!("s{server}={}", url(PORTS.1, server))).collect();
@@ -70,7 +81,7 @@ fn spawn(folder: &Path, server: usize) -> Result<Child> {
         ])
         .args(["--quota-backend-bytes", "8589934592", "--logger", "zap"])
         .arg("--data-dir")
-        .arg(folder.join(format!("s{server}")))
+        .arg(data(folder, server))
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

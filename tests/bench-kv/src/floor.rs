@@ -30,16 +30,17 @@ pub struct Floor {
 }
 
 impl Floor {
-    pub fn measure(folder: &Path) -> Result<Self> {
+    /// Of a leader and two followers with files in these folders.
+    pub fn measure([leader, one, other]: [&Path; 3]) -> Result<Self> {
         let echo = serve(vec![], |stream, _| answer(stream, || Ok(())))?;
-        let mut own = Pages::create(folder.join("floor"))?;
+        let mut own = Pages::create(leader.join("alone"))?;
         let alone = ask(echo, || own.write())?;
         let mut followers = Vec::new();
-        for number in [1, 2] {
-            let mut pages = Pages::create(folder.join(format!("floor-{number}")))?;
+        for folder in [one, other] {
+            let mut pages = Pages::create(folder.join(format!("follower-{}", followers.len())))?;
             followers.push(serve(vec![], move |stream, _| answer(stream, || pages.write()))?);
         }
-        let mut pages = Pages::create(folder.join("floor-leader"))?;
+        let mut pages = Pages::create(leader.join("leader"))?;
         let lead = move |stream: TcpStream, followers: Vec<TcpStream>| {
             answer(stream, || {
                 followers.iter().try_for_each(|mut follower| follower.write_all(&MESSAGE))?;
@@ -52,7 +53,7 @@ impl Floor {
     }
 }
 
-/// A file to which a page is added and synced.
+/// A file of which page after page is written and synced. It was full of zeros before: a file that grows has more to sync.
 struct Pages {
     file: File,
     written: u64,
@@ -60,7 +61,11 @@ struct Pages {
 
 impl Pages {
     fn create(path: PathBuf) -> io::Result<Self> {
-        Ok(Pages { file: File::create(path)?, written: 0 })
+        let file = File::create(path)?;
+        let pages = vec![0; PAGE.len() * TIMES as usize];
+        file.write_all_at(&pages, 0)?;
+        file.sync_all()?;
+        Ok(Pages { file, written: 0 })
     }
 
     fn write(&mut self) -> io::Result<()> {

@@ -23,7 +23,7 @@ pub struct Idle {
 impl Idle {
     /// With the root group alone, and with so many groups beside it.
     pub fn measure(ovs: &Path, folder: &Path, groups: usize) -> Result<Self> {
-        let cluster = Ovs::start(ovs, folder)?;
+        let cluster = Ovs::start(ovs, folder, None)?;
         let alone = parts(&cluster)?;
         (0..groups).try_for_each(|number| cluster.make_group(&format!("group-{number}")))?;
         Ok(Idle { groups, alone, with_groups: parts(&cluster)? })

@@ -2,6 +2,7 @@
 //!
 //! See README.md for what is measured and how.
 
+mod alone;
 mod etcd;
 mod floor;
 mod footprint;
@@ -9,6 +10,7 @@ mod idle;
 mod load;
 mod ovs;
 mod report;
+mod slow;
 mod store;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Parser;
 
+use alone::Alone;
 use etcd::Etcd;
 use floor::Floor;
 use idle::Idle;
@@ -46,6 +49,9 @@ struct Arguments {
     /// Groups that are measured idle; 0 leaves that out.
     #[arg(long, default_value_t = 300)]
     groups: usize,
+    /// Milliseconds that a sync takes on slow disks, on which one client sets keys.
+    #[arg(long, value_name = "MILLISECONDS", value_delimiter = ',', default_value = "1,2")]
+    delays: Vec<u64>,
     /// Where the servers keep their data.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -58,7 +64,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let folder = arguments.folder.clone().unwrap_or_else(|| std::env::temp_dir().join("bench-kv"));
     let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(folder.join("etcd"))?;
+    std::fs::create_dir_all(&folder)?;
     let report = measure(&arguments, &folder);
     let _ = std::fs::remove_dir_all(&folder);
     let text = report?.text();
@@ -68,13 +74,19 @@ fn main() -> Result<()> {
 }
 
 fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report> {
-    let floor = Floor::measure(folder)?;
+    let floor = Floor::measure([folder; 3])?;
     let idle = match arguments.groups {
         0 => None,
         groups => Some(Idle::measure(&arguments.ovs, &folder.join("idle"), groups).context("idle groups")?),
     };
-    let mut ours = Ovs::start(&arguments.ovs, &folder.join("ovs")).context("ovs")?;
-    let mut etcd = Etcd::start(&folder.join("etcd")).context("etcd")?;
+    let time = Duration::from_secs(arguments.seconds);
+    let mut slow = Vec::new();
+    for &delay in &arguments.delays {
+        let (delay, folder) = (Duration::from_millis(delay), folder.join(format!("slow-{delay}")));
+        slow.push(Alone::measure(&arguments.ovs, &folder, delay, arguments.rounds, time)?);
+    }
+    let mut ours = Ovs::start(&arguments.ovs, &folder.join("ovs"), None).context("ovs")?;
+    let mut etcd = Etcd::start(&folder.join("etcd"), None).context("etcd")?;
     for store in [&ours as &dyn Store, &etcd] {
         load::fill(store, 0..KEYS).with_context(|| format!("filling {}", store.name()))?;
     }
@@ -86,8 +98,11 @@ fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Report> {
         0 => None,
         keys => Some((grow(&mut ours, keys)?, grow(&mut etcd, keys)?)),
     };
+    let alone = rows.iter().find(|row| row.load.work == load::Work::Set && row.load.clients == 1);
+    let alone =
+        alone.map(|row| Alone::measured(floor, &row.ours, &row.etcd)).into_iter().chain(slow).collect();
     let (rounds, seconds) = (arguments.rounds, arguments.seconds);
-    Ok(Report { etcd: Etcd::version()?, floor, rows, growth, idle, rounds, seconds })
+    Ok(Report { etcd: Etcd::version()?, rows, alone, growth, idle, rounds, seconds })
 }
 
 fn in_turns(load: Load, arguments: &Arguments, ours: &dyn Store, etcd: &dyn Store) -> Result<Row> {

@@ -11,6 +11,7 @@ use glossary::ServerId;
 use kv_client::{Steps, TlsDial};
 
 use crate::footprint::{disk_of, memory_of};
+use crate::slow::SlowDisk;
 use crate::store::{Client, Consistency, Footprint, Store};
 
 const SERVERS: u16 = 3;
@@ -27,6 +28,8 @@ pub struct Ovs {
     root: PathBuf,
     servers: BTreeMap<u16, Child>,
     killed: Option<u16>,
+    /// Dropped after the servers.
+    disks: Vec<SlowDisk>,
 }
 
 /// What a server says of itself.
@@ -36,14 +39,24 @@ struct Status {
 }
 
 impl Ovs {
-    /// Makes a cluster and starts it, and returns when it serves.
-    pub fn start(ovs: &Path, root: &Path) -> Result<Self> {
-        let mut cluster = Ovs { ovs: ovs.into(), root: root.into(), servers: BTreeMap::new(), killed: None };
+    /// Makes a cluster and starts it, and returns when it serves. Where a delay is told, each server has a disk of its own whose
+    /// sync takes so long.
+    pub fn start(ovs: &Path, root: &Path, delay: Option<Duration>) -> Result<Self> {
+        let mut cluster = Ovs {
+            ovs: ovs.into(),
+            root: root.into(),
+            servers: BTreeMap::new(),
+            killed: None,
+            disks: Vec::new(),
+        };
         let at: Vec<_> = (1..=SERVERS).map(|server| format!("--address={}", address(server))).collect();
         let (at, folder) = (at.iter().map(String::as_str), root.display().to_string());
         cluster.run(&["cluster", "init", &folder].into_iter().chain(at).collect::<Vec<_>>())?;
         cluster.run(&["cluster", "add-client", &root.display().to_string(), "bench"])?;
         for server in 1..=SERVERS {
+            if let Some(delay) = delay {
+                cluster.disks.push(SlowDisk::mount(&cluster.data(server), delay)?);
+            }
             cluster.run(&["kv", "init", "--config", &cluster.config(server), "--with", "1,2,3"])?;
             let child = cluster.spawn(server)?;
             cluster.servers.insert(server, child);
@@ -79,6 +92,10 @@ impl Ovs {
 
     fn config(&self, server: u16) -> String {
         self.root.join(format!("server-{server}/ovs.toml")).display().to_string()
+    }
+
+    fn data(&self, server: u16) -> PathBuf {
+        self.root.join(format!("server-{server}/data"))
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String> {
@@ -151,8 +168,7 @@ impl Store for Ovs {
 
     fn footprint(&self) -> Result<Footprint> {
         let memory = self.servers.values().map(|server| memory_of(server.id())).sum::<Result<u64>>()?;
-        let data = |server| self.root.join(format!("server-{server}/data"));
-        let disk = (1..=SERVERS).map(|server| disk_of(&data(server))).sum::<Result<u64>>()?;
+        let disk = (1..=SERVERS).map(|server| disk_of(&self.data(server))).sum::<Result<u64>>()?;
         Ok(Footprint { memory, disk })
     }
 }
