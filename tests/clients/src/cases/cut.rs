@@ -12,7 +12,7 @@ use crate::storm::{CLUSTERS, Storm, look};
 
 /// Kills after which everything acknowledged must stand, in one order.
 pub(crate) fn cut_keeps_what_was_acknowledged(bed: &Bed) -> Result<()> {
-    cut(bed, 60)
+    cut(bed, 40)
 }
 
 /// The same, shorter, for the pass in which every message is encoded.
