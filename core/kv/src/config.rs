@@ -13,6 +13,10 @@ pub const CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 /// How far the log is filled with zeros ahead of what is written, where nothing else is said: some 256 small commands.
 const LOG_AHEAD_BYTES: u64 = 1 << 20;
 
+/// What stays free beside what checkpoints take, where nothing else is said. A pair that changes may make the table write its
+/// neighbour again, a value of up to 8 MiB, and a start needs half of this.
+const ROOM_KEPT: u64 = 32 << 20;
+
 /// How many pairs of a checkpoint are gathered in one step, where nothing else is said: less than a millisecond's work.
 const CHECKPOINT_ROWS: usize = 256;
 
@@ -28,6 +32,8 @@ pub struct Config<F> {
     pub checkpoint_log_bytes: u64,
     /// The log is filled with zeros so far ahead of what is written, a multiple of 4 KiB; 0: not at all.
     pub log_ahead_bytes: u64,
+    /// Commands that add leave so many bytes of the disk free beside what checkpoints take; those that only remove half of that.
+    pub room_kept: u64,
     /// So many pairs of a checkpoint are gathered in one step.
     pub checkpoint_rows: usize,
     /// This member of the group that keeps the KV.
@@ -55,6 +61,7 @@ impl<F> Config<F> {
             functions,
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             log_ahead_bytes: LOG_AHEAD_BYTES,
+            room_kept: ROOM_KEPT,
             checkpoint_rows: CHECKPOINT_ROWS,
             me,
             first: Some(Membership::of_voters([me])),

@@ -67,6 +67,8 @@ pub(crate) struct Device {
     pub(crate) log: Log,
     pub(crate) mark: Mark,
     pub(crate) room: Room,
+    /// What stays free beside what checkpoints take ([`crate::Config::room_kept`]).
+    kept: u64,
     /// The shares of all groups.
     all: Share,
     pub(crate) checkpoint: Option<Checkpoint>,
@@ -95,8 +97,9 @@ pub(crate) struct Device {
 
 impl Device {
     /// A log that is being opened, and the files before it.
-    pub(crate) fn new(log: Log, room: Room, files: BTreeSet<FileName>) -> Self {
+    pub(crate) fn new(log: Log, room: Room, kept: u64, files: BTreeSet<FileName>) -> Self {
         Device {
+            kept,
             now: Timestamp::default(),
             log,
             mark: Mark::Settled,
@@ -154,9 +157,15 @@ impl Device {
         is_idle && !self.log.is_beginning() && self.room.has(0, self.checkpoint_bytes())
     }
 
+    /// Bytes that commands leave free.
+    pub(crate) fn reserve(&self, only_removes: bool) -> u64 {
+        let (rounds, kept) = if only_removes { (1, self.kept / 2) } else { (2, self.kept) };
+        rounds * self.checkpoint_bytes() + kept
+    }
+
     /// Whether commands are taken, as far as room goes.
     pub(crate) fn has_room(&self) -> bool {
-        self.room.has(0, 2 * self.checkpoint_bytes())
+        self.room.has(0, self.reserve(false))
     }
 
     /// What its disk can take, in the words that members tell each other.

@@ -222,8 +222,7 @@ impl<F: Function, C: Group> Hosted<F, C> {
 /// Whether a command may be logged: what is reserved for checkpoints stays free.
 fn has_room_for(device: &Device, command: &KvCommand) -> bool {
     let bytes = device.queued() + logged_bytes(command);
-    let rounds = if limits::only_removes(command) { 1 } else { 2 };
-    device.room.has(bytes, rounds * device.checkpoint_bytes())
+    device.room.has(bytes, device.reserve(limits::only_removes(command)))
 }
 
 /// Bytes of the log that a command takes alone.

@@ -41,6 +41,11 @@ impl Room {
         self.wanted = self.wanted.max(bytes);
     }
 
+    /// Whether a command was turned away since the last look.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted > 0
+    }
+
     /// The answer: whether what was turned away before would fit now. A disk that doesn't tell is written to
     /// until it is full.
     pub(crate) fn looked(&mut self, result: &DiskResult, reserve: u64) -> bool {

@@ -140,7 +140,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         log.grown = log_bytes;
         let mut room = Room::default();
         room.look(disk, effects);
-        let mut device = Device::new(log, room, kept.into_iter().collect());
+        let mut device = Device::new(log, room, config.room_kept, kept.into_iter().collect());
         device.is_new = is_new;
         device.rewrites = table.rewrites;
         let is_wasteful = table.rest.is_wasteful() || others.values().any(|found| found.rest.is_wasteful());
@@ -243,11 +243,14 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// The room was looked at. Where commands find none, a checkpoint makes some: the log goes.
     pub(crate) fn on_space(&mut self, result: &DiskResult, effects: &mut Effects<Effect>) {
         let device = &mut self.device;
-        let checkpoint_bytes = device.checkpoint_bytes();
-        if device.room.looked(result, 2 * checkpoint_bytes) {
+        let is_wanted = device.room.is_wanted();
+        if device.room.looked(result, device.reserve(false)) {
             return;
         }
-        let is_worth_it = device.log.grown >= checkpoint_bytes / WORTH_PART;
+        // What was removed gives its room back with a checkpoint, however small it is.
+        let has_changed = || self.groups.values().any(|hosted| hosted.state.map.changed().0 > 0);
+        let is_worth_it =
+            device.log.grown >= device.checkpoint_bytes() / WORTH_PART || (is_wanted && has_changed());
         device.checkpoint_due |= is_worth_it && device.may_checkpoint();
         device.await_room(effects);
     }

@@ -87,7 +87,7 @@ impl<F: Function, C: Group> Serving<F, C> {
         let mut batch = self.take_unwritten(anew.as_ref());
         let device = &mut self.device;
         batch.begins = anew.and_then(|anew| anew.upon).map(|_| device.log.sequence());
-        let (grown, reserve) = (device.log.grown, 2 * device.checkpoint_bytes());
+        let (grown, reserve) = (device.log.grown, device.reserve(false));
         let may_fill = device.room.is_ample(device.log.ahead, reserve);
         let used = device.log.write(batch, may_fill, disk, effects);
         counters.add(Counter::LogBytes, device.log.grown - grown);

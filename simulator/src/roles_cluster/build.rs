@@ -51,7 +51,10 @@ impl RolesCluster {
     pub(super) fn kv(&self, node: NodeId) -> kv::Config<roles::Hosted> {
         let usual = roles::kv_config(CLUSTER, self.bug);
         let Sizes { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, .. } = self.sizes;
-        let config = kv::Config { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, ..usual };
+        // Disks are as small here as logs are.
+        let room_kept = checkpoint_log_bytes / 16;
+        let config =
+            kv::Config { checkpoint_log_bytes, checkpoint_rows, log_ahead_bytes, room_kept, ..usual };
         if self.sizes.is_one() {
             return config;
         }

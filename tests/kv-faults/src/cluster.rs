@@ -273,7 +273,7 @@ impl Cluster {
             &filler,
             rustix::fs::FallocateFlags::empty(),
             0,
-            free.saturating_sub(12 << 20),
+            free.saturating_sub(44 << 20),
         )?)
     }
 

@@ -24,7 +24,7 @@ const fn case(name: &'static str, run: fn(&Bed) -> Result<()>) -> Case {
     Case { name, run, measures: false }
 }
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     case("killed_leader", linearizable::killed_leader),
     case("killed_follower", linearizable::killed_follower),
     case("all_killed", linearizable::all_killed),
@@ -35,6 +35,7 @@ const CASES: [Case; 16] = [
     case("hung_follower", hung::hung_follower),
     case("hung_leader", hung::hung_leader),
     case("full_disk", full::full_disk),
+    case("disks_full_of_keys", full::disks_full_of_keys),
     case("killed_while_its_table_heals", healing::killed_while_its_table_heals),
     case("killed_while_it_joins_anew", healing::killed_while_it_joins_anew),
     Case { measures: true, ..case("stopped_leaders", handover::stopped_leaders) },

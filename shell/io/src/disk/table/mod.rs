@@ -14,10 +14,17 @@ use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::AtFlags;
 use step::{DiskError, DiskOutcome, DiskResult, FileName, TableChange};
 
 use super::file::Distrust;
 use open::Table;
+
+/// Free bytes below which a table gives room back. It takes reading all of it, so not where nobody needs that.
+const LOW: u64 = 128 << 20;
+
+/// What `stat` counts in.
+const BLOCK: u64 = 512;
 
 /// The tables of a folder that are open. One is used at a time: nodes have one table, and one operation on it.
 #[derive(Default)]
@@ -41,10 +48,28 @@ impl Tables {
             table.commit(changes)?;
             Ok(DiskOutcome::Done)
         });
-        if result == Err(DiskError::Failed) {
-            place.distrust.add(name);
+        match result {
+            Ok(_) if changes.iter().any(removes) => self.give_back(place, name),
+            Err(DiskError::Failed) => place.distrust.add(name),
+            _ => {}
         }
         result
+    }
+
+    /// Gives room back that removed pairs left in the file, where the disk has little. What is committed stays, whatever becomes
+    /// of that: a table that can't is opened anew by who asks next.
+    fn give_back(&self, place: Place<'_>, name: FileName) {
+        let Some(takes) = low_on_room(place.folder, name) else { return };
+        let mut open = self.open();
+        let Some(mut table) = open.remove(&name) else { return };
+        if guarded(name, || table.give_back(takes)).is_ok() {
+            open.insert(name, table);
+            return;
+        }
+        if table.is_wounded() {
+            place.distrust.add(name);
+        }
+        shut(name, table);
     }
 
     /// Reads on in a table.
@@ -102,6 +127,18 @@ impl Drop for Tables {
     fn drop(&mut self) {
         std::mem::take(&mut *self.open()).into_iter().for_each(|(name, table)| shut(name, table));
     }
+}
+
+fn removes(change: &TableChange) -> bool {
+    !matches!(change, TableChange::Set { .. })
+}
+
+/// Where little room is left beside a table: how much that takes.
+fn low_on_room(folder: BorrowedFd<'_>, name: FileName) -> Option<u64> {
+    let space = rustix::fs::fstatvfs(folder).ok()?;
+    let file = rustix::fs::statat(folder, name.as_str(), AtFlags::empty()).ok()?;
+    let is_low = space.f_bavail.saturating_mul(space.f_frsize) < LOW;
+    is_low.then(|| u64::try_from(file.st_blocks).unwrap_or(0) * BLOCK)
 }
 
 /// Closes a table; it writes its last words itself.

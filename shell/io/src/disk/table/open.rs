@@ -20,6 +20,9 @@ const PAIRS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefin
 /// Memory that a table may take beside what is asked of it. It is read at starts, and written in large commits.
 const CACHE_BYTES: usize = 16 << 20;
 
+/// Room is given back where this part of what the file takes, or more, is not used.
+const WORTH_PART: u64 = 8;
+
 /// A table. Once something failed, nothing more is asked of it: redb doesn't go on after an error.
 pub(super) struct Table {
     name: FileName,
@@ -101,6 +104,25 @@ impl Table {
             }
         }
         transaction.commit().map_err(boxed)
+    }
+
+    /// Makes the file shorter, where a good part of what it takes on the disk is not used.
+    pub(super) fn give_back(&mut self, takes: u64) -> Result<(), DiskError> {
+        let used = self.used().map_err(|error| meaning(self.name, &self.trouble, &*error))?;
+        if used + takes / WORTH_PART < takes {
+            let compacted = self.database.compact();
+            compacted.map_err(|error| meaning(self.name, &self.trouble, &error))?;
+            tracing::info!(table = %self.name, takes, used, "the disk has little room: a table gave some back");
+        }
+        Ok(())
+    }
+
+    /// Bytes of the file that hold something.
+    fn used(&self) -> Result<u64, Box<redb::Error>> {
+        let transaction = self.database.begin_write().map_err(boxed)?;
+        let stats = transaction.stats().map_err(boxed)?;
+        transaction.abort().map_err(boxed)?;
+        Ok(stats.allocated_pages() * stats.page_size() as u64)
     }
 
     /// Pairs behind a key.

@@ -118,6 +118,47 @@ fn a_disk_that_fills_at_any_write_leaves_what_was_committed() {
 }
 
 #[test]
+fn room_that_is_given_back_takes_nothing_with_it_wherever_that_stops() {
+    let commits = vec![
+        (0..40).map(|key| set(key, 60_000)).collect::<Vec<_>>(),
+        (3..40_u16).map(|key| TableChange::Delete { key: key.to_be_bytes().to_vec().into() }).collect(),
+    ];
+    let (mut stopped, mut done) = (0, 0);
+    for room in (0..400_000).step_by(17_777).chain([u64::MAX]) {
+        let bed = Bed::new();
+        let mut table = bed.open().unwrap();
+        commits.iter().for_each(|changes| table.commit(changes).unwrap());
+        let length = || bed.file.as_file().metadata().unwrap().len();
+        let before = length();
+        bed.room.store(room, Ordering::Relaxed);
+        let given = table.give_back(before);
+        drop(table);
+        bed.room.store(u64::MAX, Ordering::Relaxed);
+        match given {
+            Ok(()) => {
+                assert!(length() < before / 4, "{room}: {} of {before}", length());
+                done += 1;
+            }
+            Err(error) => {
+                assert_eq!(error, DiskError::Full, "{room}");
+                stopped += 1;
+            }
+        }
+        assert_eq!(bed.all(), Ok(model(&commits)), "{room} {given:?}");
+    }
+    assert!(stopped > 0 && done > 0, "{stopped} {done}");
+}
+
+#[test]
+fn a_table_that_uses_what_it_takes_is_left_alone() {
+    let bed = Bed::new();
+    let mut table = bed.open().unwrap();
+    table.commit(&(0..40).map(|key| set(key, 60_000)).collect::<Vec<_>>()).unwrap();
+    bed.room.store(0, Ordering::Relaxed);
+    assert_eq!(table.give_back(40 * 60_000), Ok(()), "nothing is written");
+}
+
+#[test]
 fn a_sync_that_fails_is_told_as_such_and_leaves_one_of_both_states() {
     let (first, second) = (vec![set(1, 100)], vec![set(1, 200), set(2, 100)]);
     for syncs in 0..2 {
