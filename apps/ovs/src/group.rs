@@ -33,6 +33,16 @@ pub(crate) fn reach(config: &ServerConfig) -> ClientConfig {
 pub(crate) fn dial(config: &ClientConfig) -> Result<TlsDial, Failure> {
     let credentials = Credentials::load(&config.certificates)
         .map_err(|error| Failure::refused(format!("the certificate can't be used: {error}")))?;
+    let me = credentials.me();
+    if me.cluster != config.cluster {
+        return Err(Failure::refused(format!(
+            "the certificate in {} is that of {} of cluster {}, and the configuration is of cluster {}: put the right one there",
+            config.certificates.display(),
+            me.name,
+            me.cluster,
+            config.cluster
+        )));
+    }
     let known = config.servers.iter().map(|(server, address)| (*server, address.to_string()));
     Ok(TlsDial::new(credentials, known.collect()))
 }

@@ -163,9 +163,9 @@ impl Device {
         rounds * self.checkpoint_bytes() + kept
     }
 
-    /// Whether commands are taken, as far as room goes.
+    /// Whether commands are taken, as far as room goes: none was turned away lately that would be again.
     pub(crate) fn has_room(&self) -> bool {
-        self.room.has(0, self.reserve(false))
+        self.room.has(self.room.wanted(), self.reserve(false))
     }
 
     /// What its disk can take, in the words that members tell each other.

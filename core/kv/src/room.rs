@@ -13,6 +13,9 @@ use crate::disk::{Disk, Purpose};
 /// Room is looked at again after so many bytes of log at the latest.
 const LOOK_AFTER_BYTES: u64 = 1 << 20;
 
+/// Who was turned away is forgotten after so many looks, about a second each.
+const FORGET_AFTER: u32 = 30;
+
 /// What is known of the room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Room {
@@ -21,8 +24,10 @@ pub(crate) struct Room {
     /// Bytes of log since that look was asked for.
     written: u64,
     is_looking: bool,
-    /// Bytes of the largest command that was turned away since that look.
+    /// Bytes of the largest command that was turned away, until there is room for it, or nobody was for a while.
     wanted: u64,
+    /// Looks since somebody was turned away.
+    looks: u32,
     /// A timer runs, and then it is looked at again.
     pub(crate) is_awaited: bool,
 }
@@ -38,12 +43,12 @@ impl Room {
 
     /// A command of so many bytes was turned away.
     pub(crate) fn turned_away(&mut self, bytes: u64) {
-        self.wanted = self.wanted.max(bytes);
+        (self.wanted, self.looks) = (self.wanted.max(bytes), 0);
     }
 
-    /// Whether a command was turned away since the last look.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted > 0
+    /// Bytes of the largest command that was turned away and is not forgotten.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted
     }
 
     /// The answer: whether what was turned away before would fit now. A disk that doesn't tell is written to
@@ -54,8 +59,12 @@ impl Room {
             Ok(DiskOutcome::Space { free, .. }) => Some(*free),
             _ => None,
         };
-        let wanted = core::mem::take(&mut self.wanted);
-        self.has(wanted, reserve)
+        self.looks += 1;
+        let fits = self.has(self.wanted, reserve);
+        if fits || self.looks > FORGET_AFTER {
+            self.wanted = 0;
+        }
+        fits
     }
 
     /// The log grew. Says whether it is time to look again: what was seen is a quarter used up.
@@ -97,12 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn who_was_turned_away_is_thought_of_once() {
+    fn who_was_turned_away_is_thought_of_until_there_is_room_or_for_a_while() {
         let mut room = seen(0);
-        [7, 300, 9].into_iter().for_each(|bytes| room.turned_away(bytes));
         let free = |free| Ok(DiskOutcome::Space { free, total: 1 << 40 });
-        assert!(!room.looked(&free(899), 600));
-        assert!(room.looked(&free(600), 600));
+        [7, 300, 9].into_iter().for_each(|bytes| room.turned_away(bytes));
+        assert!((0..FORGET_AFTER).all(|_| !room.looked(&free(899), 600) && room.wanted() == 300));
+        assert!(room.looked(&free(900), 600) && room.wanted() == 0);
+        room.turned_away(300);
+        assert!((0..=FORGET_AFTER).all(|_| !room.looked(&free(899), 600)));
+        assert!(room.looked(&free(600), 600), "nobody asks any more");
     }
 
     #[test]

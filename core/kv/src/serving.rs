@@ -243,7 +243,7 @@ impl<F: Function, C: Group> Serving<F, C> {
     /// The room was looked at. Where commands find none, a checkpoint makes some: the log goes.
     pub(crate) fn on_space(&mut self, result: &DiskResult, effects: &mut Effects<Effect>) {
         let device = &mut self.device;
-        let is_wanted = device.room.is_wanted();
+        let is_wanted = device.room.wanted() > 0;
         if device.room.looked(result, device.reserve(false)) {
             return;
         }

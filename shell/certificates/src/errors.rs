@@ -34,7 +34,9 @@ pub enum CertificateError {
         theirs: glossary::ClusterIdentity,
     },
     /// A name that no certificate can have.
-    #[error("{0:?} is no name: 1 to 64 of a-z, 0-9 and -, beginning with a letter")]
+    #[error(
+        "{0:?} is no client's name: 1 to 64 of a-z, 0-9 and -, beginning with a letter, and not with server-"
+    )]
     Name(String),
     /// What was to be revoked was never issued.
     #[error("no certificate was issued to {0}")]

@@ -309,7 +309,7 @@ impl Client {
             } else {
                 return Err(io::Error::new(
                     io::ErrorKind::NotFound,
-                    "it leads the group and can't be reached through this socket: give addresses",
+                    "it leads the group and can't be reached through this socket: give the servers' addresses (--config)",
                 ));
             }
         }

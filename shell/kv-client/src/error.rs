@@ -144,7 +144,7 @@ struct Words<'a>(&'a StepError);
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            StepError::Value => f.write_str("it does not have that value"),
+            StepError::Value => f.write_str("what it has is not what was asserted"),
             StepError::Missing => f.write_str("it is not there"),
             StepError::Range => f.write_str("the range does not hold what is expected"),
             StepError::Refused(said) => write!(f, "the function refused, with {} bytes", said.len()),

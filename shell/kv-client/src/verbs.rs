@@ -39,15 +39,26 @@ impl Client {
     /// As for [`Client::get`].
     pub fn multi_get(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let mut values = Vec::with_capacity(keys.len());
-        while let Some(rest) = keys.get(values.len()..).filter(|rest| !rest.is_empty()) {
-            let asked = rest[..rest.len().min(MAX_ASKED_KEYS)].to_vec();
-            let most = asked.len();
-            match self.query(self.consistency, KvQuery::MultiGet { keys: asked })? {
-                KvFound::Values(page) if (1..=most).contains(&page.len()) => values.extend(page),
-                other => return Err(nonsense(&other)),
-            }
+        while values.len() < keys.len() {
+            values.extend(self.first_values(&keys[values.len()..])?);
         }
         Ok(values)
+    }
+
+    /// The values of the first of several keys, one at least: as many as fit one answer. For those who have no memory for all.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub fn first_values(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let asked = keys[..keys.len().min(MAX_ASKED_KEYS)].to_vec();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let most = asked.len();
+        match self.query(self.consistency, KvQuery::MultiGet { keys: asked })? {
+            KvFound::Values(page) if (1..=most).contains(&page.len()) => Ok(page),
+            other => Err(nonsense(&other)),
+        }
     }
 
     /// How many keys a range holds. Each 100,000 are counted at one moment.

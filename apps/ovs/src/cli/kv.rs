@@ -206,7 +206,7 @@ pub(crate) struct Get {
     /// The key.
     pub(crate) key: String,
     /// Print the value's bytes as they are, and nothing behind them.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
     #[command(flatten)]
     pub(crate) reading: Reading,

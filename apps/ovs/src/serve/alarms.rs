@@ -49,7 +49,7 @@ impl Alarms {
             ports,
             trust,
             certificates: config.certificates.display().to_string(),
-            next: Instant::now() + EVERY,
+            next: Instant::now(),
             said: Said::default(),
         }
     }
@@ -60,11 +60,16 @@ impl Alarms {
             return;
         }
         self.next = Instant::now() + EVERY;
-        let days = days_left(self.trust.current().until(), SystemTime::now());
+        let (until, now) = (self.trust.current().until(), SystemTime::now());
+        let days = days_left(until, now);
         if self.said.is_to_renew(days) {
+            let when = if until <= now {
+                "has ended, or the clock is wrong: nobody speaks to this server".to_owned()
+            } else {
+                format!("ends in {days} days, and then nobody speaks to this server")
+            };
             tracing::error!(
-                "the certificate in {} ends in {days} days, and then nobody speaks to this server: renew it (ovs cluster \
-                 renew), and put the new files there",
+                "the certificate in {} {when}: renew it (ovs cluster renew), and put the new files there",
                 self.certificates
             );
         }

@@ -358,6 +358,24 @@ fn a_log_that_fills_the_disk_makes_room_with_a_checkpoint() {
 }
 
 #[test]
+fn commands_leave_room_free_and_those_that_remove_half_of_it() {
+    let mut script = Script::with_room_kept(16 << 20);
+    let remove = KvStep::Delete { key: b"k".to_vec() };
+    let tries: Vec<_> = [17 << 20, 15 << 20, 9 << 20, 7 << 20]
+        .into_iter()
+        .zip(0..)
+        .map(|(free, at)| {
+            script.disk.room = Some(script.disk.used() + free);
+            script.event("room?", Event::Timer(step::TimerId(2)));
+            script.run();
+            let add = script.insist(2 * at + 1, &large(at), 1);
+            (add.is_some(), script.insist(2 * at + 2, &remove, 1).is_some())
+        })
+        .collect();
+    assert_eq!(tries, [(true, true), (false, true), (false, true), (false, false)]);
+}
+
+#[test]
 fn what_only_removes_goes_on_when_nothing_else_does() {
     let mut script = on_a_small_disk();
     let refused = (1..400).find(|&request| script.insist(request, &large(request), 5).is_none());

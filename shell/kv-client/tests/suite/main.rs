@@ -100,7 +100,7 @@ fn a_step_that_fails_is_named_by_path_and_key() {
     assert!(
         matches!(&error, Error::Step { path, key, why: StepError::Value } if *path == [1, 1] && key == b"k")
     );
-    assert_eq!(words, "step 1.1, key \"k\": it does not have that value; nothing was changed");
+    assert_eq!(words, "step 1.1, key \"k\": what it has is not what was asserted; nothing was changed");
     assert_eq!(client.get(b"k").expect("answered"), None);
 }
 

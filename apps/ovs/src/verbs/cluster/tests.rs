@@ -41,6 +41,12 @@ fn three_servers_and_a_client_know_each_other() {
         Credentials::load(&config.certificates).unwrap().me().roles.to_string()
     };
     assert_eq!((roles("backup").as_str(), roles("admin").as_str()), ("client", "client+admin"));
+    assert!(crate::group::dial(&backup).is_ok());
+    let other = ClientConfig { cluster: glossary::ClusterIdentity([9; 16]), ..backup };
+    let refused = crate::group::dial(&other).unwrap_err();
+    assert!(refused.message.contains("is that of backup of cluster"), "{refused}");
+    let refused = ovs(root, "ovs cluster add-client FOLDER server-1").unwrap_err();
+    assert!(refused.message.contains("and not with server-"), "{refused}");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use certificates::Credentials;
-use kv_client::{Client, Error, TlsDial, UnixDial};
+use kv_client::{Client, Error, UnixDial};
 
 use crate::cli::KvPlace;
 use crate::config::ClientConfig;
 use crate::failure::{ExitCode, Failure};
+use crate::group;
 
 /// Begins a session.
 pub(super) fn connect(place: &KvPlace, directory: &Path) -> Result<Client, Failure> {
@@ -16,15 +16,12 @@ pub(super) fn connect(place: &KvPlace, directory: &Path) -> Result<Client, Failu
         let dial = UnixDial::new(directory.join(links::LOCAL_SOCKET));
         return Client::connect(Box::new(dial)).map_err(|error| not_running(&error, directory));
     };
-    let ClientConfig { certificates, servers, .. } = ClientConfig::load(file)?;
-    let refused = |error: &dyn std::fmt::Display| Failure::new(ExitCode::System, error.to_string());
-    let credentials = Credentials::load(&certificates).map_err(|error| refused(&error))?;
-    if servers.is_empty() {
+    let config = ClientConfig::load(file)?;
+    if config.servers.is_empty() {
         return Err(Failure::usage(format!("{} names no servers: add them below [servers]", file.display())));
     }
-    let servers = servers.into_iter().map(|(server, address)| (server, address.to_string())).collect();
-    let dial = TlsDial::new(credentials, servers);
-    Client::connect(Box::new(dial)).map_err(|error| refused(&error))
+    let dial = group::dial(&config)?;
+    Client::connect(Box::new(dial)).map_err(|error| Failure::new(ExitCode::System, error.to_string()))
 }
 
 fn not_running(error: &Error, directory: &Path) -> Failure {

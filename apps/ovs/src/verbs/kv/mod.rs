@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::ask::QUICK;
 use crate::cli::kv::{
-    AssertRange, Get, GroupVerb, Key, MultiGet, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
+    AssertRange, Get, GroupVerb, Key, Prefixed, Reading, Replace, Sequence, Set, TestAndSet,
 };
 use crate::cli::{CheckBackup, DataVerb, KvPlace};
 use crate::failure::{ExitCode, Failure};
@@ -31,7 +31,7 @@ pub(crate) fn run(verb: &DataVerb, directory: &Path) -> Result<String, Failure> 
     let place = verb.place();
     match verb {
         DataVerb::Get(get) => self::get(get, directory),
-        DataVerb::MultiGet(get) => multi_get(get, directory),
+        DataVerb::MultiGet(get) => print::values(get, directory),
         DataVerb::Exists(Key { key, reading }) => {
             let key = bytes(key)?;
             let exists = reader(reading, directory)?.exists(&key).map_err(failure)?;
@@ -171,16 +171,6 @@ fn get(get: &Get, directory: &Path) -> Result<String, Failure> {
     }
     let index = client.index();
     Ok(said(&get.reading.place, &text(&value), &json!({ "value": text(&value), "index": index })))
-}
-
-fn multi_get(get: &MultiGet, directory: &Path) -> Result<String, Failure> {
-    let keys: Vec<_> = get.keys.iter().map(|key| bytes(key)).collect::<Result<_, _>>()?;
-    let values = reader(&get.reading, directory)?.multi_get(&keys).map_err(failure)?;
-    let mut lines = String::new();
-    for (key, value) in keys.iter().zip(&values) {
-        lines += &print::pair(&get.reading.place, key, value.as_deref());
-    }
-    Ok(lines)
 }
 
 fn set(set: &Set, directory: &Path) -> Result<String, Failure> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::text::text;
 use super::{bounds, bytes, client, failure, reader};
 use crate::cli::KvPlace;
-use crate::cli::kv::{Printed, Range, Watch};
+use crate::cli::kv::{MultiGet, Printed, Range, Watch};
 use crate::failure::Failure;
 
 /// Whether JSON is wanted.
@@ -77,6 +77,26 @@ pub(super) fn pairs(
                 return Ok(String::new());
             }
         }
+    }
+    written(out.flush()).map(|_| String::new())
+}
+
+/// Prints the values of keys as they come, so that any number of them needs one answer's memory.
+pub(super) fn values(get: &MultiGet, directory: &Path) -> Result<String, Failure> {
+    let keys: Vec<_> = get.keys.iter().map(|key| bytes(key)).collect::<Result<_, _>>()?;
+    let mut client = reader(&get.reading, directory)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut rest = &keys[..];
+    while !rest.is_empty() {
+        let values = client.first_values(rest).map_err(failure)?;
+        let (told, others) = rest.split_at(values.len());
+        for (key, value) in told.iter().zip(values) {
+            let line = pair(&get.reading.place, key, value.as_deref());
+            if !written(out.write_all(line.as_bytes()))? {
+                return Ok(String::new());
+            }
+        }
+        rest = others;
     }
     written(out.flush()).map(|_| String::new())
 }

@@ -28,6 +28,9 @@ pub(super) fn parse(script: &str) -> Result<Script, String> {
         let wrong = |why: String| format!("line {number}: {why}");
         let words = words(line).map_err(wrong)?;
         let (verb, words) = words.split_first().ok_or_else(|| wrong("a step is missing".into()))?;
+        if matches!(&verb.bytes[..], b"begin" | b"end") && !words.is_empty() {
+            return Err(wrong(format!("`{}` stands alone", text::text(&verb.bytes))));
+        }
         if verb.bytes == b"end" {
             let outer = around.pop().ok_or_else(|| wrong("`end` without `begin`".into()))?;
             steps = outer.nested(steps);
@@ -159,6 +162,8 @@ mod tests {
             ("\nset a -", "line 2: `-` stands for no value"),
             ("end", "line 1: `end` without `begin`"),
             ("begin\n", "`begin` without `end`"),
+            ("begin x\nend", "line 1: `begin` stands alone"),
+            ("begin\nend x", "line 2: `end` stands alone"),
             ("set a \"b", "a quote is not closed"),
             ("set \"a\"b c", "a blank is missing"),
             ("set a \\q", "stands for nothing"),

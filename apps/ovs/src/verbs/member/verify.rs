@@ -30,9 +30,11 @@ pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
         config: &known.place.reach,
         of: &verify.of,
         until: Instant::now() + verify.waiting.patience(),
-        patience: PATIENCE.min(verify.waiting.patience()),
+        patience: PATIENCE,
     };
     let members: Vec<Member> = known.members().collect();
+    let each = verify.waiting.patience() / u32::try_from(members.len().max(1)).unwrap_or(u32::MAX);
+    asker.patience = PATIENCE.min(each);
     let told = asker.compare(&members);
     judge(&told)?;
     let entry = told.values().flatten().map(|told| told.index.0).max().unwrap_or_default();
@@ -58,10 +60,14 @@ impl Asker<'_> {
     /// The newest entry that any member has applied is asked for of all: those behind it get there.
     fn compare(&mut self, members: &[Member]) -> Told {
         loop {
-            let newest =
-                members.iter().filter_map(|member| self.ask(*member, None).ok()).map(|told| told.index);
-            let newest = newest.max();
-            let told: Told = members.iter().map(|member| (*member, self.wait(*member, newest))).collect();
+            let first: Vec<_> = members.iter().map(|member| (*member, self.ask(*member, None))).collect();
+            let newest = first.iter().filter_map(|(_, told)| told.as_ref().ok()).map(|told| told.index).max();
+            // Who doesn't answer is waited for once.
+            let again = |(member, told)| match told {
+                Err(Unsaid::Never(why)) => (member, Err(why)),
+                _ => (member, self.wait(member, newest)),
+            };
+            let told: Told = first.into_iter().map(again).collect();
             let is_one = told.values().all(Result::is_ok);
             // Members remember the last few thousand entries: one that was slow is asked for a newer one.
             if is_one || Instant::now() > self.until {
@@ -129,8 +135,11 @@ fn judge(told: &Told) -> Result<(), Failure> {
     if silent.is_empty() {
         return Ok(());
     }
-    let alike = said.len();
-    let text = format!("{alike} of {} members are alike; {}", told.len(), silent.join("; "));
+    let (alike, all, silent) = (said.len(), told.len(), silent.join("; "));
+    let text = match alike {
+        0 | 1 => format!("{alike} of {all} members said what they have, so nothing is compared; {silent}"),
+        _ => format!("{alike} of {all} members are alike; {silent}"),
+    };
     Err(Failure::new(ExitCode::TimedOut, text))
 }
 
@@ -174,6 +183,10 @@ mod tests {
         );
         let why = verdict([said(1), said(1), silent()]).expect_err("one is silent");
         assert!(why.code == ExitCode::TimedOut && why.message.contains("2 of 3 members are alike; server 3"));
+        let why = verdict([said(1), silent(), silent()]).expect_err("nothing is compared");
+        assert!(
+            why.message.starts_with("1 of 3 members said what they have, so nothing is compared; server 2")
+        );
         let other = Ok(Fingerprint { scheme: 2, index: LogIndex(9), hash: 1 });
         assert_eq!(verdict([said(1), other, said(1)]).expect_err("another program").code, ExitCode::Refused);
     }

@@ -28,8 +28,19 @@ impl Script {
     pub(crate) fn filled_ahead(disk: Disk, checkpoint_log_bytes: u64, log_ahead_bytes: u64) -> Self {
         let functions = [(FunctionId(9), Tally)].into();
         let usual = Config::new(ClusterIdentity([7; 16]), functions);
-        let config = Config { checkpoint_log_bytes, log_ahead_bytes, ..usual };
+        // Disks are small here.
+        let config = Config { checkpoint_log_bytes, log_ahead_bytes, room_kept: 0, ..usual };
         Script { kv: Kv::new(config), disk, operations: Vec::new(), text: String::new() }
+    }
+
+    /// A KV that has started, and keeps so many bytes of its disk free.
+    pub(crate) fn with_room_kept(room_kept: u64) -> Self {
+        let functions = [(FunctionId(9), Tally)].into();
+        let config = Config { room_kept, ..Config::new(ClusterIdentity([7; 16]), functions) };
+        let mut script = Script { kv: Kv::new(config), ..Script::new(Disk::default(), 1 << 20) };
+        script.event("start", Event::Start { seed: [0; 32] });
+        script.run();
+        script
     }
 
     /// The same, which gathers one pair of a checkpoint in a step.

@@ -63,6 +63,7 @@ impl World {
         let mut config = Config::new(ClusterIdentity([7; 16]), functions);
         config.checkpoint_log_bytes = 60_000;
         config.checkpoint_rows = 1;
+        config.room_kept = 8 << 10;
         config.log_ahead_bytes = [0, 65_536][seed as usize % 2];
         config.bug = bug;
         let askers = (0..3).map(|number| Asker {

@@ -162,6 +162,7 @@ impl Members {
         Config {
             checkpoint_log_bytes: 60_000,
             checkpoint_rows: 2,
+            room_kept: 8 << 10,
             log_ahead_bytes: self.log_ahead_bytes,
             kept_entries: 4,
             me,
