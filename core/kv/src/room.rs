@@ -1,8 +1,9 @@
 //! Room on the disk: what is left, and what commands leave for what must always be possible (PROTOCOLS F12).
 //!
 //! A checkpoint, with which old log files go, must fit at any time. So commands stop while there is room for it
-//! twice, and those that only remove go on until there is room for it once. The room is not the KV's alone: it
-//! is looked at again and again, and whoever fills the disk in between is met where the log meets it.
+//! twice, and those that only remove go on until there is room for it once, with some to spare ([`crate::Config::room_kept`]). The
+//! room is not the KV's alone: it is looked at again and again, and whoever fills the disk in between is met where the log meets
+//! it.
 
 use step::{DiskOperation, DiskOutcome, DiskResult, Effects};
 
