@@ -168,6 +168,11 @@ impl Device {
         self.room.has(self.room.wanted(), self.reserve(false))
     }
 
+    /// Whether what was turned away was too large, and smaller commands are taken.
+    pub(crate) fn has_some_room(&self) -> bool {
+        self.room.has(0, self.reserve(false))
+    }
+
     /// What its disk can take, in the words that members tell each other.
     pub(crate) fn disk_room(&self) -> DiskRoom {
         match () {

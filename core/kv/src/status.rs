@@ -97,6 +97,10 @@ fn trouble<F: Function, C: Group>(serving: Option<&Serving<F, C>>, no_room: bool
              them; free space there"
                 .to_string(),
         ),
+        None if !device.has_room() && device.has_some_room() => Some(
+            "its disk is nearly full: it turned a command away that was too large for what is left; free space on its disk"
+                .to_string(),
+        ),
         None if !device.has_room() => Some(
             "its disk is nearly full: it takes only commands that remove, to keep room for its checkpoints; free \
              space on its disk"

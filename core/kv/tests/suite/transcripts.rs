@@ -373,6 +373,19 @@ fn commands_leave_room_free_and_those_that_remove_half_of_it() {
         })
         .collect();
     assert_eq!(tries, [(true, true), (false, true), (false, true), (false, false)]);
+    script.disk.room = Some(script.disk.used() + (17 << 20));
+    script.event("room?", Event::Timer(step::TimerId(2)));
+    script.run();
+    let step = KvStep::Set { key: b"k".to_vec(), value: vec![7; 2 << 20] };
+    assert_eq!(script.insist(9, &step, 1), None);
+    let status = AdminRequest { request: 7, body: AdminBody::Status };
+    script.event("status", Event::Message { from: NodeId(1), message: Message::Admin(status) });
+    assert!(
+        script.text.contains("too large for what is left"),
+        "who is turned away is told to look there: {}",
+        script.text
+    );
+    assert_eq!(script.insist(10, &large(1), 1), Some(1), "smaller ones are taken");
 }
 
 #[test]
@@ -382,7 +395,7 @@ fn what_only_removes_goes_on_when_nothing_else_does() {
     let refused = refused.expect("at some time the map is too large");
     let status = AdminRequest { request: 7, body: AdminBody::Status };
     script.event("status", Event::Message { from: NodeId(1), message: Message::Admin(status) });
-    assert!(script.text.contains("takes only commands that remove"), "{}", script.text);
+    assert!(script.text.contains("its disk is nearly full"), "{}", script.text);
     for key in 1..6_u64 {
         let step = KvStep::Delete { key: key.to_be_bytes().to_vec() };
         assert_eq!(script.insist(1000 + key, &step, 1), Some(1), "{}", script.text);

@@ -25,16 +25,15 @@ type Told = BTreeMap<Member, Result<Fingerprint, String>>;
 /// Asks all members until they have told what they had at one entry, and says whether that is the same.
 pub(super) fn run(verify: &MemberVerify) -> Result<String, Failure> {
     let known = Known::ask(Place::of(&verify.configured, None)?, &verify.of)?;
+    let members: Vec<Member> = known.members().collect();
+    let each = verify.waiting.patience() / u32::try_from(members.len().max(1)).unwrap_or(u32::MAX);
     let mut asker = Asker {
         dial: group::dial(&known.place.reach)?,
         config: &known.place.reach,
         of: &verify.of,
         until: Instant::now() + verify.waiting.patience(),
-        patience: PATIENCE,
+        patience: PATIENCE.min(each),
     };
-    let members: Vec<Member> = known.members().collect();
-    let each = verify.waiting.patience() / u32::try_from(members.len().max(1)).unwrap_or(u32::MAX);
-    asker.patience = PATIENCE.min(each);
     let told = asker.compare(&members);
     judge(&told)?;
     let entry = told.values().flatten().map(|told| told.index.0).max().unwrap_or_default();
